@@ -1,0 +1,61 @@
+"""Each formula of diffusion once, in sigma form: noised = x0 + sigma * n (variance exploding).
+
+`t` is Stable Diffusion's discrete timestep 0..999; `alpha_bar` its cumulative signal power.
+A network that expects the variance-preserving form is fed noised / sqrt(1 + sigma^2).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def scaled_linear_alphas_cumprod(timesteps: int = 1000, start: float = 0.00085, end: float = 0.0120) -> Tensor:
+    """alpha_bar[t] of Stable Diffusion, (timesteps,), float64: beta = linspace(sqrt(start), sqrt(end))^2."""
+    betas = torch.linspace(start**0.5, end**0.5, timesteps, dtype=torch.float64) ** 2
+    return torch.cumprod(1 - betas, dim=0)
+
+
+def sigmas_from_alphas_cumprod(alphas_cumprod: Tensor) -> Tensor:
+    """sigma[t] = sqrt((1 - alpha_bar) / alpha_bar), rising with t: 0.0292 .. 14.61 for Stable Diffusion."""
+    return ((1 - alphas_cumprod) / alphas_cumprod).sqrt()
+
+
+def stable_diffusion_sigmas() -> Tensor:
+    """The 1000 noise levels of Stable Diffusion and Zero-1-to-3, ascending, float32, for data of about unit variance."""
+    return sigmas_from_alphas_cumprod(scaled_linear_alphas_cumprod()).float()
+
+
+def sigma_to_t(sigma: Tensor, sigmas: Tensor) -> Tensor:
+    """The timestep whose level is nearest to each of `sigma` in log space; `sigmas` ascending."""
+    return (sigma.log()[:, None] - sigmas.log()[None, :]).abs().argmin(dim=1)
+
+
+def guided(unconditional: Tensor, conditional: Tensor, guidance_scale: float) -> Tensor:
+    """Classifier-free guidance: uncond + s (cond - uncond). The same for eps and for x0 (arXiv 2207.12598)."""
+    return unconditional + guidance_scale * (conditional - unconditional)
+
+
+def x0_from_eps(noised: Tensor, eps: Tensor, sigma: Tensor) -> Tensor:
+    """D = noised - sigma * eps; `sigma` broadcasts over the last axes (Score Jacobian Chaining, eq. 9)."""
+    return noised - broadcast(sigma, noised) * eps
+
+
+def eps_from_x0(noised: Tensor, x0: Tensor, sigma: Tensor) -> Tensor:
+    """eps = (noised - D) / sigma."""
+    return (noised - x0) / broadcast(sigma, noised)
+
+
+def to_variance_preserving(noised: Tensor, sigma: Tensor) -> Tensor:
+    """x0 + sigma n  ->  sqrt(alpha_bar) x0 + sqrt(1 - alpha_bar) n, which is noised / sqrt(1 + sigma^2)."""
+    return noised / (1 + broadcast(sigma, noised) ** 2).sqrt()
+
+
+def one_minus_alphas_cumprod(sigma: Tensor) -> Tensor:
+    """w = 1 - alpha_bar = sigma^2 / (1 + sigma^2): DreamFusion's weight as threestudio uses it."""
+    return sigma**2 / (1 + sigma**2)
+
+
+def broadcast(values: Tensor, like: Tensor) -> Tensor:
+    """(B,) -> (B, 1, 1, ...) to fit `like` (B, ...)."""
+    return values.reshape(-1, *[1] * (like.ndim - 1))

@@ -1,0 +1,95 @@
+"""Each convention of space once: look-at poses, orbits, rays, the pose between two cameras, glTF axes.
+
+World: right-handed, z up, object at the origin, longest side 1. Cameras: OpenGL axes, camera-to-world.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from zero3d.values import PUBLISHED_FOV, Cameras
+
+DEFAULT_DISTANCE = 2.0
+"""Distance of the input camera from the object's centre, world units."""
+
+
+def look_at(eye: Tensor, target: Tensor | None = None) -> Tensor:
+    """Camera-to-world matrices (B, 4, 4) of cameras at `eye` (B, 3) that look at `target` (default: the origin), z up.
+
+    Straight above or below the target, where "up" says nothing, the picture's top points away from +x.
+    """
+    target = torch.zeros_like(eye) if target is None else target
+    back = torch.nn.functional.normalize(eye - target, dim=-1)
+    up = torch.tensor([0.0, 0.0, 1.0], dtype=eye.dtype, device=eye.device).expand_as(eye)
+    right = torch.linalg.cross(up, back)
+    vertical = right.norm(dim=-1, keepdim=True) < 1e-6
+    fallback = torch.tensor([0.0, 1.0, 0.0], dtype=eye.dtype, device=eye.device).expand_as(eye)
+    right = torch.nn.functional.normalize(torch.where(vertical, fallback, right), dim=-1)
+    true_up = torch.linalg.cross(back, right)
+    pose = torch.zeros(*eye.shape[:-1], 4, 4, dtype=eye.dtype, device=eye.device)
+    pose[..., :3, :] = torch.stack([right, true_up, back, eye], dim=-1)
+    pose[..., 3, 3] = 1
+    return pose
+
+
+def spherical(elevation: Tensor, azimuth: Tensor, distance: Tensor) -> Tensor:
+    """Positions (B, 3) from elevation (up from the horizon) and azimuth (counter-clockwise from +x), radians."""
+    flat = distance * torch.cos(elevation)
+    return torch.stack(
+        [flat * torch.cos(azimuth), flat * torch.sin(azimuth), distance * torch.sin(elevation)], dim=-1
+    )
+
+
+def orbit(
+    elevation_deg: Tensor | float,
+    azimuth_deg: Tensor | float,
+    size: int,
+    distance: Tensor | float = DEFAULT_DISTANCE,
+    fov: float = PUBLISHED_FOV,
+) -> Cameras:
+    """Cameras with `size` x `size` pixels that look at the origin; angles in degrees, scalars or (B,)."""
+    parts = [torch.atleast_1d(torch.as_tensor(value, dtype=torch.float32)) for value in (elevation_deg, azimuth_deg, distance)]
+    elevation, azimuth, radius = torch.broadcast_tensors(*parts)
+    eye = spherical(torch.deg2rad(elevation), torch.deg2rad(azimuth), radius)
+    return Cameras(look_at(eye), size, size, fov)
+
+
+def rays(cameras: Cameras) -> tuple[Tensor, Tensor]:
+    """Origins and unit directions, both (B, H, W, 3), through the pixel centres (+0.5), row 0 at the top."""
+    pose = cameras.camera_to_world
+    focal = 0.5 * cameras.width / math.tan(0.5 * cameras.fov)
+    columns = torch.arange(cameras.width, dtype=pose.dtype, device=pose.device) + 0.5 - cameras.width / 2
+    rows = torch.arange(cameras.height, dtype=pose.dtype, device=pose.device) + 0.5 - cameras.height / 2
+    y, x = torch.meshgrid(-rows / focal, columns / focal, indexing="ij")
+    local = torch.nn.functional.normalize(torch.stack([x, y, -torch.ones_like(x)], dim=-1), dim=-1)
+    directions = torch.einsum("bij,hwj->bhwi", pose[:, :3, :3], local)
+    origins = cameras.position[:, None, None, :].expand_as(directions)
+    return origins, directions
+
+
+def relative_pose(target: Cameras, source: Cameras) -> Tensor:
+    """Zero-1-to-3's pose vector T (B, 4): [polar difference, sin and cos of the azimuth difference, distance difference].
+
+    Polar angles run down from +z, so moving the camera up makes the first number negative. `source` may hold one
+    camera for all of `target`'s. (arXiv 2303.11328 section 3.2; the signs are those of the published code.)
+    """
+    azimuth = target.azimuth - source.azimuth
+    return torch.stack(
+        torch.broadcast_tensors(
+            source.elevation - target.elevation, azimuth.sin(), azimuth.cos(), target.distance - source.distance
+        ),
+        dim=-1,
+    )
+
+
+def world_to_gltf(points: Tensor) -> Tensor:
+    """(..., 3) world (z up) -> glTF (y up, the input camera on +z): (x, y, z) becomes (y, z, x)."""
+    return points[..., [1, 2, 0]]
+
+
+def gltf_to_world(points: Tensor) -> Tensor:
+    """The inverse of `world_to_gltf`."""
+    return points[..., [2, 0, 1]]

@@ -1,0 +1,54 @@
+"""The interfaces that plug-ins implement: abstract classes, one a file."""
+
+from zero3d.interfaces.camera_sampler import CameraSampler
+from zero3d.interfaces.command import Command
+from zero3d.interfaces.component import Component, NoOptions
+from zero3d.interfaces.dataset import Dataset
+from zero3d.interfaces.denoiser import Denoiser, Teacher
+from zero3d.interfaces.exporter import Exporter, ExportSubject
+from zero3d.interfaces.guidance import Guidance
+from zero3d.interfaces.image_source import ImageSource, SourcePicture
+from zero3d.interfaces.observer import Observer, RunView
+from zero3d.interfaces.regularizer import Regularizer
+from zero3d.interfaces.renderer import Renderer
+from zero3d.interfaces.representation import RadianceField, Representation
+from zero3d.interfaces.trainable_denoiser import TrainableDenoiser, TrainingBatch
+
+INTERFACES: tuple[type[Component], ...] = (
+    CameraSampler,
+    Command,
+    Dataset,
+    Denoiser,
+    Exporter,
+    Guidance,
+    ImageSource,
+    Observer,
+    Regularizer,
+    Renderer,
+    Representation,
+)
+"""The kinds of component there are."""
+
+__all__ = [
+    "INTERFACES",
+    "CameraSampler",
+    "Command",
+    "Component",
+    "Dataset",
+    "Denoiser",
+    "ExportSubject",
+    "Exporter",
+    "Guidance",
+    "ImageSource",
+    "NoOptions",
+    "Observer",
+    "RadianceField",
+    "Regularizer",
+    "Renderer",
+    "Representation",
+    "RunView",
+    "SourcePicture",
+    "Teacher",
+    "TrainableDenoiser",
+    "TrainingBatch",
+]

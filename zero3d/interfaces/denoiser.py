@@ -1,0 +1,77 @@
+"""Denoiser: the frozen teacher D(x, sigma), conditioned on a picture and a relative camera."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from zero3d.interfaces.component import Component
+from zero3d.values import Cameras, Picture
+
+
+class Denoiser(Component):
+    """A view-conditioned diffusion model in sigma form. A foreign model is adapted once, here.
+
+    Its image space is pixels (then `encode` and `decode` are the identity) or a latent. Cameras come in as Cameras;
+    the denoiser derives its own pose vector, rays or maps.
+    """
+
+    kind: ClassVar[str] = "denoiser"
+    channels: int
+    """C of its image space: 3 for pixels, 4 for Stable Diffusion's latent. Known before the weights are loaded."""
+    resolution: int
+    """Its image space is (resolution, resolution, channels)."""
+    picture_resolution: int
+    """Side of the square RGB pictures that it is conditioned on, and that `decode` returns."""
+    sigmas: Tensor
+    """(T,) its noise levels, ascending, indexed by the timestep t, in units of its image space."""
+
+    @abstractmethod
+    def load(self, device: torch.device) -> None:
+        """Load the weights onto `device`, frozen. Called once, after every check that needs no weights."""
+
+    @abstractmethod
+    def condition(self, picture: Picture, input_camera: Cameras) -> Any:
+        """What the network needs to know of the picture, computed once a run. `picture` has `picture_resolution`."""
+
+    @abstractmethod
+    def denoise(
+        self, noised: Tensor, sigma: Tensor, condition: Any, cameras: Cameras, guidance_scale: float
+    ) -> Tensor:
+        """x0 = D(noised; sigma), (B, H, W, C), without a graph.
+
+        Args:
+            noised: (B, H, W, C), x0 + sigma * n in the denoiser's image space.
+            sigma: (B,).
+            cameras: the B cameras to draw from.
+            guidance_scale: s in uncond + s * (cond - uncond); 1 is purely conditional.
+        """
+
+    @abstractmethod
+    def encode(self, image: Tensor) -> Tensor:
+        """RGB (B, H, W, 3) in [0, 1] -> image space (B, h, w, C). Differentiable."""
+
+    @abstractmethod
+    def decode(self, latent: Tensor) -> Tensor:
+        """Image space (B, h, w, C) -> RGB (B, H, W, 3), about [0, 1]. Differentiable."""
+
+    @abstractmethod
+    def background(self) -> Tensor:
+        """White in the denoiser's image space: (C,) or (h, w, C)."""
+
+
+@dataclass
+class Teacher:
+    """A denoiser together with what it was told of the picture."""
+
+    denoiser: Denoiser
+    condition: Any = None
+
+    def denoise(self, noised: Tensor, sigma: Tensor, cameras: Cameras, guidance_scale: float) -> Tensor:
+        """x0 (B, H, W, C); see Denoiser.denoise."""
+        with torch.no_grad():
+            return self.denoiser.denoise(noised, sigma, self.condition, cameras, guidance_scale)

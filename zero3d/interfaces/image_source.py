@@ -1,0 +1,39 @@
+"""ImageSource: where the input picture comes from."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy
+
+from zero3d.interfaces.component import Component
+
+
+@dataclass(frozen=True)
+class SourcePicture:
+    """`rgba` (H, W, 4) uint8, straight alpha, the object's mask in alpha; `notes`: lines to tell the user; `origin`: what it was."""
+
+    rgba: numpy.ndarray
+    notes: tuple[str, ...]
+    origin: str
+
+
+class ImageSource(Component):
+    """Delivers the picture with the object's mask."""
+
+    kind: ClassVar[str] = "image_source"
+
+    @abstractmethod
+    def load(self, mask: str | None) -> SourcePicture:
+        """Read (or make) the picture.
+
+        Args:
+            mask: the recipe's `input.mask`: None to find it ("alpha", else a plain background), a file's path, or the
+                name of a method that the source knows.
+
+        Raises:
+            PictureError: missing, unreadable, too large or too small, nothing opaque, or no mask can be found; the
+                line names the file and the option `input.mask`.
+        """

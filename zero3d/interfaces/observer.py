@@ -1,0 +1,45 @@
+"""Observer: behaviour during a run that the recipe names (previews, turntable, logs); it never changes the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from zero3d.interfaces.component import Component
+from zero3d.values import Cameras, Picture, Step, View
+
+
+@dataclass(frozen=True)
+class RunView:
+    """What an observer sees of a run: its folder, the length, and a way to draw the representation as it is now.
+
+    `draw(cameras)` renders without a graph and without touching the run's random streams; `decode` makes RGB of it.
+    """
+
+    folder: Path
+    steps: int
+    first_step: int
+    picture: Picture
+    input_camera: Cameras
+    draw: Callable[[Cameras], View]
+    decode: Callable[[Tensor], Tensor]
+    resolution: int
+
+
+class Observer(Component):
+    """Called in the recipe's order; every method has an empty default."""
+
+    kind: ClassVar[str] = "observer"
+
+    def on_start(self, run: RunView) -> None:
+        """Before the first step (also after a resume)."""
+
+    def on_step(self, run: RunView, step: Step, metrics: dict[str, Any]) -> None:
+        """After each optimisation step, with the figures that went to metrics.jsonl."""
+
+    def on_end(self, run: RunView, finished: bool) -> None:
+        """After the last step (`finished`), or when the run was interrupted."""

@@ -1,0 +1,27 @@
+"""Regularizer: a differentiable penalty on rendered views or on the representation."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+from torch import Tensor
+
+from zero3d.interfaces.component import Component
+from zero3d.values import LossContext
+
+
+class Regularizer(Component):
+    """One term of the objective. The recipe gives its weight (a Schedule) and the view it acts on."""
+
+    kind: ClassVar[str] = "regularizer"
+    needs: ClassVar[frozenset[str]]
+    """What it reads of the context: fields of View ("depth", "weights", "normals"), "near_view", "input_view", "rgb"."""
+    default_weight: ClassVar[float]
+    """The weight when the recipe gives none; the docstring names its source."""
+    default_view: ClassVar[str] = "novel"
+    """Which view `context.view` is when the recipe does not say: "novel", "near" or "input"."""
+
+    @abstractmethod
+    def penalty(self, context: LossContext) -> Tensor:
+        """A scalar >= 0, averaged over views and pixels, 0 where the term is content."""

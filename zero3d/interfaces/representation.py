@@ -1,0 +1,55 @@
+"""Representation: theta, the 3D model that is optimised."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from zero3d.interfaces.component import Component
+from zero3d.values import Step
+
+
+class Representation(Component, nn.Module):
+    """A trainable 3D model; its parameters are ordinary `nn.Parameter`s, allocated in `__init__`.
+
+    (The engine first builds it on torch's "meta" device to learn its size, so `__init__` must only use tensor
+    factories and modules, and draw random numbers in `initialise`.)
+    """
+
+    kind: ClassVar[str] = "representation"
+    channels: int
+    """Channels C of the images drawn from it: 3 for RGB, or a latent's."""
+
+    def __init__(self, config: Any) -> None:
+        nn.Module.__init__(self)
+        Component.__init__(self, config)
+
+    @abstractmethod
+    def initialise(self, step: Step) -> None:
+        """Fill the parameters before the first step, with random numbers from `step.generator(...)` alone."""
+
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Groups for the optimizer; each parameter in exactly one. A group may scale the recipe's rate by "lr_scale"."""
+        return [{"params": list(self.parameters())}]
+
+    def after_step(self, step: Step) -> None:
+        """Called after each optimisation step, for representations that grow, prune or change resolution."""
+
+
+class RadianceField(Representation):
+    """A density and a feature at every point of a box: what volume renderers and Marching Cubes read."""
+
+    box: Tensor
+    """(2, 3) buffer: the corners of the axis-aligned box, world units; outside it density is 0."""
+    spacing: float
+    """Size of the finest detail it can hold (a voxel's side), world units: renderers derive their step from it."""
+
+    @abstractmethod
+    def density(self, points: Tensor) -> Tensor:
+        """(N, 3) world points -> (N,), >= 0, per world unit. Differentiable in the parameters."""
+
+    @abstractmethod
+    def features(self, points: Tensor) -> Tensor:
+        """(N, 3) world points -> (N, C): RGB in [0, 1], or a latent."""

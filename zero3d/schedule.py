@@ -1,0 +1,98 @@
+"""A scalar that may change over a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zero3d.values import Step
+
+
+@dataclass(frozen=True)
+class Knot:
+    """The value at one place of the run; `jump` holds the last value until there instead of a ramp towards it."""
+
+    at: float
+    percent: bool
+    value: float
+    jump: bool
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Piecewise linear in the step: a number, or a map {step or "percent%": value or {jump: value}}.
+
+    Before the first knot its value holds (0 if it is a jump), after the last one the last value.
+    """
+
+    knots: tuple[Knot, ...]
+
+    @classmethod
+    def parse(cls, source: Any, name: str = "schedule") -> Schedule:
+        """Read a recipe's value.
+
+        Raises:
+            ValueError: it is no finite number and no map of the form above; the message names `name`.
+        """
+        if isinstance(source, Schedule):
+            return source
+        if isinstance(source, Mapping):
+            if not source:
+                raise ValueError(f"{name}: an empty map; write a number or {{0%: 1, 50%: 2}}")
+            return cls(tuple(_knot(key, value, name) for key, value in source.items()))
+        return cls((Knot(0.0, False, _number(source, name), False),))
+
+    def __call__(self, step: Step) -> float:
+        return self.at(step.index, step.total)
+
+    def at(self, index: int, total: int) -> float:
+        """The value at optimisation step `index` of `total`."""
+        knots = sorted(((k.at * total / 100 if k.percent else k.at), i) for i, k in enumerate(self.knots))
+        before: tuple[float, float] | None = None
+        for place, i in knots:
+            knot = self.knots[i]
+            if index < place:
+                if before is None:
+                    return 0.0 if knot.jump else knot.value
+                if knot.jump:
+                    return before[1]
+                return before[1] + (knot.value - before[1]) * (index - before[0]) / (place - before[0])
+            before = (place, knot.value)
+        assert before is not None
+        return before[1]
+
+    @property
+    def ever_positive(self) -> bool:
+        """Whether the value is ever different from zero (a term with weight 0 need not be computed)."""
+        return any(knot.value != 0 for knot in self.knots)
+
+    @property
+    def extremes(self) -> tuple[float, float]:
+        """The smallest and the largest value it takes, for range checks."""
+        values = [knot.value for knot in self.knots]
+        return min(values), max(values)
+
+
+def _number(value: Any, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{name}: {value!r} is no number; write a number or a map {{step or percent%: value}}")
+    return float(value)
+
+
+def _knot(key: Any, value: Any, name: str) -> Knot:
+    text = str(key).strip()
+    percent = text.endswith("%")
+    try:
+        at = float(text.rstrip("%"))
+    except ValueError:
+        raise ValueError(f"{name}: {key!r} is no step and no percentage; write 500 or 50%") from None
+    if at < 0 or (percent and at > 100):
+        raise ValueError(f"{name}: {key!r} lies outside the run; steps start at 0, percentages end at 100%")
+    if isinstance(value, Mapping):
+        if set(value) != {"jump"}:
+            raise ValueError(f"{name}.{key}: {dict(value)!r}; the only map allowed here is {{jump: value}}")
+        return Knot(at, percent, _number(value["jump"], f"{name}.{key}.jump"), True)
+    return Knot(at, percent, _number(value, f"{name}.{key}"), False)
