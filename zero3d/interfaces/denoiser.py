@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -33,6 +34,10 @@ class Denoiser(Component):
     @abstractmethod
     def load(self, device: torch.device) -> None:
         """Load the weights onto `device`, frozen. Called once, after every check that needs no weights."""
+
+    def weight_files(self) -> list[Path]:
+        """The files that `load` reads, for the manifest's hashes."""
+        return []
 
     @abstractmethod
     def condition(self, picture: Picture, input_camera: Cameras) -> Any:

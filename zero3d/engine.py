@@ -1,0 +1,233 @@
+"""The optimisation step. It reads like the algorithm: sample cameras, draw, ask the teachers, regularize, descend.
+
+Each term is differentiated down to the drawn views first, so that its gradient's norm there can be logged and no graph
+of one term lives while another runs; one backward pass through the renderer then serves all terms together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from zero3d.geometry import orbit
+from zero3d.optimizer import make_optimizer, set_learning_rate
+from zero3d.parts import VIEW_FIELDS, GuidanceTerm, Parts, RegularizerTerm
+from zero3d.random import Generators
+from zero3d.recipe import OptimizerOptions
+from zero3d.values import Cameras, LossContext, Picture, Step, View
+
+
+@dataclass
+class _Drawn:
+    """A rendered view, cut from its graph: terms see `leaf`, and `gradients` collects what they say of each field."""
+
+    cameras: Cameras
+    view: View
+    leaf: View
+    gradients: dict[str, Tensor]
+
+
+class Engine:
+    """A run's state: the parts, the optimizer and the random streams."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        picture: Picture,
+        input_camera: Cameras,
+        optimizer_options: OptimizerOptions,
+        total_steps: int,
+        seed: int,
+    ) -> None:
+        """`picture` is framed and square; `input_camera` has one camera, of any size."""
+        self.parts = parts
+        self.picture = picture.to(parts.device)
+        self.total_steps = total_steps
+        self.generators = Generators(seed)
+        size = parts.cameras.resolution
+        self.input_camera = input_camera.resized(size, size).to(parts.device)
+        self.optimizer_options = optimizer_options
+        self.optimizer = make_optimizer(optimizer_options, parts.representation)
+
+    def initialise(self) -> None:
+        """Fill the representation before step 0."""
+        with torch.no_grad():
+            self.parts.representation.initialise(self.at(0).scoped("representation"))
+
+    def at(self, index: int) -> Step:
+        """The step of that index with this run's random streams."""
+        return Step(index, self.total_steps, self.generators)
+
+    def step(self, index: int) -> dict[str, float]:
+        """One optimisation step. Returns the figures to log: per term its value, weight and gradient norm."""
+        step = self.at(index)
+        guidances = [term for term in self.parts.guidances if term.weight(step) != 0]
+        regularizers = [term for term in self.parts.regularizers if term.weight(step) != 0]
+
+        drawn = self._draw(self._cameras(step, guidances, regularizers), step, regularizers)
+        figures: dict[str, Tensor | float] = {}
+        for term in guidances:
+            self._guide(term, drawn, step, figures)
+        direct = [self._regularize(term, drawn, step, figures) for term in regularizers]
+
+        self.optimizer.zero_grad(set_to_none=True)
+        self._backward(drawn)
+        for gradients in direct:
+            _accumulate(gradients)
+        set_learning_rate(self.optimizer, self.optimizer_options, step)
+        self.optimizer.step()
+        self.parts.representation.after_step(step)
+        return _to_floats(figures)
+
+    def draw(self, cameras: Cameras) -> View:
+        """The representation as it is now, without a graph and without touching the random streams."""
+        with torch.no_grad():
+            needs = self.parts.renderer.provides - {"weights"}
+            return self.parts.renderer.render(
+                self.parts.representation, cameras.to(self.parts.device), self.parts.background, needs
+            )
+
+    def _cameras(
+        self, step: Step, guidances: list[GuidanceTerm], regularizers: list[RegularizerTerm]
+    ) -> dict[str, Cameras]:
+        """Who is drawn in this step: the novel views, and others only if a term asks for them."""
+        scoped = step.scoped("cameras")
+        needs = {need for term in regularizers for need in term.needs}
+        asked = {"novel": self.parts.cameras.sample(scoped).to(self.parts.device)}
+        if "near_view" in needs:
+            asked["near"] = self.parts.cameras.near(asked["novel"], scoped).to(self.parts.device)
+        if "input_view" in needs:
+            asked["input"] = self.input_camera
+        for term in guidances:
+            if term.cameras is not None:
+                own = step.scoped(f"guidance.{term.label}.cameras")
+                asked[_own_views(term)] = term.cameras.sample(own).to(self.parts.device)
+        return asked
+
+    def _draw(
+        self, asked: dict[str, Cameras], step: Step, regularizers: list[RegularizerTerm]
+    ) -> dict[str, _Drawn]:
+        """Draw all views, those of one size in one call."""
+        needs = frozenset({need for term in regularizers for need in term.needs}) & VIEW_FIELDS
+        drawn: dict[str, _Drawn] = {}
+        for size in dict.fromkeys((c.height, c.width, c.fov) for c in asked.values()):
+            group = {name: c for name, c in asked.items() if (c.height, c.width, c.fov) == size}
+            together = Cameras(torch.cat([c.camera_to_world for c in group.values()]), *size)
+            views = self.parts.renderer.render(
+                self.parts.representation, together, self.parts.background, needs, step.scoped("renderer")
+            )
+            start = 0
+            for name, cameras in group.items():
+                view = views[start : start + len(cameras)]
+                drawn[name] = _Drawn(cameras, view, _leaf(view), {})
+                start += len(cameras)
+        return drawn
+
+    def _guide(
+        self, term: GuidanceTerm, drawn: dict[str, _Drawn], step: Step, figures: dict[str, Tensor | float]
+    ) -> None:
+        """<dL/dx, x> averaged over B: the teacher's gradient enters at the image, nothing leaks beyond it."""
+        target = drawn[_own_views(term) if term.cameras is not None else "novel"]
+        scoped = step.scoped(f"guidance.{term.label}")
+        gradient = term.guidance.gradient(target.leaf.detach(), target.cameras, scoped)
+        weight = term.weight(step)
+        weighted = gradient.value * (weight / len(target.cameras))
+        _add(target.gradients, "image", weighted)
+        figures |= {f"guidance.{term.label}.{name}": value for name, value in gradient.metrics.items()}
+        figures |= {f"guidance.{term.label}.weight": weight, f"guidance.{term.label}.gradient": weighted.norm()}
+
+    def _regularize(
+        self, term: RegularizerTerm, drawn: dict[str, _Drawn], step: Step, figures: dict[str, Tensor | float]
+    ) -> list[tuple[Tensor, Tensor]]:
+        """weight * d penalty, added to the drawn views; what falls on parameters directly is returned."""
+        context = LossContext(
+            step=step.scoped(f"regularizers.{term.label}"),
+            view=drawn[term.view].leaf,
+            cameras=drawn[term.view].cameras,
+            novel=drawn["novel"].leaf,
+            near=drawn["near"].leaf if "near" in drawn else None,
+            input=drawn["input"].leaf if "input" in drawn else None,
+            picture=self.picture,
+            representation=self.parts.representation,
+            decode=self.parts.decode,
+        )
+        penalty = term.regularizer.penalty(context)
+        weight = term.weight(step)
+        places = [(d, name, tensor) for d in drawn.values() for name, tensor in _tensors(d.leaf)]
+        parameters = list(self.parts.representation.parameters())
+        gradients: tuple[Tensor | None, ...] = (None,) * (len(places) + len(parameters))
+        if penalty.requires_grad:
+            inputs = [tensor for _, _, tensor in places] + parameters
+            gradients = torch.autograd.grad(weight * penalty, inputs, allow_unused=True)
+        for (target, name, _), gradient in zip(places, gradients, strict=False):
+            if gradient is not None:
+                _add(target.gradients, name, gradient)
+        told = [gradient for gradient in gradients if gradient is not None]
+        norm = torch.stack([g.norm() for g in told]).norm() if told else 0.0
+        figures |= {
+            f"regularizers.{term.label}.value": penalty.detach(),
+            f"regularizers.{term.label}.weight": weight,
+            f"regularizers.{term.label}.gradient": norm,
+        }
+        direct = zip(parameters, gradients[len(places) :], strict=True)
+        return [(parameter, gradient) for parameter, gradient in direct if gradient is not None]
+
+    def _backward(self, drawn: dict[str, _Drawn]) -> None:
+        """(dx/dtheta)^T of everything collected, in one pass through the renderer."""
+        tensors, gradients = [], []
+        for target in drawn.values():
+            for name, gradient in target.gradients.items():
+                tensor = getattr(target.view, name)
+                if tensor.requires_grad:
+                    tensors.append(tensor)
+                    gradients.append(gradient)
+        if tensors:
+            torch.autograd.backward(tensors, gradients)
+
+
+def fit(
+    engine: Engine, first_step: int, after: Callable[[int, dict[str, float]], bool]
+) -> int:
+    """Run the steps from `first_step`; `after(index, figures)` returns True to stop early. Returns the next step's index."""
+    for index in range(first_step, engine.total_steps):
+        figures = engine.step(index)
+        if after(index, figures):
+            return index + 1
+    return engine.total_steps
+
+
+def input_camera_at(elevation_deg: float) -> Cameras:
+    """The input camera: azimuth 0, distance 2 (one pixel; resize it)."""
+    return orbit(elevation_deg, 0.0, 1)
+
+
+def _own_views(term: GuidanceTerm) -> str:
+    return f"guidance.{term.label}"
+
+
+def _tensors(view: View) -> list[tuple[str, Tensor]]:
+    values = [(f.name, getattr(view, f.name)) for f in fields(view)]
+    return [(name, tensor) for name, tensor in values if tensor is not None]
+
+
+def _leaf(view: View) -> View:
+    return View(**{name: tensor.detach().requires_grad_() for name, tensor in _tensors(view)})
+
+
+def _add(gradients: dict[str, Tensor], name: str, value: Tensor) -> None:
+    gradients[name] = gradients[name] + value if name in gradients else value
+
+
+def _accumulate(gradients: list[tuple[Tensor, Tensor]]) -> None:
+    for parameter, gradient in gradients:
+        parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+
+
+def _to_floats(figures: dict[str, Tensor | float]) -> dict[str, float]:
+    """One transfer from the device for all figures."""
+    tensors = {name: value for name, value in figures.items() if isinstance(value, Tensor)}
+    floats = torch.stack([t.float().reshape(()) for t in tensors.values()]).tolist() if tensors else []
+    return {**figures, **dict(zip(tensors, floats, strict=True))}  # type: ignore[dict-item]

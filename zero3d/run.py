@@ -1,0 +1,278 @@
+"""`run`, `resume` and `export`: from a recipe to a folder with a model in it."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from zero3d import checkpoint, folder
+from zero3d.engine import Engine, fit, input_camera_at
+from zero3d.errors import ExportError, RecipeError
+from zero3d.folder import MetricsLog
+from zero3d.interfaces import ExportSubject, RunView, SourcePicture
+from zero3d.parts import Parts, build_parts
+from zero3d.picture import Framed, frame
+from zero3d.recipe import Recipe, load_recipe
+from zero3d.registry import Registry
+
+DEFAULT_ELEVATION_DEG = 20.0
+
+
+@dataclass
+class Session:
+    """A run that is open: where, what, and the engine."""
+
+    folder: Path
+    recipe: Recipe
+    engine: Engine
+    tell: Callable[[str], None]
+
+    @property
+    def parts(self) -> Parts:
+        return self.engine.parts
+
+    def subject(self) -> ExportSubject:
+        """What exporters and evaluation see of it."""
+        return ExportSubject(
+            representation=self.parts.representation,
+            draw=self.engine.draw,
+            decode=self.parts.decode,
+            decodes_pixelwise=self.parts.latent_denoiser is None,
+            input_camera=self.engine.input_camera,
+            resolution=self.parts.cameras.resolution,
+        )
+
+
+def say(line: str) -> None:
+    """A line for the user, on stderr."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def run(file: str, registry: Registry, overrides: Sequence[str] = (), tell: Callable[[str], None] = say) -> Session:
+    """Run a recipe from the start to its exports. Everything cheap is checked before the folder or a weight is touched.
+
+    Raises:
+        UserError: the recipe, the picture or the folder cannot be used; nothing was written.
+        KeyboardInterrupt: stopped by the user, after the checkpoint was saved.
+    """
+    recipe = load_recipe(file, registry, overrides)
+    if recipe.image is None:
+        raise RecipeError(f"{recipe.place('image')}: missing; give a picture, for example image=examples/mug.png")
+    out = folder.check_out(recipe.options.out, recipe.options.overwrite)
+    notes: list[str] = []
+    source: SourcePicture = recipe.image.build().load(recipe.options.input.mask)
+    notes += source.notes
+    parts = build_parts(recipe)
+    framed = _frame(recipe, source, parts)
+    notes += framed.notes
+    notes += _elevation_note(recipe)
+    engine = _engine(recipe, parts, framed)
+    _teach(recipe, source, engine)
+    engine.initialise()
+    manifest = folder.make_manifest(
+        registry,
+        _components(recipe),
+        notes,
+        image=source.origin,
+        input_elevation_deg=_elevation(recipe),
+        input_pixels_per_source_pixel=framed.scale,
+        weights=_weight_hashes(parts),
+    )
+    folder.create(out, recipe.source, source.rgba, manifest)
+    for note in notes:
+        tell(f"note: {note}")
+    session = Session(out, recipe, engine, tell)
+    checkpoint.save(engine, 0, out)
+    return _optimise(session, 0)
+
+
+def resume(run_folder: str, registry: Registry, tell: Callable[[str], None] = say) -> Session:
+    """Go on from the checkpoint; ends in the same model as a run that was never interrupted.
+
+    Raises:
+        UserError: no run, no checkpoint, or a damaged one.
+    """
+    path = folder.open_run(run_folder)
+    session = open_session(path, registry, tell=tell, teach=True)
+    first = checkpoint.load(session.engine, path)
+    return _optimise(session, first)
+
+
+def export(
+    run_folder: str, registry: Registry, overrides: Sequence[str] = (), tell: Callable[[str], None] = say
+) -> Session:
+    """Write a run's exports again from its last checkpoint, with other options if given.
+
+    Raises:
+        UserError: no run, no checkpoint, nothing to export, or no surface in the field.
+    """
+    path = folder.open_run(run_folder)
+    session = open_session(path, registry, overrides, tell)
+    checkpoint.load(session.engine, path)
+    _export(session)
+    return session
+
+
+def open_session(
+    path: Path,
+    registry: Registry,
+    overrides: Sequence[str] = (),
+    tell: Callable[[str], None] = say,
+    teach: bool = False,
+) -> Session:
+    """A run's folder as a Session, in its initial state; `teach` loads what guidance needs, else only what drawing does."""
+    recipe = load_recipe(path / folder.RECIPE, registry, overrides)
+    source = _kept_picture(path, registry)
+    parts = build_parts(recipe)
+    engine = _engine(recipe, parts, _frame(recipe, source, parts))
+    if teach:
+        _teach(recipe, source, engine)
+    else:
+        parts.load_decoder()
+    return Session(path, recipe, engine, tell)
+
+
+def _optimise(session: Session, first_step: int) -> Session:
+    engine, every = session.engine, session.recipe.options.checkpoint.every
+    view = _run_view(session, first_step)
+    observers = session.parts.observers
+    log = MetricsLog(session.folder, first_step)
+    started = time.monotonic()
+    with _stop_on_interrupt() as interrupted:
+
+        def after(index: int, figures: dict[str, float]) -> bool:
+            record = {**figures, "seconds": round(time.monotonic() - started, 4)}
+            log.write(index, record)
+            for observer in observers:
+                observer.on_step(view, engine.at(index), record)
+            if (index + 1) % every == 0 or index + 1 == engine.total_steps or interrupted():
+                checkpoint.save(engine, index + 1, session.folder)
+            return interrupted()
+
+        try:
+            for observer in observers:
+                observer.on_start(view)
+            reached = fit(engine, first_step, after)
+        finally:
+            log.close()
+        finished = reached == engine.total_steps
+        for observer in observers:
+            observer.on_end(view, finished)
+    if not finished:
+        session.tell(f"stopped after step {reached} of {engine.total_steps}; go on with: zero3d resume {session.folder}")
+        raise KeyboardInterrupt
+    _export(session)
+    return session
+
+
+def _export(session: Session) -> None:
+    exporters = session.parts.exporters
+    if not exporters:
+        session.tell(f"{session.recipe.place('export')}: nothing to export; the checkpoint is kept")
+    for label, exporter in exporters.items():
+        path = session.folder / exporter.filename(label)
+        try:
+            report = exporter.export(session.subject(), path)
+        except ExportError as error:
+            raise ExportError(f"{session.recipe.place(f'export.{label}')}: {error}") from None
+        folder.write_atomically(path.with_name(f"{label}.report.yaml"), yaml.safe_dump(report, sort_keys=False))
+        session.tell(f"wrote {path} ({', '.join(f'{key} {value}' for key, value in report.items())})")
+
+
+def _frame(recipe: Recipe, source: SourcePicture, parts: Parts) -> Framed:
+    """The picture at the largest size that anybody reads."""
+    size = max([parts.cameras.resolution, *(d.picture_resolution for d in parts.denoisers.values())])
+    return frame(source.rgba, recipe.options.input.framing, size)
+
+
+def _engine(recipe: Recipe, parts: Parts, framed: Framed) -> Engine:
+    options = recipe.options
+    camera = input_camera_at(_elevation(recipe))
+    return Engine(parts, framed.picture, camera, options.optimizer, options.steps, options.seed)
+
+
+def _teach(recipe: Recipe, source: SourcePicture, engine: Engine) -> None:
+    """Load the denoisers and show each the picture, framed at its own size."""
+    engine.parts.load_teachers()
+    for teacher in engine.parts.teachers.values():
+        size = teacher.denoiser.picture_resolution
+        picture = frame(source.rgba, recipe.options.input.framing, size).picture.to(engine.parts.device)
+        teacher.condition = teacher.denoiser.condition(picture, engine.input_camera.resized(size, size))
+
+
+def _kept_picture(path: Path, registry: Registry) -> SourcePicture:
+    """The run's own copy, so that the folder can move and the original can go."""
+    source = registry.get("image_source", "file", str(path))
+    picture: SourcePicture = source(source.Config(path=str(path / folder.PICTURE))).load("alpha")  # type: ignore[attr-defined]
+    return picture
+
+
+def _run_view(session: Session, first_step: int) -> RunView:
+    engine = session.engine
+    return RunView(
+        folder=session.folder,
+        steps=engine.total_steps,
+        first_step=first_step,
+        picture=engine.picture,
+        input_camera=engine.input_camera,
+        draw=engine.draw,
+        decode=session.parts.decode,
+        resolution=session.parts.cameras.resolution,
+    )
+
+
+def _elevation(recipe: Recipe) -> float:
+    given = recipe.options.input.elevation_deg
+    return DEFAULT_ELEVATION_DEG if given is None else given
+
+
+def _elevation_note(recipe: Recipe) -> list[str]:
+    if recipe.options.input.elevation_deg is not None:
+        return []
+    return [f"input.elevation_deg not given: the camera is taken to look down by {DEFAULT_ELEVATION_DEG:g} degrees"]
+
+
+def _components(recipe: Recipe) -> dict[str, str]:
+    single = {"cameras": recipe.cameras, "representation": recipe.representation, "renderer": recipe.renderer}
+    maps = {
+        f"{key}.{label}": block
+        for key in ("denoisers", "guidance", "regularizers", "observers", "export")
+        for label, block in getattr(recipe, key).items()
+    }
+    return {key: f"{b.component.__module__}.{b.component.__qualname__}" for key, b in {**single, **maps}.items()}
+
+
+def _weight_hashes(parts: Parts) -> dict[str, Any]:
+    """Per denoiser, the files it read (attribute `weight_files`, if it has any) with their sha256."""
+    files = {label: denoiser.weight_files() for label, denoiser in parts.denoisers.items()}
+    return {label: {p.name: folder.file_sha256(p) for p in paths} for label, paths in files.items() if paths}
+
+
+@contextlib.contextmanager
+def _stop_on_interrupt() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C into a wish to stop after the current step; a second one stops at once."""
+    wished = False
+
+    def handler(signum: int, stack: Any) -> None:
+        nonlocal wished
+        if wished:
+            raise KeyboardInterrupt
+        wished = True
+
+    try:
+        former = signal.signal(signal.SIGINT, handler)
+    except ValueError:  # not the main thread: whoever embeds us keeps the signal
+        yield lambda: False
+        return
+    try:
+        yield lambda: wished
+    finally:
+        signal.signal(signal.SIGINT, former)
