@@ -1,4 +1,4 @@
-"""Atomic save and exact resume: one safetensors file with theta, the optimizer's moments, the random streams, the step."""
+"""Atomic save and exact resume: one safetensors file: theta, optimizer moments, random streams, step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FORMAT = "1"
 
 
 def save(engine: Engine, next_step: int, folder: Path) -> None:
-    """Write `folder`/checkpoint/state.safetensors by way of a temporary file, so that a kill never leaves half of one."""
+    """Write `folder`/checkpoint/state.safetensors via a temporary file, so that a kill never leaves half of one."""
     tensors = {f"representation.{name}": value for name, value in engine.parts.representation.state_dict().items()}
     tensors |= {f"generator.{name}": value for name, value in engine.generators.state_dict().items()}
     scalars: dict[str, Any] = {}
@@ -55,7 +55,9 @@ def load(engine: Engine, folder: Path) -> int:
     tensors, metadata = read(folder)
     path = folder / NAME
     own = engine.parts.representation.state_dict()
-    saved = {name.removeprefix("representation."): t for name, t in tensors.items() if name.startswith("representation.")}
+    saved = {
+        name.removeprefix("representation."): t for name, t in tensors.items() if name.startswith("representation.")
+    }
     if {name: t.shape for name, t in own.items()} != {name: t.shape for name, t in saved.items()}:
         raise RunError(f"{path}: holds another representation than recipe.yaml beside it; restore that recipe.yaml")
     engine.parts.representation.load_state_dict(saved)
@@ -84,7 +86,9 @@ def read(folder: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             f"{path}: damaged or truncated ({size} bytes: {error}); run the recipe again with overwrite=true"
         ) from None
     if metadata.get("format") != FORMAT:
-        raise RunError(f"{path}: format {metadata.get('format')!r}, this zero3d reads {FORMAT!r}; use the version in manifest.json")
+        raise RunError(
+            f"{path}: format {metadata.get('format')!r}, this zero3d reads {FORMAT!r}; use the version in manifest.json"
+        )
     return tensors, metadata
 
 

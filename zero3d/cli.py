@@ -99,7 +99,8 @@ def _check_recipe(arguments: argparse.Namespace, registry: Registry) -> None:
 
     recipe = load_recipe(arguments.recipe, registry, arguments.overrides)
     parts = build_parts(recipe)
-    terms = [f"{t.label} (weight {t.weight.extremes[1]:g})" for t in (*parts.guidances, *parts.regularizers)]
+    weights = {t.label: t.weight for t in parts.guidances} | {t.label: t.weight for t in parts.regularizers}
+    terms = [f"{label} (weight {weight.extremes[1]:g})" for label, weight in weights.items()]
     print(f"{recipe.file}: good. {recipe.options.steps} steps on {parts.device}; terms: {', '.join(terms)}")
 
 

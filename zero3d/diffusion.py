@@ -22,7 +22,7 @@ def sigmas_from_alphas_cumprod(alphas_cumprod: Tensor) -> Tensor:
 
 
 def stable_diffusion_sigmas() -> Tensor:
-    """The 1000 noise levels of Stable Diffusion and Zero-1-to-3, ascending, float32, for data of about unit variance."""
+    """The 1000 noise levels of Stable Diffusion and Zero-1-to-3, ascending, float32, for data of unit variance."""
     return sigmas_from_alphas_cumprod(scaled_linear_alphas_cumprod()).float()
 
 

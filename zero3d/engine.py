@@ -107,9 +107,7 @@ class Engine:
                 asked[_own_views(term)] = term.cameras.sample(own).to(self.parts.device)
         return asked
 
-    def _draw(
-        self, asked: dict[str, Cameras], step: Step, regularizers: list[RegularizerTerm]
-    ) -> dict[str, _Drawn]:
+    def _draw(self, asked: dict[str, Cameras], step: Step, regularizers: list[RegularizerTerm]) -> dict[str, _Drawn]:
         """Draw all views, those of one size in one call."""
         needs = frozenset({need for term in regularizers for need in term.needs}) & VIEW_FIELDS
         drawn: dict[str, _Drawn] = {}
@@ -188,10 +186,8 @@ class Engine:
             torch.autograd.backward(tensors, gradients)
 
 
-def fit(
-    engine: Engine, first_step: int, after: Callable[[int, dict[str, float]], bool]
-) -> int:
-    """Run the steps from `first_step`; `after(index, figures)` returns True to stop early. Returns the next step's index."""
+def fit(engine: Engine, first_step: int, after: Callable[[int, dict[str, float]], bool]) -> int:
+    """Run the steps from `first_step`; `after(index, figures)` returns True to stop early. Returns the next index."""
     for index in range(first_step, engine.total_steps):
         figures = engine.step(index)
         if after(index, figures):
@@ -229,5 +225,7 @@ def _accumulate(gradients: list[tuple[Tensor, Tensor]]) -> None:
 def _to_floats(figures: dict[str, Tensor | float]) -> dict[str, float]:
     """One transfer from the device for all figures."""
     tensors = {name: value for name, value in figures.items() if isinstance(value, Tensor)}
-    floats = torch.stack([t.float().reshape(()) for t in tensors.values()]).tolist() if tensors else []
-    return {**figures, **dict(zip(tensors, floats, strict=True))}  # type: ignore[dict-item]
+    if not tensors:
+        return {name: float(value) for name, value in figures.items()}
+    moved = dict(zip(tensors, torch.stack([t.float().reshape(()) for t in tensors.values()]).tolist(), strict=True))
+    return {name: moved[name] if name in moved else float(value) for name, value in figures.items()}

@@ -36,9 +36,13 @@ def check_out(out: str | None, overwrite: bool) -> Path:
         raise RunError(f"out: {folder} is a file; name a folder")
     if folder.is_dir() and any(folder.iterdir()):
         if not overwrite:
-            raise RunError(f"out: {folder} is not empty; take another folder, overwrite=true, or `zero3d resume {folder}`")
+            raise RunError(
+                f"out: {folder} is not empty; take another folder, overwrite=true, or `zero3d resume {folder}`"
+            )
         if not (folder / MANIFEST).is_file():
-            raise RunError(f"out: {folder} is no run's folder (no {MANIFEST}), so overwrite=true does not delete it; take another")
+            raise RunError(
+                f"out: {folder} is no run's folder (no {MANIFEST}), so overwrite=true does not delete it; take another"
+            )
     parent = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     if not os.access(parent, os.W_OK | os.X_OK):
         raise RunError(f"out: {folder} cannot be made ({parent} is not writable); take another folder")

@@ -38,9 +38,7 @@ def look_at(eye: Tensor, target: Tensor | None = None) -> Tensor:
 def spherical(elevation: Tensor, azimuth: Tensor, distance: Tensor) -> Tensor:
     """Positions (B, 3) from elevation (up from the horizon) and azimuth (counter-clockwise from +x), radians."""
     flat = distance * torch.cos(elevation)
-    return torch.stack(
-        [flat * torch.cos(azimuth), flat * torch.sin(azimuth), distance * torch.sin(elevation)], dim=-1
-    )
+    return torch.stack([flat * torch.cos(azimuth), flat * torch.sin(azimuth), distance * torch.sin(elevation)], dim=-1)
 
 
 def orbit(
@@ -51,8 +49,11 @@ def orbit(
     fov: float = PUBLISHED_FOV,
 ) -> Cameras:
     """Cameras with `size` x `size` pixels that look at the origin; angles in degrees, scalars or (B,)."""
-    parts = [torch.atleast_1d(torch.as_tensor(value, dtype=torch.float32)) for value in (elevation_deg, azimuth_deg, distance)]
-    elevation, azimuth, radius = torch.broadcast_tensors(*parts)
+    parts = [
+        torch.as_tensor(value, dtype=torch.float32).reshape(-1) for value in (elevation_deg, azimuth_deg, distance)
+    ]
+    views = max(len(part) for part in parts)
+    elevation, azimuth, radius = (part.expand(views) for part in parts)
     eye = spherical(torch.deg2rad(elevation), torch.deg2rad(azimuth), radius)
     return Cameras(look_at(eye), size, size, fov)
 
@@ -71,18 +72,14 @@ def rays(cameras: Cameras) -> tuple[Tensor, Tensor]:
 
 
 def relative_pose(target: Cameras, source: Cameras) -> Tensor:
-    """Zero-1-to-3's pose vector T (B, 4): [polar difference, sin and cos of the azimuth difference, distance difference].
+    """Zero-1-to-3's pose vector T (B, 4): [polar difference, sin and cos of azimuth difference, distance difference].
 
     Polar angles run down from +z, so moving the camera up makes the first number negative. `source` may hold one
     camera for all of `target`'s. (arXiv 2303.11328 section 3.2; the signs are those of the published code.)
     """
     azimuth = target.azimuth - source.azimuth
-    return torch.stack(
-        torch.broadcast_tensors(
-            source.elevation - target.elevation, azimuth.sin(), azimuth.cos(), target.distance - source.distance
-        ),
-        dim=-1,
-    )
+    polar = source.elevation - target.elevation
+    return torch.stack([polar, azimuth.sin(), azimuth.cos(), target.distance - source.distance], dim=-1)
 
 
 def world_to_gltf(points: Tensor) -> Tensor:

@@ -134,7 +134,9 @@ def build_parts(recipe: Recipe) -> Parts:
     renderer: Renderer = recipe.renderer.build()
     cameras: CameraSampler = recipe.cameras.build()
     denoisers: dict[str, Denoiser] = {label: block.build() for label, block in recipe.denoisers.items()}
-    teachers = {block.denoiser: Teacher(denoisers[block.denoiser]) for block in recipe.guidance.values() if block.denoiser}
+    teachers = {
+        block.denoiser: Teacher(denoisers[block.denoiser]) for block in recipe.guidance.values() if block.denoiser
+    }
     guidances = [
         GuidanceTerm(
             label,
@@ -174,7 +176,9 @@ def _representation(block: Block) -> Representation:
         built: Representation = block.build()
     except (RuntimeError, OverflowError, MemoryError) as error:
         reason = str(error).splitlines()[0]
-        raise RecipeError(f"{block.place}: {block.label!r} cannot be allocated ({reason}); lower its resolution") from None
+        raise RecipeError(
+            f"{block.place}: {block.label!r} cannot be allocated ({reason}); lower its resolution"
+        ) from None
     return built
 
 
@@ -204,7 +208,7 @@ def _check_accepts(recipe: Recipe, renderer: Renderer) -> None:
         if not issubclass(kind, block.component.accepts):
             raise RecipeError(
                 f"{block.place}: {block.component.name!r} exports {block.component.accepts.__name__}s, "
-                f"but representation {kind.name!r} is none; take another exporter or remove it with export.{block.label}=null"
+                f"but representation {kind.name!r} is none; take another exporter or set export.{block.label}=null"
             )
 
 
@@ -232,7 +236,7 @@ def _check_memory(recipe: Recipe, sketch: Representation, render_bytes: int, dev
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
     if needed > free:
         raise RecipeError(
-            f"{recipe.representation.place}: needs about {needed / 2**30:.1f} GiB ({4 * parameters / 2**30:.1f} for the "
-            f"representation, {render_bytes / 2**30:.1f} for a step's render), {free / 2**30:.1f} GiB are free; "
+            f"{recipe.representation.place}: needs about {needed / 2**30:.1f} GiB ({4 * parameters / 2**30:.1f} for "
+            f"the representation, {render_bytes / 2**30:.1f} for a step's render), {free / 2**30:.1f} GiB are free; "
             "lower representation.resolution or cameras.resolution"
         )

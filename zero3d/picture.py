@@ -1,4 +1,4 @@
-"""Framing: how a picture with its mask becomes the square input of a denoiser. A model trained here sees it the same way."""
+"""Framing: how a picture with its mask becomes a denoiser's square input, in training and in use alike."""
 
 from __future__ import annotations
 
@@ -73,19 +73,28 @@ def _lint(opaque: numpy.ndarray, bounds: tuple[int, int, int, int], framing: str
     height, width = opaque.shape
     sides = [
         name
-        for name, touches in (("top", top == 0), ("bottom", bottom == height), ("left", left == 0), ("right", right == width))
+        for name, touches in (
+            ("top", top == 0),
+            ("bottom", bottom == height),
+            ("left", left == 0),
+            ("right", right == width),
+        )
         if touches
     ]
     notes = []
     if sides and not opaque.all():
         notes.append(f"the object touches the picture's {' and '.join(sides)} edge: it may be cut off, its model too")
     if opaque.all():
-        notes.append("the mask covers the whole picture: the frame's edge will become the object's edge; see input.mask")
+        notes.append(
+            "the mask covers the whole picture: the frame's edge will become the object's edge; see input.mask"
+        )
     longest, side = max(bottom - top, right - left), max(height, width)
     if framing == "keep" and height != width:
         notes.append(f"the picture is {width}x{height}: padded to a square, not stretched")
     if framing == "keep" and not 0.3 <= longest / side <= 0.95:
-        notes.append(f"the object's longest side is {longest / side:.2f} of the frame; input.framing=fit makes it {FIT_SHARE}")
+        notes.append(
+            f"the object's longest side is {longest / side:.2f} of the frame; input.framing=fit makes it {FIT_SHARE}"
+        )
     if longest < 32:
         notes.append(f"the object is {right - left}x{bottom - top} pixels: expect little detail")
     return notes
@@ -100,7 +109,11 @@ def _resample(rgba: numpy.ndarray, box: tuple[float, float, float], size: int) -
     values = numpy.pad(values, ((pad[0], pad[1]), (pad[2], pad[3]), (0, 0)))
     corner = (left + pad[2], top + pad[0], left + pad[2] + side, top + pad[0] + side)
     channels = [
-        numpy.asarray(Image.fromarray(values[..., c]).resize((size, size), Image.Resampling.BOX if side > 2 * size else Image.Resampling.BILINEAR, box=corner))
+        numpy.asarray(
+            Image.fromarray(values[..., c]).resize(
+                (size, size), Image.Resampling.BOX if side > 2 * size else Image.Resampling.BILINEAR, box=corner
+            )
+        )
         for c in range(4)
     ]
     return numpy.stack(channels, axis=-1).astype(numpy.float32)

@@ -1,4 +1,4 @@
-"""Finding and loading plug-ins: every installed entry point of the group "zero3d", first-party ones like any other's."""
+"""Finding and loading plug-ins: every installed entry point of the group "zero3d", first-party or not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Named random generators: every stream of a run is its own, so that adding one part changes no other part's numbers."""
+"""Named random generators: every stream of a run is its own, so that adding a part changes no other's numbers."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class CheckpointOptions:
 
 @dataclass
 class RunOptions:
-    """The plain keys of a recipe. `out`: the run's folder. `steps`: optimisation steps. `device`: auto, cpu, cuda, mps."""
+    """The plain keys of a recipe. `out`: the run's folder. `device`: auto, cpu, cuda or mps."""
 
     out: str | None = None
     overwrite: bool = False
@@ -257,7 +257,9 @@ def _check_options(component: type[Component], options: Mapping[str, Any], place
     known = [f.name for f in dataclasses.fields(component.Config)] + list(_engine_keys(kind)) + ["type"]
     for key in options:
         if key not in known:
-            raise RecipeError(f"{place}.{key}: {kind} {component.name!r} has no such option.{did_you_mean(str(key), known)}")
+            raise RecipeError(
+                f"{place}.{key}: {kind} {component.name!r} has no such option.{did_you_mean(str(key), known)}"
+            )
 
 
 def _weight(component: type[Component], engine: Mapping[str, Any], place: str, kind: str) -> Schedule | None:
@@ -313,7 +315,9 @@ def load_recipe(file: str | Path, registry: Registry, overrides: Sequence[str] =
         if not isinstance(value, Mapping):
             raise RecipeError(f"{name}: {key}: {value!r} is no map; write label: {{type: ..., option: value}}")
         return {
-            str(label): make_block(registry, BLOCK_MAPS[key], name, f"{key}.{label}", {} if block is True else block, str(label))
+            str(label): make_block(
+                registry, BLOCK_MAPS[key], name, f"{key}.{label}", {} if block is True else block, str(label)
+            )
             for label, block in value.items()
             if block is not None
         }
@@ -328,12 +332,13 @@ def load_recipe(file: str | Path, registry: Registry, overrides: Sequence[str] =
     for label, block in guidance.items():
         teacher = block.denoiser or (next(iter(denoisers)) if len(denoisers) == 1 else None)
         if teacher not in denoisers:
-            raise RecipeError(
-                f"{block.place}.denoiser: {teacher!r} is no denoiser of this recipe.{did_you_mean(str(teacher), denoisers)}"
-            )
+            hint = did_you_mean(str(teacher), denoisers)
+            raise RecipeError(f"{block.place}.denoiser: {teacher!r} is no denoiser of this recipe.{hint}")
         guidance[label] = dataclasses.replace(block, denoiser=teacher)
     cameras, representation, renderer = single("cameras"), single("representation"), single("renderer")
-    assert cameras and representation and renderer
+    assert cameras
+    assert representation
+    assert renderer
     return Recipe(
         file=name,
         source=source,

@@ -60,7 +60,9 @@ class Registry:
         """Like `get`, with the package it came from."""
         found = self._entries.get((kind, name), [])
         if not found:
-            raise RecipeError(f"{place}: no {kind} called {name!r}.{did_you_mean(name, self.names(kind))}{self._failed()}")
+            raise RecipeError(
+                f"{place}: no {kind} called {name!r}.{did_you_mean(name, self.names(kind))}{self._failed()}"
+            )
         if len(found) > 1:
             packages = " and ".join(f"{entry.package} ({entry.plugin})" for entry in found)
             raise RecipeError(f"{place}: {kind} {name!r} is claimed by {packages}; uninstall one of them")

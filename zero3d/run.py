@@ -128,7 +128,7 @@ def open_session(
     tell: Callable[[str], None] = say,
     teach: bool = False,
 ) -> Session:
-    """A run's folder as a Session, in its initial state; `teach` loads what guidance needs, else only what drawing does."""
+    """A run's folder as a Session, not yet restored; `teach` loads what guidance needs, else only what drawing does."""
     recipe = load_recipe(path / folder.RECIPE, registry, overrides)
     source = _kept_picture(path, registry)
     parts = build_parts(recipe)
@@ -167,7 +167,9 @@ def _optimise(session: Session, first_step: int) -> Session:
         for observer in observers:
             observer.on_end(view, finished)
     if not finished:
-        session.tell(f"stopped after step {reached} of {engine.total_steps}; go on with: zero3d resume {session.folder}")
+        session.tell(
+            f"stopped after step {reached} of {engine.total_steps}; go on with: zero3d resume {session.folder}"
+        )
         raise KeyboardInterrupt
     _export(session)
     return session

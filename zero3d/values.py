@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -46,7 +46,8 @@ class Cameras:
     @property
     def distance(self) -> Tensor:
         """(B,) from the origin, world units."""
-        return self.position.norm(dim=-1)
+        norm: Tensor = torch.linalg.vector_norm(self.position, dim=-1)
+        return norm
 
     @property
     def azimuth(self) -> Tensor:
@@ -91,8 +92,9 @@ class View:
         return self._map(lambda tensor: tensor[index])
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> View:
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return View(**{name: None if value is None else change(value) for name, value in values.items()})
+        values: dict[str, Tensor | None] = {f.name: getattr(self, f.name) for f in fields(self)}
+        changed: dict[str, Any] = {n: None if value is None else change(value) for n, value in values.items()}
+        return View(**changed)
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ class ImageGradient:
 
 @dataclass(frozen=True)
 class LossContext:
-    """What a regularizer may look at. `view` and `cameras` are those the recipe chose for the term (`view: novel|near|input`).
+    """What a regularizer may look at. `view` and `cameras` are those the recipe chose for the term.
 
     `novel`, `near`, `input`: the step's renders; the last two are None unless some term needs them.
     `picture`: the prepared input. `decode`: image space of the field -> RGB (B, H', W', 3), differentiable.

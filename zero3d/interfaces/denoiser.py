@@ -44,9 +44,7 @@ class Denoiser(Component):
         """What the network needs to know of the picture, computed once a run. `picture` has `picture_resolution`."""
 
     @abstractmethod
-    def denoise(
-        self, noised: Tensor, sigma: Tensor, condition: Any, cameras: Cameras, guidance_scale: float
-    ) -> Tensor:
+    def denoise(self, noised: Tensor, sigma: Tensor, condition: Any, cameras: Cameras, guidance_scale: float) -> Tensor:
         """x0 = D(noised; sigma), (B, H, W, C), without a graph.
 
         Args:

@@ -36,7 +36,7 @@ class Exporter(Component):
     """Writes one file (or a few that belong together)."""
 
     kind: ClassVar[str] = "exporter"
-    accepts: ClassVar[type[Representation]] = Representation
+    accepts: ClassVar[type[Representation]]
     """The representations it can export."""
 
     @abstractmethod

@@ -16,7 +16,9 @@ class Regularizer(Component):
 
     kind: ClassVar[str] = "regularizer"
     needs: ClassVar[frozenset[str]]
-    """What it reads of the context: fields of View ("depth", "weights", "normals"), "near_view", "input_view", "rgb"."""
+    """What it reads of the context: fields of View ("depth", "weights", "normals"), "near_view", "input_view", "rgb".
+
+    (Ask for "rgb" when the penalty calls `decode`.)"""
     default_weight: ClassVar[float]
     """The weight when the recipe gives none; the docstring names its source."""
     default_view: ClassVar[str] = "novel"

@@ -31,7 +31,7 @@ class TrainingBatch:
 
 
 class TrainableDenoiser(Denoiser):
-    """A denoiser whose network a trainer can fit. `stage` names a part of the training (a recipe lists them in order)."""
+    """A denoiser whose network a trainer can fit. `stage` names a part of the training, in a recipe's order."""
 
     stages: ClassVar[tuple[str, ...]]
     """The training stages it knows, in their usual order."""

@@ -1,0 +1,51 @@
+"""The closed-form teacher: every view is drawn from one Gaussian, whose denoiser is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from zero3d.diffusion import broadcast, guided
+from zero3d.testing.pixels import PixelDenoiser
+from zero3d.values import Cameras, Picture
+
+
+@dataclass
+class GaussianConfig:
+    """`mean` (RGB) and `std` > 0 of every pixel, in [0, 1] units; `resolution` in pixels."""
+
+    mean: list[float] = field(default_factory=lambda: [0.5, 0.5, 0.5])
+    std: float = 0.1
+    resolution: int = 64
+
+    def __post_init__(self) -> None:
+        if self.std <= 0:
+            raise ValueError(f"std: {self.std}; a standard deviation above 0")
+        if len(self.mean) != 3:
+            raise ValueError(f"mean: {self.mean}; three numbers")
+
+
+class GaussianDenoiser(PixelDenoiser):
+    """A teacher that wants every pixel at one colour; its answers are known in closed form.
+
+    For a prior N(mu, s^2): D(z; sigma) = (s^2 z + sigma^2 mu) / (s^2 + sigma^2); without the condition mu is 0.
+    The mean of the variance-reduced score gradient at x is sigma (x - mu) / (s^2 + sigma^2).
+    """
+
+    name: ClassVar[str] = "gaussian"
+    Config: ClassVar[type[Any]] = GaussianConfig
+
+    def __init__(self, config: GaussianConfig) -> None:
+        super().__init__(config)
+        self.resolution = self.picture_resolution = config.resolution
+
+    def condition(self, picture: Picture, input_camera: Cameras) -> None:
+        """The picture does not matter."""
+
+    def denoise(self, noised: Tensor, sigma: Tensor, condition: Any, cameras: Cameras, guidance_scale: float) -> Tensor:
+        variance, noise = self.config.std**2, broadcast(sigma, noised) ** 2
+        unconditional = variance * noised / (variance + noise)
+        conditional = unconditional + noise * noised.new_tensor(self.config.mean) / (variance + noise)
+        return guided(unconditional, conditional, guidance_scale)

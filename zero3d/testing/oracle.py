@@ -1,0 +1,55 @@
+"""The oracle teacher: it knows the object. What a reconstruction lacks with it, the engine, field and export lack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from zero3d.errors import RecipeError
+from zero3d.mesh_views import draw_mesh, load_mesh
+from zero3d.testing.pixels import PixelDenoiser
+from zero3d.values import Cameras, Picture, View
+
+
+@dataclass
+class OracleConfig:
+    """`mesh`: a file in glTF axes, drawn at its own size (world units). `resolution`: pixels of a view."""
+
+    mesh: str
+    resolution: int = 64
+
+    def __post_init__(self) -> None:
+        if not 8 <= self.resolution <= 1024:
+            raise ValueError(f"resolution: {self.resolution}; 8 to 1024 pixels")
+
+
+class OracleDenoiser(PixelDenoiser):
+    """A teacher that knows the object: its x0 is a mesh, drawn from the asked camera."""
+
+    name: ClassVar[str] = "oracle"
+    Config: ClassVar[type[Any]] = OracleConfig
+
+    def __init__(self, config: OracleConfig) -> None:
+        super().__init__(config)
+        if not Path(config.mesh).is_file():
+            raise RecipeError(f"denoiser.mesh: {config.mesh}: no such file; give a GLB, OBJ, PLY or STL file")
+        self.resolution = self.picture_resolution = config.resolution
+        self._mesh: Any = None
+
+    def load(self, device: torch.device) -> None:
+        self._mesh = load_mesh(self.config.mesh)
+
+    def weight_files(self) -> list[Path]:
+        return [Path(self.config.mesh)]
+
+    def condition(self, picture: Picture, input_camera: Cameras) -> None:
+        """The oracle needs no picture."""
+
+    def denoise(self, noised: Tensor, sigma: Tensor, condition: Any, cameras: Cameras, guidance_scale: float) -> Tensor:
+        size = self.resolution
+        view: View = draw_mesh(self._mesh, cameras.resized(size, size))
+        return view.image.to(noised.device)

@@ -1,0 +1,34 @@
+"""What denoisers over plain pixels share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from zero3d.diffusion import stable_diffusion_sigmas
+from zero3d.interfaces import Denoiser
+
+
+class PixelDenoiser(Denoiser):
+    """A denoiser whose image space is RGB in [0, 1]: encode and decode are the identity, white is 1.
+
+    Noise levels are Stable Diffusion's, halved: its data span [-1, 1], ours half of that.
+    """
+
+    channels = 3
+
+    def __init__(self, config: object) -> None:
+        super().__init__(config)
+        self.sigmas = stable_diffusion_sigmas() / 2
+
+    def load(self, device: torch.device) -> None:
+        """Nothing to load."""
+
+    def encode(self, image: Tensor) -> Tensor:
+        return image
+
+    def decode(self, latent: Tensor) -> Tensor:
+        return latent
+
+    def background(self) -> Tensor:
+        return torch.ones(3)
