@@ -13,7 +13,7 @@ from zero3d.interfaces.component import Component
 
 @dataclass(frozen=True)
 class SourcePicture:
-    """`rgba` (H, W, 4) uint8, straight alpha, the object's mask in alpha; `notes` for the user; `origin`: what it was."""
+    """`rgba` (H, W, 4) uint8, straight alpha, mask in alpha; `notes` for the user; `origin`: what it was."""
 
     rgba: numpy.ndarray
     notes: tuple[str, ...]

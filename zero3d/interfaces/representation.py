@@ -31,7 +31,7 @@ class Representation(Component, nn.Module):
         """Fill the parameters before the first step, with random numbers from `step.generator(...)` alone."""
 
     def param_groups(self) -> list[dict[str, Any]]:
-        """Groups for the optimizer; each parameter in exactly one. "lr_scale" in a group multiplies the recipe's rate."""
+        """Groups for the optimizer; each parameter in exactly one. "lr_scale" multiplies the recipe's rate."""
         return [{"params": list(self.parameters())}]
 
     def after_step(self, step: Step) -> None:

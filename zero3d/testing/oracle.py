@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from zero3d.errors import RecipeError
-from zero3d.mesh_views import draw_mesh, load_mesh
+from zero3d.mesh_files import load_mesh
+from zero3d.mesh_views import MeshScene
 from zero3d.testing.pixels import PixelDenoiser
-from zero3d.values import Cameras, Picture, View
+from zero3d.values import Cameras, Picture
 
 
 @dataclass
@@ -38,10 +39,10 @@ class OracleDenoiser(PixelDenoiser):
         if not Path(config.mesh).is_file():
             raise RecipeError(f"denoiser.mesh: {config.mesh}: no such file; give a GLB, OBJ, PLY or STL file")
         self.resolution = self.picture_resolution = config.resolution
-        self._mesh: Any = None
+        self._scene: MeshScene | None = None
 
     def load(self, device: torch.device) -> None:
-        self._mesh = load_mesh(self.config.mesh)
+        self._scene = MeshScene(load_mesh(self.config.mesh))
 
     def weight_files(self) -> list[Path]:
         return [Path(self.config.mesh)]
@@ -51,5 +52,5 @@ class OracleDenoiser(PixelDenoiser):
 
     def denoise(self, noised: Tensor, sigma: Tensor, condition: Any, cameras: Cameras, guidance_scale: float) -> Tensor:
         size = self.resolution
-        view: View = draw_mesh(self._mesh, cameras.resized(size, size))
-        return view.image.to(noised.device)
+        assert self._scene is not None, "load() first"
+        return self._scene.draw(cameras.resized(size, size)).image.to(noised.device)

@@ -1,0 +1,45 @@
+import numpy
+import torch
+
+from zero3d import diffusion
+
+
+def test_the_schedule_equals_the_original_code():
+    golden = numpy.load("tests/data/zero123_tiny.npz")["alphas_cumprod"]
+    assert numpy.abs(diffusion.scaled_linear_alphas_cumprod().numpy() / golden - 1).max() < 1e-6
+
+
+def test_the_noise_levels_of_score_jacobian_chaining():
+    sigmas = diffusion.stable_diffusion_sigmas()
+    # SJC's list runs downwards; its us[30:-10] spans t = 10..969
+    for t, sigma in ((999, 14.6146), (969, 12.2288), (10, 0.098291), (0, 0.02917)):
+        assert abs(float(sigmas[t]) / sigma - 1) < 1e-3
+
+
+def test_eps_and_x0_are_inverse_and_guidance_commutes():
+    noised, eps_a, eps_b = (torch.randn(2, 3, 3, 4) for _ in range(3))
+    sigma = torch.tensor([0.5, 7.0])
+    assert torch.allclose(
+        diffusion.eps_from_x0(noised, diffusion.x0_from_eps(noised, eps_a, sigma), sigma), eps_a, atol=1e-5
+    )
+    of_eps = diffusion.x0_from_eps(noised, diffusion.guided(eps_a, eps_b, 3.0), sigma)
+    x0_a, x0_b = (diffusion.x0_from_eps(noised, eps, sigma) for eps in (eps_a, eps_b))
+    assert torch.allclose(of_eps, diffusion.guided(x0_a, x0_b, 3.0), atol=1e-4)
+
+
+def test_variance_preserving_form_has_unit_variance():
+    sigma = torch.tensor([3.0])
+    z = torch.randn(1, 100_000) + 3.0 * torch.randn(1, 100_000)
+    assert abs(float(diffusion.to_variance_preserving(z, sigma).var()) - 1) < 0.02
+
+
+def test_sigma_to_t_inverts_the_table():
+    sigmas = diffusion.stable_diffusion_sigmas()
+    t = torch.tensor([0, 10, 500, 999])
+    assert torch.equal(diffusion.sigma_to_t(sigmas[t], sigmas), t)
+
+
+def test_one_minus_alphas_cumprod():
+    alphas = diffusion.scaled_linear_alphas_cumprod()
+    sigmas = diffusion.sigmas_from_alphas_cumprod(alphas)
+    assert torch.allclose(diffusion.one_minus_alphas_cumprod(sigmas), 1 - alphas)

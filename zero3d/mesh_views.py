@@ -1,0 +1,86 @@
+"""Pictures of a known mesh by ray casting (Embree): for the oracle teacher, training data and evaluation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+import torch
+
+from zero3d.geometry import rays
+from zero3d.values import FAR, Cameras, View
+
+AMBIENT = 0.75
+"""Share of light that comes from everywhere; the rest falls from LIGHT, whatever the camera, so that views agree."""
+LIGHT = numpy.array([0.45, 0.3, 0.84]) / numpy.linalg.norm([0.45, 0.3, 0.84])
+
+
+class MeshScene:
+    """A mesh (trimesh.Trimesh, world axes) ready to be drawn many times."""
+
+    def __init__(self, mesh: Any) -> None:
+        from embreex import rtcore_scene
+        from embreex.mesh_construction import TriangleMesh
+
+        self.mesh = mesh
+        self._corners = numpy.ascontiguousarray(mesh.vertices[mesh.faces], dtype=numpy.float32)
+        self._scene = rtcore_scene.EmbreeScene()
+        TriangleMesh(self._scene, self._corners)
+        visual = mesh.visual
+        self._textured = visual.kind == "texture" and visual.uv is not None
+        if self._textured:
+            self._attribute = numpy.asarray(visual.uv)[mesh.faces]
+        elif visual.kind == "vertex":
+            self._attribute = visual.vertex_colors[mesh.faces][..., :3] / 255.0
+        else:
+            self._attribute = numpy.repeat(visual.face_colors[:, None, :3] / 255.0, 3, axis=1)
+
+    def draw(self, cameras: Cameras, supersample: int = 2, shaded: bool = True) -> View:
+        """Draw B views.
+
+        Args:
+            supersample: rays per pixel side; colours, opacity and depth are averaged over them.
+            shaded: with the fixed light, else the bare surface colour.
+
+        Returns:
+            image (B, H, W, 3) on white, opacity, and depth along the unit ray + (1 - opacity) * far.
+        """
+        fine = cameras.resized(cameras.height * supersample, cameras.width * supersample).to("cpu")
+        origins, directions = (part.float() for part in rays(fine))
+        colour, hit, distance = self._cast(origins.reshape(-1, 3).numpy(), directions.reshape(-1, 3).numpy(), shaded)
+        shape = (len(cameras), cameras.height, supersample, cameras.width, supersample)
+
+        def mean(values: numpy.ndarray) -> torch.Tensor:
+            return torch.from_numpy(values.reshape(*shape, -1)).float().mean(dim=(2, 4))
+
+        opacity = mean(hit)
+        return View(mean(colour), opacity, mean(numpy.where(hit, distance, FAR)))
+
+    def _cast(
+        self, origins: numpy.ndarray, directions: numpy.ndarray, shaded: bool
+    ) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]:
+        """Colour on white (N, 3), hit (N,) and distance (N,) of the first surface along each ray."""
+        origins, directions = (numpy.ascontiguousarray(a, dtype=numpy.float32) for a in (origins, directions))
+        found = self._scene.run(origins, directions, output=True)
+        face = found["primID"]
+        hit = face >= 0
+        colour = numpy.ones((len(face), 3))
+        chosen, u, v = face[hit], found["u"][hit][:, None], found["v"][hit][:, None]
+        corners = self._attribute[chosen]
+        value = (1 - u - v) * corners[:, 0] + u * corners[:, 1] + v * corners[:, 2]
+        if self._textured:
+            value = self.mesh.visual.material.to_color(value)[:, :3] / 255.0
+        if shaded:
+            edges = self._corners[chosen]
+            normal = numpy.cross(edges[:, 1] - edges[:, 0], edges[:, 2] - edges[:, 0])
+            normal /= numpy.linalg.norm(normal, axis=1, keepdims=True) + 1e-12
+            facing = -numpy.sign((normal * directions[hit]).sum(axis=1, keepdims=True))
+            lit = numpy.clip((normal * facing) @ LIGHT, 0, 1)[:, None]
+            value = value * (AMBIENT + (1 - AMBIENT) * lit)
+        colour[hit] = value
+        return colour, hit, found["tfar"]
+
+
+def draw_mesh(mesh: Any, cameras: Cameras, supersample: int = 2, shaded: bool = True) -> View:
+    """Draw a mesh once; see MeshScene.draw."""
+    return MeshScene(mesh).draw(cameras, supersample, shaded)
