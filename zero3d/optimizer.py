@@ -22,6 +22,6 @@ def make_optimizer(options: OptimizerOptions, representation: Representation) ->
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, options: OptimizerOptions, step: Step) -> None:
     """Give each group the schedule's rate for this step."""
-    rate = options.lr(step)
+    rate = options.rate(step)
     for group in optimizer.param_groups:
         group["lr"] = rate * group["lr_scale"]

@@ -67,11 +67,15 @@ class OptimizerOptions:
     def __post_init__(self) -> None:
         if self.type not in ("adam", "adamax", "sgd"):
             raise ValueError(f"type: {self.type!r}.{did_you_mean(self.type, ('adam', 'adamax', 'sgd'))}")
-        self.lr = Schedule.parse(self.lr, "lr")
-        if self.lr.extremes[0] < 0:
-            raise ValueError(f"lr: {self.lr.extremes[0]}; a learning rate is not negative")
+        if self.rate.extremes[0] < 0:
+            raise ValueError(f"lr: {self.rate.extremes[0]}; a learning rate is not negative")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas: {self.betas}; two numbers in [0, 1)")
+
+    @property
+    def rate(self) -> Schedule:
+        """The learning rate over the run. (`lr` stays as written: OmegaConf keeps plain values in nested options.)"""
+        return Schedule.parse(self.lr, "lr")
 
 
 @dataclass

@@ -1,0 +1,137 @@
+"""Building blocks: closed, outward-oriented triangle meshes (trimesh.Trimesh), z up, one colour each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+import trimesh
+
+Mesh = trimesh.Trimesh
+Colour = Sequence[float]
+
+
+def coloured(mesh: Mesh, colour: Colour) -> Mesh:
+    """Give every face one RGB colour in [0, 1] and turn the mesh outwards."""
+    if mesh.volume < 0:
+        mesh.invert()
+    rgba = numpy.append(numpy.round(255 * numpy.clip(colour, 0, 1)), 255).astype(numpy.uint8)
+    mesh.visual = trimesh.visual.ColorVisuals(mesh, face_colors=numpy.tile(rgba, (len(mesh.faces), 1)))
+    return mesh
+
+
+def block(size: Sequence[float], centre: Sequence[float], colour: Colour) -> Mesh:
+    """An axis-aligned box."""
+    mesh = trimesh.creation.box(size)
+    mesh.apply_translation(centre)
+    return coloured(mesh, colour)
+
+
+def cylinder(radius: float, start: Sequence[float], end: Sequence[float], colour: Colour, sections: int = 24) -> Mesh:
+    """A capped cylinder between two points."""
+    return coloured(trimesh.creation.cylinder(radius, segment=[start, end], sections=sections), colour)
+
+
+def ball(radii: Sequence[float], centre: Sequence[float], colour: Colour) -> Mesh:
+    """An ellipsoid."""
+    mesh = trimesh.creation.icosphere(subdivisions=3)
+    mesh.apply_scale(radii)
+    mesh.apply_translation(centre)
+    return coloured(mesh, colour)
+
+
+def superquadric(radii: Sequence[float], exponents: tuple[float, float], colour: Colour) -> Mesh:
+    """A ball whose unit sphere is bent towards a box (exponents below 1) or a star (above 1)."""
+    mesh = trimesh.creation.icosphere(subdivisions=4)
+    x, y, z = mesh.vertices.T
+    longitude, latitude = numpy.arctan2(y, x), numpy.arcsin(numpy.clip(z, -1, 1))
+
+    def power(value: numpy.ndarray, exponent: float) -> numpy.ndarray:
+        return numpy.sign(value) * numpy.abs(value) ** exponent
+
+    e1, e2 = exponents
+    flat = power(numpy.cos(latitude), e1)
+    points = [flat * power(numpy.cos(longitude), e2), flat * power(numpy.sin(longitude), e2), power(numpy.sin(latitude), e1)]
+    mesh.vertices = numpy.stack(points, axis=1) * radii
+    return coloured(mesh, colour)
+
+
+def lathe(profile: numpy.ndarray, colour: Colour, sections: int = 40) -> Mesh:
+    """A closed profile (K, 2) of (radius, height), revolved about z; it starts and ends on the axis, or is a loop."""
+    angles = numpy.linspace(0, 2 * numpy.pi, sections, endpoint=False)
+    loop = profile[0, 0] > 1e-9
+    rings = profile if loop else profile[1:-1]
+    circle = numpy.stack([numpy.cos(angles), numpy.sin(angles)], axis=1)
+    vertices = [numpy.column_stack([radius * circle, numpy.full(sections, height)]) for radius, height in rings]
+    count = len(rings)
+    faces: list[tuple[int, int, int]] = []
+    for ring in range(count if loop else count - 1):
+        a, b = ring * sections, (ring + 1) % count * sections
+        for k in range(sections):
+            n = (k + 1) % sections
+            faces += [(a + k, a + n, b + n), (a + k, b + n, b + k)]
+    if not loop:
+        low, high = count * sections, count * sections + 1
+        vertices += [numpy.array([[0, 0, profile[0, 1]]]), numpy.array([[0, 0, profile[-1, 1]]])]
+        last = (count - 1) * sections
+        for k in range(sections):
+            n = (k + 1) % sections
+            faces += [(low, n, k), (last + k, last + n, high)]
+    return coloured(Mesh(numpy.concatenate(vertices), faces, process=False), colour)
+
+
+def tube(path: numpy.ndarray, radius: float, colour: Colour, closed: bool = False, sections: int = 12) -> Mesh:
+    """A round tube along points (K, 3), capped unless closed."""
+    ahead = numpy.roll(path, -1, axis=0) - numpy.roll(path, 1, axis=0)
+    if not closed:
+        ahead[0], ahead[-1] = path[1] - path[0], path[-1] - path[-2]
+    ahead /= numpy.linalg.norm(ahead, axis=1, keepdims=True)
+    side = numpy.cross(ahead[0], [0.31, 0.47, 0.83])
+    angles = numpy.linspace(0, 2 * numpy.pi, sections, endpoint=False)
+    vertices = []
+    for point, direction in zip(path, ahead, strict=True):
+        side = side - direction * (side @ direction)  # carried along, so that the tube does not twist
+        side /= numpy.linalg.norm(side)
+        other = numpy.cross(direction, side)
+        vertices.append(point + radius * (numpy.outer(numpy.cos(angles), side) + numpy.outer(numpy.sin(angles), other)))
+    count, faces = len(path), []
+    for ring in range(count if closed else count - 1):
+        a, b = ring * sections, (ring + 1) % count * sections
+        for k in range(sections):
+            n = (k + 1) % sections
+            faces += [(a + k, a + n, b + n), (a + k, b + n, b + k)]
+    if not closed:
+        vertices += [path[:1], path[-1:]]
+        low, high, last = count * sections, count * sections + 1, (count - 1) * sections
+        for k in range(sections):
+            n = (k + 1) % sections
+            faces += [(low, n, k), (last + k, last + n, high)]
+    return coloured(Mesh(numpy.concatenate(vertices), faces, process=False), colour)
+
+
+def arc(centre: Sequence[float], radii: tuple[float, float], start: float, end: float, count: int = 20) -> numpy.ndarray:
+    """Points (count, 3) of an ellipse in the x-z plane, angles in radians from +x towards +z."""
+    t = numpy.linspace(start, end, count)
+    ring = numpy.stack([radii[0] * numpy.cos(t), numpy.zeros(count), radii[1] * numpy.sin(t)], axis=1)
+    return ring + numpy.asarray(centre)
+
+
+def join(parts: Sequence[Mesh]) -> Mesh:
+    """The parts as one mesh; they may overlap (inside is where the winding number is at least 1)."""
+    joined: Any = trimesh.util.concatenate(list(parts))
+    return joined
+
+
+def union(parts: Sequence[Mesh]) -> Mesh:
+    """The parts as one closed surface without inner walls; each face keeps its part's colour."""
+    merged: Any = trimesh.boolean.union([part.copy() for part in parts], engine="manifold")
+    merged = merged.subdivide_to_size(0.12)  # so that a colour's border follows the parts
+    tree_points = numpy.concatenate([trimesh.sample.sample_surface(part, 4000, seed=0)[0] for part in parts])
+    owner = numpy.repeat(numpy.arange(len(parts)), 4000)
+    from scipy.spatial import cKDTree
+
+    nearest = owner[cKDTree(tree_points).query(merged.triangles_center)[1]]
+    colours = numpy.stack([part.visual.face_colors[0] for part in parts])[nearest]
+    merged.visual = trimesh.visual.ColorVisuals(merged, face_colors=colours)
+    return merged
