@@ -1,0 +1,62 @@
+"""Drawing a lifted volume from any camera: emission and absorption along rays, as in NeRF."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from zero3d.geometry import rays
+from zero3d.values import Cameras
+from zero3d_zero123.nano.lift import BIN, BOX, Lifted, frustum_coordinates
+
+HALF_SPAN = 0.95
+"""Samples cover the camera's distance from the origin +- this, along the ray, world units."""
+
+
+def draw_rays(
+    lifted: Lifted, origins: Tensor, directions: Tensor, distance: Tensor, samples: int, far: float = 3.0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Colour on white (B, N, 3), opacity (B, N, 1) and depth (B, N, 1) of N rays for each of the B volumes.
+
+    A cell that is solid with probability p lets 1 - p of the light through, so its density is softplus(logit) / BIN.
+    `distance` (B, N): of each ray's camera from the origin. Depth is the expected distance + (1 - opacity) * far.
+    """
+    batch, count, _ = origins.shape
+    delta = 2 * HALF_SPAN / samples
+    offset = (torch.arange(samples, device=origins.device) + 0.5) * delta - HALF_SPAN
+    t = distance[..., None] + offset
+    points = origins[:, :, None] + directions[:, :, None] * t[..., None]
+    coordinates = frustum_coordinates(points.reshape(batch, -1, 3), lifted.cameras)
+    values = functional.grid_sample(
+        lifted.volume, coordinates.reshape(batch, count, samples, 1, 3), padding_mode="border", align_corners=False
+    )[..., 0]
+    inside = (points.abs() <= BOX).all(dim=-1) & (coordinates.abs() <= 1).all(dim=-1).reshape(batch, count, samples)
+    optical = functional.softplus(values[:, 0]) * (delta / BIN) * inside
+    transmitted = torch.exp(-torch.cumsum(optical, dim=-1))
+    before = torch.cat([torch.ones_like(transmitted[..., :1]), transmitted[..., :-1]], dim=-1)
+    weights = before - transmitted
+    opacity = 1 - transmitted[..., -1:]
+    colour = torch.einsum("bcns,bns->bnc", values[:, 1:].sigmoid(), weights) + transmitted[..., -1:]
+    return colour, opacity, (weights * t).sum(dim=-1, keepdim=True) + (1 - opacity) * far
+
+
+def draw_views(lifted: Lifted, cameras: Cameras, samples: int = 48) -> Tensor:
+    """The volume b drawn from each of its T cameras: (B * T, 5, H, W) of RGB on white, opacity, depth.
+
+    `cameras` holds B * T, volume by volume; depth is relative to the camera's distance, so the object is about 0.
+    """
+    batch = lifted.volume.shape[0]
+    origins, directions = rays(cameras)
+    _, height, width, _ = origins.shape
+    distance = cameras.distance[:, None].expand(-1, height * width)
+    colour, opacity, depth = draw_rays(
+        lifted,
+        origins.reshape(batch, -1, 3),
+        directions.reshape(batch, -1, 3),
+        distance.reshape(batch, -1),
+        samples,
+    )
+    depth = depth - distance.reshape(batch, -1, 1)
+    drawn = torch.cat([colour, opacity, depth], dim=-1).reshape(-1, height, width, 5)
+    return drawn.permute(0, 3, 1, 2)

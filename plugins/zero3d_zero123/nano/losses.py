@@ -1,0 +1,88 @@
+"""What nano's networks are fitted to."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from zero3d.geometry import rays
+from zero3d.interfaces import TrainingBatch
+from zero3d.values import Cameras
+from zero3d_zero123.nano.draw import draw_rays
+from zero3d_zero123.nano.lift import Lift, Lifted, cell_centres
+
+RAYS = 256
+"""Rays a target view lends to the picture loss."""
+SAMPLES = 40
+"""Samples along each of them."""
+
+
+def on_white(rgba: Tensor) -> Tensor:
+    """(..., 4) straight alpha -> (..., 3) over white."""
+    return rgba[..., :3] * rgba[..., 3:] + (1 - rgba[..., 3:])
+
+
+def lift_input(rgba: Tensor) -> Tensor:
+    """(B, H, W, 4) straight alpha -> (B, 4, H, W): colours on white, alpha."""
+    return torch.cat([on_white(rgba), rgba[..., 3:]], dim=-1).permute(0, 3, 1, 2).contiguous()
+
+
+def jittered(rgba: Tensor, generator: torch.Generator) -> Tensor:
+    """What a photograph does to colours: brightness, contrast, a tint and noise; the alpha stays."""
+    shape = (rgba.shape[0], 1, 1, 1)
+    contrast = 1 + 0.3 * (torch.rand(shape, generator=generator) - 0.5)
+    brightness = 0.16 * (torch.rand(shape, generator=generator) - 0.5)
+    tint = 0.06 * (torch.rand((rgba.shape[0], 1, 1, 3), generator=generator) - 0.5)
+    noise = 0.02 * torch.rand(shape, generator=generator) * torch.randn(rgba[..., :3].shape, generator=generator)
+    colour = (rgba[..., :3] - 0.5) * contrast + 0.5 + brightness + tint + noise
+    return torch.cat([colour.clamp(0, 1), rgba[..., 3:]], dim=-1)
+
+
+def lift_loss(lift: Lift, batch: TrainingBatch, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    """Cross-entropy of the solid in the frustum's cells, and pictures drawn along random rays of the targets."""
+    with torch.autocast("cpu", torch.bfloat16):
+        lifted = lift(lift_input(jittered(batch.input_rgba, generator)), batch.input_cameras)
+    solid, figures = solid_loss(lifted, batch)
+    rgb, alpha = ray_loss(lifted, batch, generator)
+    loss = solid + 2.0 * rgb + 0.5 * alpha
+    return loss, {**figures, "solid": float(solid), "rgb": float(rgb), "alpha": float(alpha)}
+
+
+def solid_loss(lifted: Lifted, batch: TrainingBatch) -> tuple[Tensor, dict[str, float]]:
+    """Binary cross-entropy against the known occupancy, looked up at the cells of the frustum."""
+    assert batch.occupancy is not None
+    with torch.no_grad():
+        at = cell_centres(lifted.cameras) / batch.extent
+        known = batch.occupancy.permute(0, 3, 2, 1)[:, None].float()  # grid_sample wants [z, y, x]
+        truth = functional.grid_sample(known, at[:, :, None, None], align_corners=False)[:, 0, :, 0, 0]
+        inside = (at.abs() <= 1).all(dim=-1)
+    logits = lifted.volume[:, 0].flatten(1)
+    loss = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    with torch.no_grad():
+        guess, fact = (logits > 0) & inside, (truth > 0.5) & inside
+        iou = (guess & fact).sum(1) / (guess | fact).sum(1).clamp(min=1)
+    return 10 * (loss * inside).sum() / inside.sum(), {"iou": float(iou.mean())}
+
+
+def ray_loss(lifted: Lifted, batch: TrainingBatch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Squared errors of colour and opacity along RAYS random rays of each target view."""
+    objects = batch.input_rgba.shape[0]
+    origins, directions = (part.flatten(1, 2) for part in rays(batch.target_cameras))
+    views, pixels = origins.shape[:2]
+    chosen = torch.randint(pixels, (views, RAYS), generator=generator)
+    rows = torch.arange(views)[:, None]
+    truth = batch.target_rgba.flatten(1, 2)[rows, chosen].reshape(objects, -1, 4)
+    colour, opacity, _ = draw_rays(
+        lifted,
+        origins[rows, chosen].reshape(objects, -1, 3),
+        directions[rows, chosen].reshape(objects, -1, 3),
+        batch.target_cameras.distance[:, None].expand(-1, RAYS).reshape(objects, -1),
+        SAMPLES,
+    )
+    return functional.mse_loss(colour, on_white(truth)), functional.mse_loss(opacity, truth[..., 3:])
+
+
+def repeat_cameras(cameras: Cameras, times: int) -> Cameras:
+    """Each camera `times` times in a row."""
+    return Cameras(cameras.camera_to_world.repeat_interleave(times, 0), cameras.height, cameras.width, cameras.fov)
