@@ -1,0 +1,15 @@
+"""Pictures from files, with the object's mask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from zero3d import hookimpl
+from zero3d.interfaces import Component
+
+
+@hookimpl
+def register_components(register: Callable[[type[Component]], None]) -> None:
+    from zero3d_pictures.file import PictureFile
+
+    register(PictureFile)
