@@ -71,6 +71,20 @@ def rays(cameras: Cameras) -> tuple[Tensor, Tensor]:
     return origins, directions
 
 
+def project(points: Tensor, cameras: Cameras) -> tuple[Tensor, Tensor]:
+    """World points (N, 3) in B cameras: places (B, N, 2) in the picture, and distances (B, N) from the camera.
+
+    Places are in [-1, 1] from left to right and from top to bottom across the picture, as grid_sample wants them.
+    """
+    pose = cameras.camera_to_world.to(points)
+    local = torch.einsum("bij,bni->bnj", pose[:, :3, :3], points[None] - pose[:, None, :3, 3])
+    half = math.tan(0.5 * cameras.fov)
+    ahead = (-local[..., 2]).clamp(min=1e-6)
+    vertical = half * cameras.height / cameras.width
+    places = torch.stack([local[..., 0] / (ahead * half), -local[..., 1] / (ahead * vertical)], dim=-1)
+    return places, torch.linalg.vector_norm(local, dim=-1)
+
+
 def relative_pose(target: Cameras, source: Cameras) -> Tensor:
     """Zero-1-to-3's pose vector T (B, 4): [polar difference, sin and cos of azimuth difference, distance difference].
 

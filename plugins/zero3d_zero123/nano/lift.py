@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zero3d.values import PUBLISHED_FOV, Cameras
+from zero3d.values import Cameras
 from zero3d_zero123.nano.blocks import Attention, ResidualBlock, picture, sinusoids, tokens
 
 PICTURE = 64
@@ -38,36 +38,32 @@ class Lifted:
 class Lift(nn.Module):
     """RGBA (B, 4, 64, 64), colours on white, and the camera -> Lifted."""
 
-    widths = (32, 64, 128, 256)
+    widths = (64, 128, 256)
 
     def __init__(self) -> None:
         super().__init__()
-        a, b, c, d = self.widths
+        a, b, c = self.widths
         e = 128
         self.embed = nn.Sequential(nn.Linear(2 * 8, e), nn.SiLU(), nn.Linear(e, e), nn.SiLU())
-        self.stem = nn.Conv2d(4 + 2, a, 3, padding=1)
-        self.down1 = nn.Conv2d(a, b, 3, stride=2, padding=1)
-        self.enc1 = ResidualBlock(b, b, e)
-        self.down2 = nn.Conv2d(b, c, 3, stride=2, padding=1)
-        self.enc2 = ResidualBlock(c, c, e)
-        self.down3 = nn.Conv2d(c, d, 3, stride=2, padding=1)
-        self.enc3 = ResidualBlock(d, d, e)
-        self.position = nn.Parameter(0.02 * torch.randn(1, 64, d))
-        self.middle = nn.ModuleList([Attention(d, 8) for _ in range(4)])
-        self.up2 = nn.Conv2d(d, c, 1)
-        self.dec2 = ResidualBlock(2 * c, c, e)
-        self.up1 = nn.Conv2d(c, b, 1)
-        self.dec1 = ResidualBlock(2 * b, b, e)
-        self.dec1b = ResidualBlock(b, b, e)
-        self.up0 = nn.Conv2d(b, 2 * a, 1)
-        self.dec0 = ResidualBlock(3 * a, 2 * a, e)
-        self.out = nn.Conv2d(2 * a, 4 * DEPTH_BINS, 1)
+        self.stem = nn.Conv2d(4 * (4 + 2), a, 3, padding=1)
+        self.enc1 = ResidualBlock(a, a, e)
+        self.down2 = nn.Conv2d(a, b, 3, stride=2, padding=1)
+        self.enc2 = ResidualBlock(b, b, e)
+        self.down3 = nn.Conv2d(b, c, 3, stride=2, padding=1)
+        self.enc3 = ResidualBlock(c, c, e)
+        self.position = nn.Parameter(0.02 * torch.randn(1, 64, c))
+        self.middle = nn.ModuleList([Attention(c, 8) for _ in range(4)])
+        self.up2 = nn.Conv2d(c, b, 1)
+        self.dec2 = ResidualBlock(2 * b, b, e)
+        self.up1 = nn.Conv2d(b, a, 1)
+        self.dec1 = ResidualBlock(2 * a, 2 * a, e)
+        self.out = nn.Conv2d(2 * a, 4 * 4 * DEPTH_BINS, 1)
 
     def forward(self, rgba: Tensor, cameras: Cameras) -> Lifted:
         elevation, distance = cameras.elevation.to(rgba), cameras.distance.to(rgba)
         e = self.embed(sinusoids(torch.stack([elevation, distance - 2], dim=-1), 8))
-        x0 = self.stem(torch.cat([rgba, _places(rgba)], dim=1))
-        x1 = self.enc1(self.down1(x0), e)
+        x1 = self.stem(functional.pixel_unshuffle(torch.cat([rgba, _places(rgba)], dim=1), 2))
+        x1 = self.enc1(x1, e)
         x2 = self.enc2(self.down2(x1), e)
         x3 = tokens(self.enc3(self.down3(x2), e)) + self.position
         for block in self.middle:
@@ -75,10 +71,9 @@ class Lift(nn.Module):
         y = functional.interpolate(self.up2(picture(x3, 8)), scale_factor=2.0)
         y = self.dec2(torch.cat([y, x2], dim=1), e)
         y = functional.interpolate(self.up1(y), scale_factor=2.0)
-        y = self.dec1b(self.dec1(torch.cat([y, x1], dim=1), e), e)
-        y = functional.interpolate(self.up0(y), scale_factor=2.0)
-        y = self.out(functional.silu(self.dec0(torch.cat([y, x0], dim=1), e)))
-        return Lifted(y.float().reshape(-1, 4, DEPTH_BINS, PICTURE, PICTURE), x3, cameras)
+        y = self.out(functional.silu(self.dec1(torch.cat([y, x1], dim=1), e)))
+        volume = functional.pixel_shuffle(y, 2).float().reshape(-1, 4, DEPTH_BINS, PICTURE, PICTURE)
+        return Lifted(volume, x3, cameras)
 
 
 def _places(like: Tensor) -> Tensor:
@@ -98,13 +93,17 @@ def frustum_coordinates(points: Tensor, cameras: Cameras) -> Tensor:
     return torch.stack([local[..., 0] / (ahead * half), -local[..., 1] / (ahead * half), depth], dim=-1)
 
 
-def cell_centres(cameras: Cameras) -> Tensor:
-    """World positions of the volume's cells, (B, D * H * W, 3): the inverse of `frustum_coordinates`."""
+def cell_centres(cameras: Cameras, pixels: Tensor) -> Tensor:
+    """World positions of the cells behind some pixels (K,) (indices into H * W), (B, D * K, 3), bin by bin.
+
+    The inverse of `frustum_coordinates`.
+    """
     pose = cameras.camera_to_world
-    axis = (torch.arange(PICTURE) + 0.5) / PICTURE * 2 - 1
+    x = (pixels % PICTURE + 0.5) / PICTURE * 2 - 1
+    y = (torch.div(pixels, PICTURE, rounding_mode="floor") + 0.5) / PICTURE * 2 - 1
     bins = (torch.arange(DEPTH_BINS) + 0.5) / DEPTH_BINS * 2 - 1
-    z, y, x = torch.meshgrid(bins, axis, axis, indexing="ij")
-    ahead = (z.reshape(1, -1) * HALF_DEPTH) + cameras.distance[:, None]
-    half = math.tan(PUBLISHED_FOV / 2)
-    local = torch.stack([x.reshape(1, -1) * half * ahead, -y.reshape(1, -1) * half * ahead, -ahead], dim=-1)
+    ahead = (bins * HALF_DEPTH)[None, :, None] + cameras.distance[:, None, None]
+    half = math.tan(cameras.fov / 2)
+    across, down = (half * ahead * axis for axis in (x, y))
+    local = torch.stack([across, -down, -ahead.expand_as(across)], dim=-1).flatten(1, 2)
     return torch.einsum("bij,bnj->bni", pose[:, :3, :3], local) + pose[:, None, :3, 3]

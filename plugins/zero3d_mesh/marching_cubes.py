@@ -1,0 +1,108 @@
+"""The exporter: radiance field -> coloured, closed mesh."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy
+import psutil
+
+from zero3d import ExportError
+from zero3d.interfaces import Exporter, ExportSubject, RadianceField, Representation
+from zero3d.mesh_files import save_mesh
+from zero3d_mesh.colour import from_field, from_views
+from zero3d_mesh.grid import DensityGrid, sample_density
+from zero3d_mesh.surface import extract
+from zero3d_mesh.threshold import by_silhouette, paper_grid
+
+FORMATS = ("glb", "obj", "ply")
+
+
+@dataclass
+class MarchingCubesConfig:
+    """Options of `marching_cubes`.
+
+    resolution: samples along the box's longest side. threshold: a density per world unit; "auto" takes the one whose
+    surface casts the field's own silhouettes; "paper" is 3drec's rule (smoothing, 8 times the mean, erosion).
+    format: glb, obj or ply. smallest_share: pieces below this share of the largest one's volume are dropped.
+    """
+
+    resolution: int = 128
+    threshold: Any = "auto"
+    format: str = "glb"
+    smallest_share: float = 0.02
+
+    def __post_init__(self) -> None:
+        if not 8 <= self.resolution <= 1024:
+            raise ValueError(f"resolution: {self.resolution}; 8 to 1024 samples")
+        number = isinstance(self.threshold, (int, float)) and not isinstance(self.threshold, bool)
+        if self.threshold not in ("auto", "paper") and not (number and self.threshold > 0):
+            raise ValueError(f"threshold: {self.threshold!r}; a density above 0, auto or paper")
+        if self.format not in FORMATS:
+            raise ValueError(f"format: {self.format!r}; one of {', '.join(FORMATS)}")
+        if not 0 <= self.smallest_share <= 1:
+            raise ValueError(f"smallest_share: {self.smallest_share}; 0 to 1")
+
+
+class MarchingCubes(Exporter):
+    """The surface of a radiance field as a closed mesh with vertex colours (Marching Cubes)."""
+
+    name: ClassVar[str] = "marching_cubes"
+    accepts: ClassVar[type[Representation]] = RadianceField
+    Config: ClassVar[type[Any]] = MarchingCubesConfig
+
+    def filename(self, label: str) -> str:
+        return f"{label}.{self.config.format}"
+
+    def export(self, subject: ExportSubject, path: Path) -> dict[str, Any]:
+        import trimesh
+
+        field = subject.representation
+        assert isinstance(field, RadianceField)
+        self._check_memory()
+        grid = sample_density(field, self.config.resolution)
+        grid, threshold = self._threshold(grid, subject)
+        surface = extract(grid, threshold, self.config.smallest_share) if threshold is not None else None
+        if threshold is None or surface is None or len(surface.mesh.faces) == 0:
+            raise ExportError(self._empty(grid, threshold))
+        mesh = surface.mesh
+        colour = from_field(mesh, field) if subject.decodes_pixelwise else from_views(mesh, subject)
+        rgba = numpy.concatenate([numpy.round(255 * colour), numpy.full((len(colour), 1), 255)], axis=1)
+        save_mesh(trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=rgba.astype(numpy.uint8), process=False), path)
+        return {
+            "vertices": len(mesh.vertices),
+            "faces": len(mesh.faces),
+            "watertight": bool(mesh.is_watertight),
+            "components": surface.kept,
+            "dropped": surface.dropped,
+            "volume": round(float(mesh.volume), 5),
+            "threshold": round(float(threshold), 4),
+            "density_max": round(float(grid.values.max()), 3),
+        }
+
+    def _threshold(self, grid: DensityGrid, subject: ExportSubject) -> tuple[DensityGrid, float | None]:
+        if self.config.threshold == "paper":
+            return paper_grid(grid)
+        if self.config.threshold == "auto":
+            return grid, by_silhouette(grid, subject, self.config.smallest_share)
+        return grid, float(self.config.threshold)
+
+    def _check_memory(self) -> None:
+        needed, free = 60 * self.config.resolution**3, psutil.virtual_memory().available
+        if needed > free:
+            raise ExportError(
+                f"resolution {self.config.resolution} needs about {needed / 2**30:.1f} GiB, "
+                f"{free / 2**30:.1f} GiB are free; lower it"
+            )
+
+    @staticmethod
+    def _empty(grid: DensityGrid, threshold: float | None) -> str:
+        inner = grid.inner
+        low, middle, high = (float(v) for v in (inner.min(), numpy.median(inner), inner.max()))
+        asked = "no density casts the field's silhouette" if threshold is None else f"nothing reaches {threshold:.4g}"
+        return (
+            f"no surface: {asked}; density runs from {low:.4g} (median {middle:.4g}) to {high:.4g}. "
+            f"Optimise for more steps, or set threshold={max(middle, 0.5 * high):.4g}"
+        )
