@@ -1,0 +1,102 @@
+"""The oracle gate: five known shapes, each from one picture, with a teacher that knows them.
+
+    python benchmarks/oracle.py [--recipe recipes/nano.yaml] [--shape mug] [key=value ...]
+
+Prints a table and exits 1 if the mean Chamfer distance, volume IoU or novel-view PSNR misses the gate, or a shape takes
+longer than two minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from zero3d_metrics.image import psnr
+from zero3d_metrics.shape import chamfer, volume_iou
+from zero3d_procedural.gate import SHAPES
+from zero3d_procedural.rendering import straight_rgba
+
+from zero3d.geometry import orbit
+from zero3d.mesh_files import load_mesh, save_mesh
+from zero3d.mesh_views import MeshScene
+from zero3d.plugins import load_plugins
+from zero3d.run import run
+
+GATE = {"chamfer": 0.025, "iou": 0.70, "psnr": 22.0, "seconds": 120.0}
+ELEVATION_DEG = 20.0
+NOVEL = ((30.0, 25.0), (10.0, 75.0), (40.0, 115.0), (0.0, 155.0), (25.0, 205.0), (-5.0, 245.0), (45.0, 290.0), (15.0, 335.0))
+"""Elevation and azimuth, degrees, of the eight cameras."""
+
+
+def reconstruct(name: str, recipe: str, folder: Path, overrides: list[str]) -> dict[str, Any]:
+    """One shape from one picture: its scores and seconds."""
+    mesh_file, picture = folder / f"{name}.glb", folder / f"{name}.png"
+    save_mesh(SHAPES[name](), mesh_file)
+    scene = MeshScene(load_mesh(mesh_file))
+    view = scene.draw(orbit(ELEVATION_DEG, 0.0, 512))
+    Image.fromarray(straight_rgba(view.image.numpy(), view.opacity.numpy())[0], "RGBA").save(picture)
+    started = time.monotonic()
+    session = run(
+        recipe,
+        load_plugins(),
+        [
+            f"image={picture}",
+            f"out={folder / name}",
+            f"denoiser={{type: oracle, mesh: {mesh_file}}}",
+            f"input={{elevation_deg: {ELEVATION_DEG}, framing: keep, mask: alpha}}",
+            "observers={}",
+            *overrides,
+        ],
+        tell=lambda line: None,
+    )
+    seconds = time.monotonic() - started
+    cameras = orbit(*torch.tensor(NOVEL).T, 64)
+    drawn = session.subject().draw(cameras).image.cpu()
+    found = load_mesh(folder / name / "mesh.glb")
+    return {
+        "chamfer": chamfer(found, scene.mesh),
+        "iou": volume_iou(found, scene.mesh),
+        "psnr": float(psnr(drawn, scene.draw(cameras).image).mean()),
+        "seconds": seconds,
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", default="recipes/nano.yaml")
+    parser.add_argument("--shape", choices=list(SHAPES), action="append")
+    parser.add_argument("--keep", type=Path, help="a folder for the runs (default: a temporary one)")
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("overrides", nargs="*")
+    arguments = parser.parse_args()
+    rows: dict[str, dict[str, Any]] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in arguments.shape or SHAPES:
+            rows[name] = reconstruct(name, arguments.recipe, folder, arguments.overrides)
+            _print(name, rows[name])
+    mean = {key: sum(row[key] for row in rows.values()) / len(rows) for key in ("chamfer", "iou", "psnr")}
+    mean["seconds"] = max(row["seconds"] for row in rows.values())
+    _print("mean (longest)", mean)
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"shapes": rows, "mean": mean, "threads": torch.get_num_threads()}, indent=2))
+    passed = mean["chamfer"] < GATE["chamfer"] and mean["iou"] > GATE["iou"] and mean["psnr"] > GATE["psnr"]
+    passed = passed and mean["seconds"] <= GATE["seconds"]
+    print("gate passed" if passed else f"gate MISSED: {GATE}")
+    return 0 if passed else 1
+
+
+def _print(name: str, row: dict[str, Any]) -> None:
+    print(f"{name:16s} CD {row['chamfer']:.4f}  IoU {row['iou']:.3f}  PSNR {row['psnr']:.2f} dB  {row['seconds']:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

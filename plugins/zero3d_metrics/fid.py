@@ -1,0 +1,54 @@
+"""Frechet distance between two sets of pictures, on features of a CLIP vision model that the user points to.
+
+It is not the Inception FID of the literature (whose weights no library here brings); numbers compare only among
+themselves, and the key says so: fid_clip.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy
+import torch
+from torch import Tensor
+
+from zero3d import UserError
+
+
+class ClipFeatures:
+    """Pictures (B, H, W, 3) in [0, 1] -> features (B, D) of a CLIP vision tower."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder`: a transformers CLIPVisionModelWithProjection (config.json, model.safetensors).
+
+        Raises:
+            UserError: it cannot be loaded.
+        """
+        from transformers import CLIPVisionModelWithProjection
+
+        try:
+            self._model = CLIPVisionModelWithProjection.from_pretrained(folder, local_files_only=True).eval()
+        except (OSError, ValueError) as error:
+            raise UserError(f"--fid {folder}: no CLIP vision folder ({str(error).splitlines()[0]})") from None
+        self._size = self._model.config.image_size
+
+    @torch.no_grad()
+    def __call__(self, image: Tensor) -> Tensor:
+        planes = image.permute(0, 3, 1, 2)
+        size = (self._size, self._size)
+        planes = torch.nn.functional.interpolate(planes, size, mode="bilinear", antialias=True, align_corners=False)
+        mean = torch.tensor([0.48145466, 0.4578275, 0.40821073])[:, None, None]
+        std = torch.tensor([0.26862954, 0.26130258, 0.27577711])[:, None, None]
+        features: Tensor = self._model(pixel_values=(planes - mean) / std).image_embeds
+        return features
+
+
+def frechet_distance(a: Tensor, b: Tensor) -> float:
+    """|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)) of Gaussians fitted to (N, D) features (Heusel et al. 2017)."""
+    from scipy.linalg import sqrtm
+
+    x, y = a.double().numpy(), b.double().numpy()
+    covariance = [numpy.atleast_2d(numpy.cov(v, rowvar=False)) if len(v) > 1 else numpy.zeros((v.shape[1],) * 2) for v in (x, y)]
+    root = numpy.real(sqrtm(covariance[0] @ covariance[1]))
+    gap = x.mean(axis=0) - y.mean(axis=0)
+    return float(gap @ gap + numpy.trace(covariance[0] + covariance[1] - 2 * root))

@@ -1,0 +1,15 @@
+"""Training denoisers on rendered objects: `zero3d train`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from zero3d import hookimpl
+from zero3d.interfaces import Component
+
+
+@hookimpl
+def register_components(register: Callable[[type[Component]], None]) -> None:
+    from zero3d_training.command import Train
+
+    register(Train)

@@ -1,0 +1,15 @@
+"""Zero-1-to-3: a denoiser that draws the pictured object from elsewhere; published weights, or the embedded nano."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from zero3d import hookimpl
+from zero3d.interfaces import Component
+
+
+@hookimpl
+def register_components(register: Callable[[type[Component]], None]) -> None:
+    from zero3d_zero123.component import Zero123
+
+    register(Zero123)
