@@ -1,0 +1,126 @@
+"""The published network, from a folder in the published layout, against numbers of the original code."""
+
+import pytest
+import torch
+from zero3d_zero123.component import Zero123, Zero123Config
+from zero3d_zero123.published.conditioning import PictureCondition, clip_pixels, posed_token
+
+from tests.plugins.zero123_tiny import GOLDEN, save_folder
+from zero3d.errors import RecipeError
+from zero3d.geometry import look_at, orbit
+from zero3d.testing import check_denoiser
+from zero3d.values import Cameras, Picture
+
+TOLERANCE = 1e-4
+
+
+def relative_error(measured, golden):
+    return float(((measured - golden).abs().max() / golden.abs().max()).detach())
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["ema", "raw"])
+def model(request, tmp_path_factory):
+    folder = save_folder(tmp_path_factory.mktemp("zero123"), ema=request.param)
+    denoiser = Zero123.build(Zero123Config(weights=str(folder)))
+    denoiser.load(torch.device("cpu"))
+    return denoiser, "ema" if request.param else "raw"
+
+
+def pose_cameras(name):
+    return Cameras(look_at(GOLDEN[name].float()), 32, 32)
+
+
+@pytest.fixture(scope="module")
+def condition(model):
+    picture = Picture(GOLDEN["image_u8"].float() / 255, torch.ones(256, 256, 1))
+    return model[0].condition(picture, pose_cameras("pose_cond_eye")[:1])
+
+
+def test_clip_preprocessing():
+    x = GOLDEN["image_u8"].float().permute(2, 0, 1)[None] / 127.5 - 1
+    pixels = clip_pixels(x, 224)
+    measured = torch.stack([pixels.mean(), pixels.std()])
+    assert relative_error(measured, GOLDEN["clip_pixels_mean_std"].float()) < TOLERANCE
+
+
+def test_clip_embedding_and_the_unscaled_vae_mode(condition):
+    assert relative_error(condition.embedding[:, 0], GOLDEN["clip_embedding"]) < TOLERANCE
+    assert relative_error(condition.latent, GOLDEN["vae_mode"]) < TOLERANCE
+
+
+def test_the_posed_token(model, condition):
+    token = posed_token(model[0]._cc, condition.embedding, GOLDEN["pose_T"][:1].float())
+    assert relative_error(token, GOLDEN["cc_token"]) < TOLERANCE
+
+
+@pytest.mark.parametrize("branch", ["cond", "uncond", "cfg3"])
+def test_eps_at_three_timesteps(model, condition, branch):
+    denoiser, kind = model
+    scale = {"cond": 1.0, "uncond": 0.0, "cfg3": 3.0}[branch]
+    pose = GOLDEN["pose_T"][:1].float().expand(3, -1)
+    latent = GOLDEN["z_t"].expand(3, -1, -1, -1)
+    with torch.no_grad():
+        eps = denoiser.predict_eps(latent, GOLDEN["t"], condition, pose, scale)
+    assert relative_error(eps, GOLDEN[f"eps_{kind}_{branch}"]) < TOLERANCE
+
+
+def test_denoise_is_the_same_network_in_sigma_form(model, condition):
+    denoiser, kind = model
+    t = GOLDEN["t"]
+    sigma = denoiser.sigmas[t]
+    noised = GOLDEN["z_t"].expand(3, -1, -1, -1) * (1 + sigma**2).sqrt()[:, None, None, None]
+    cameras = Cameras(pose_cameras("pose_target_eye").camera_to_world[:1].expand(3, -1, -1), 32, 32)
+    with torch.no_grad():
+        x0 = denoiser.denoise(noised.permute(0, 2, 3, 1), sigma, condition, cameras, 3.0).permute(0, 3, 1, 2)
+    expected = noised - sigma[:, None, None, None] * GOLDEN[f"eps_{kind}_cfg3"]
+    assert relative_error(x0, expected) < TOLERANCE
+
+
+def test_vae_decode(model):
+    latent = (0.8 * GOLDEN["z_t"]).permute(0, 2, 3, 1)
+    with torch.no_grad():
+        decoded = 2 * model[0].decode(latent).permute(0, 3, 1, 2) - 1
+    assert relative_error(decoded[..., ::4, ::4], GOLDEN["vae_decode_of_zt_x0.8"]) < TOLERANCE
+
+
+def test_conforms(model, condition):
+    denoiser = model[0]
+    assert (denoiser.channels, denoiser.resolution, denoiser.picture_resolution) == (4, 32, 256)
+    camera = orbit(20.0, 0.0, 256)
+    check_denoiser(denoiser, PictureCondition(condition.embedding, condition.latent, camera))
+    assert denoiser.background().shape == (32, 32, 4)
+
+
+def test_the_other_layout_loads(tmp_path):
+    folder = save_folder(tmp_path, "clip_camera_projection", "proj")
+    denoiser = Zero123.build(Zero123Config(weights=str(folder)))
+    denoiser.load(torch.device("cpu"))
+    assert relative_error(denoiser._cc.weight, save_weight()) == 0
+    assert len(denoiser.weight_files()) == 4
+
+
+def save_weight():
+    from tests.plugins.zero123_tiny import original_state
+
+    return original_state()["cc_projection.weight"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda f: (f / "vae" / "config.json").unlink(), "vae: config.json or weights missing"),
+        (lambda f: next((f / "cc_projection").iterdir()).unlink(), "no cc_projection or clip_camera_projection"),
+        (lambda f: (f / "unet" / "config.json").write_text('{"in_channels": 4}'), "text-to-image"),
+        (lambda f: (f / "unet" / "config.json").write_text("{"), "no valid JSON"),
+    ],
+)
+def test_a_wrong_folder_is_refused_before_weights_are_read(tmp_path, damage, told):
+    folder = save_folder(tmp_path)
+    damage(folder)
+    with pytest.raises(RecipeError, match=told):
+        Zero123.build(Zero123Config(weights=str(folder)))
+
+
+def test_a_missing_folder_is_named():
+    with pytest.raises(RecipeError, match="'nanoo' is neither nano nor a folder"):
+        Zero123.build(Zero123Config(weights="nanoo"))

@@ -1,0 +1,98 @@
+"""The Zero-1-to-3 network at a small width, with synthetic weights made from tensor names; golden numbers beside it."""
+
+import json
+import zlib
+
+import numpy
+import torch
+
+SPEC = json.load(open("tests/data/zero123_tiny.json"))
+GOLDEN = {name: torch.from_numpy(value) for name, value in numpy.load("tests/data/zero123_tiny.npz").items()}
+CONFIG = SPEC["config"]
+
+
+def synthetic(name, shape):
+    generator = numpy.random.Generator(numpy.random.PCG64(zlib.crc32(name.encode())))
+    w = generator.standard_normal(shape, dtype=numpy.float32)
+    if len(shape) > 1:
+        w = w / numpy.sqrt(numpy.prod(shape[1:]))
+    elif name.endswith("weight"):
+        w = 1 + 0.1 * w
+    else:
+        w = 0.1 * w
+    return torch.from_numpy(numpy.asarray(w, dtype=numpy.float32))
+
+
+def original_state():
+    """Every tensor of the published checkpoint's layout."""
+    return {name: synthetic(name, shape) for name, shape in SPEC["shapes"].items()}
+
+
+def make_modules():
+    """Untrained diffusers and transformers modules of the tiny configuration."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    unet = UNet2DConditionModel(
+        sample_size=32,
+        in_channels=8,
+        out_channels=4,
+        down_block_types=("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
+        up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
+        block_out_channels=tuple(CONFIG["model_channels"] * m for m in CONFIG["mult"]),
+        layers_per_block=2,
+        cross_attention_dim=CONFIG["ctx"],
+        attention_head_dim=8,
+    )
+    vae = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=tuple(CONFIG["vae_ch"] * m for m in CONFIG["vae_mult"]),
+        layers_per_block=2,
+        latent_channels=4,
+        sample_size=256,
+        scaling_factor=0.18215,
+    )
+    clip = CLIPVisionModelWithProjection(
+        CLIPVisionConfig(
+            hidden_size=CONFIG["clip_width"],
+            intermediate_size=4 * CONFIG["clip_width"],
+            num_hidden_layers=CONFIG["clip_layers"],
+            num_attention_heads=CONFIG["clip_heads"],
+            patch_size=14,
+            image_size=224,
+            projection_dim=CONFIG["ctx"],
+            hidden_act="quick_gelu",
+        )
+    )
+    return unet, vae, clip
+
+
+def load_converted(unet, vae, clip, ema):
+    """The synthetic weights in the modules, and cc_projection."""
+    from zero3d_zero123.published.convert import convert_clip, convert_projection, convert_unet, convert_vae
+
+    state = original_state()
+    unet.load_state_dict(convert_unet(state, ema))
+    vae.load_state_dict(convert_vae(state))
+    missing, unexpected = clip.load_state_dict(convert_clip(state), strict=False)
+    assert not unexpected
+    assert all("position_ids" in name for name in missing)
+    projection = torch.nn.Linear(CONFIG["ctx"] + 4, CONFIG["ctx"])
+    projection.load_state_dict(convert_projection(state))
+    return projection
+
+
+def save_folder(folder, layout="cc_projection", layer="projection", ema=True):
+    """A whole model in one of the published diffusers layouts."""
+    from safetensors.torch import save_file
+
+    unet, vae, clip = make_modules()
+    projection = load_converted(unet, vae, clip, ema)
+    unet.save_pretrained(folder / "unet")
+    vae.save_pretrained(folder / "vae")
+    clip.save_pretrained(folder / "image_encoder")
+    (folder / layout).mkdir()
+    weights = {f"{layer}.{name}": value for name, value in projection.state_dict().items()}
+    save_file(weights, folder / layout / "diffusion_pytorch_model.safetensors")
+    return folder
