@@ -1,1 +1,120 @@
-class NanoDenoiser: pass
+"""nano as a Denoiser: 64x64 pixels, a lift and a U-Net, weights in the package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from zero3d.diffusion import guided, stable_diffusion_sigmas
+from zero3d.geometry import relative_pose
+from zero3d.interfaces import TrainableDenoiser, TrainingBatch
+from zero3d.values import Cameras, Picture
+from zero3d_zero123.nano import weights
+from zero3d_zero123.nano.draw import draw_views
+from zero3d_zero123.nano.lift import PICTURE, Lift, Lifted
+from zero3d_zero123.nano.losses import denoiser_loss, lift_loss
+from zero3d_zero123.nano.unet import UNet
+
+
+@dataclass
+class NanoCondition:
+    """What one picture says: the lifted solid (one), and the last cameras it was drawn from with their drawings."""
+
+    lifted: Lifted
+    last: tuple[Cameras, Tensor] | None = None
+
+    def drawn(self, cameras: Cameras) -> Tensor:
+        """The solid from the B cameras, (B, 5, 64, 64); a sampler's many steps from one camera draw it once."""
+        pose = cameras.camera_to_world
+        if self.last is None or not torch.equal(self.last[0].camera_to_world, pose) or self.last[0].fov != cameras.fov:
+            self.last = (cameras, draw_views(self.lifted, cameras.resized(PICTURE, PICTURE)))
+        return self.last[1]
+
+
+class NanoDenoiser(TrainableDenoiser):
+    """The embedded Zero-1-to-3 for 64x64 pictures: lifts the picture to a solid, draws it, and denoises with that."""
+
+    name: ClassVar[str] = "nano"
+    stages: ClassVar[tuple[str, ...]] = ("lift", "denoiser")
+    channels = 3
+    resolution = PICTURE
+    picture_resolution = PICTURE
+
+    def __init__(self, config: Any = None) -> None:
+        super().__init__(config)
+        self.sigmas = stable_diffusion_sigmas() / 2  # its data span [-1, 1], ours [0, 1]
+        self._lift: Lift | None = None
+        self._unet: UNet | None = None
+
+    def load(self, device: torch.device) -> None:
+        lift, unet = self._networks()
+        weights.read(weights.EMBEDDED, lift, unet)
+        for network in (lift, unet):
+            network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+
+    def weight_files(self) -> list[Path]:
+        return [weights.EMBEDDED]
+
+    def condition(self, picture: Picture, input_camera: Cameras) -> NanoCondition:
+        lift, _ = self._networks()
+        planes = torch.cat([picture.rgb, picture.mask], dim=-1).permute(2, 0, 1)[None]
+        with torch.no_grad():
+            return NanoCondition(lift(planes, input_camera.to(planes.device)))
+
+    def denoise(
+        self, noised: Tensor, sigma: Tensor, condition: NanoCondition, cameras: Cameras, guidance_scale: float
+    ) -> Tensor:
+        cameras = cameras.to(noised.device)
+        views = len(cameras)
+        pose = relative_pose(cameras, condition.lifted.cameras)
+        context = condition.lifted.tokens.expand(views, -1, -1)
+        planes, sigma = noised.permute(0, 3, 1, 2), sigma.to(noised)
+        with torch.no_grad():
+            drawn = condition.drawn(cameras)
+            kept = self._ask(planes, sigma, drawn, pose, context, 1.0)
+            if guidance_scale != 1:
+                kept = guided(self._ask(planes, sigma, drawn, pose, context, 0.0), kept, guidance_scale)
+        return kept.permute(0, 2, 3, 1)
+
+    def encode(self, image: Tensor) -> Tensor:
+        return image
+
+    def decode(self, latent: Tensor) -> Tensor:
+        return latent
+
+    def background(self) -> Tensor:
+        return torch.ones(3)
+
+    def drawing(self, condition: NanoCondition, cameras: Cameras) -> Tensor:
+        """The lifted solid as it is, without the U-Net: RGB on white, (B, H, W, 3). For evaluation."""
+        return condition.drawn(cameras)[:, :3].permute(0, 2, 3, 1)
+
+    def trainable(self, stage: str) -> nn.Module:
+        lift, unet = self._networks()
+        return {"lift": lift, "denoiser": unet}[stage].requires_grad_(True)
+
+    def training_loss(
+        self, batch: TrainingBatch, stage: str, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        lift, unet = self._networks()
+        if stage == "lift":
+            return lift_loss(lift, batch, generator)
+        return denoiser_loss(lift.requires_grad_(False), unet, self.sigmas, batch, generator)
+
+    def save(self, path: str) -> None:
+        weights.write(Path(path), *self._networks())
+
+    def _networks(self) -> tuple[Lift, UNet]:
+        if self._lift is None or self._unet is None:
+            self._lift = Lift().to(memory_format=torch.channels_last)
+            self._unet = UNet().to(memory_format=torch.channels_last)
+        return self._lift, self._unet
+
+    def _ask(self, planes: Tensor, sigma: Tensor, drawn: Tensor, pose: Tensor, context: Tensor, keep: float) -> Tensor:
+        assert self._unet is not None, "load() first"
+        found: Tensor = self._unet(planes, sigma, drawn, pose, context, torch.full_like(sigma, keep))
+        return found

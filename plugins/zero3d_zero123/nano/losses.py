@@ -6,18 +6,27 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zero3d.geometry import rays
+from zero3d.diffusion import broadcast
+from zero3d.geometry import rays, relative_pose
 from zero3d.interfaces import TrainingBatch
 from zero3d.values import Cameras
-from zero3d_zero123.nano.draw import draw_rays
+from zero3d_zero123.nano.draw import draw_rays, draw_views
 from zero3d_zero123.nano.lift import Lift, Lifted, cell_centres
+from zero3d_zero123.nano.unet import DATA_STD, UNet
+from zero3d_zero123.nano.unet import UNet, output_scale
 
+DROP = 0.12
+"""Share of views trained without the condition, for classifier-free guidance."""
 RAYS = 160
 """Rays a target view lends to the picture loss."""
 COLUMNS = 1024
 """Pixels whose columns of cells are compared with the known solid."""
 SAMPLES = 40
 """Samples along each of them."""
+NOISES = 3
+"""Noise levels that one target picture and its drawing serve at once."""
+NULL_SHARE = 0.12
+"""Of the denoiser's examples, trained without condition, for classifier-free guidance."""
 
 
 def on_white(rgba: Tensor) -> Tensor:
@@ -92,3 +101,72 @@ def ray_loss(lifted: Lifted, batch: TrainingBatch, generator: torch.Generator) -
 def repeat_cameras(cameras: Cameras, times: int) -> Cameras:
     """Each camera `times` times in a row."""
     return Cameras(cameras.camera_to_world.repeat_interleave(times, 0), cameras.height, cameras.width, cameras.fov)
+
+
+def denoiser_loss(
+    lift: Lift, unet: UNet, sigmas: Tensor, batch: TrainingBatch, generator: torch.Generator
+) -> tuple[Tensor, dict[str, float]]:
+    """Denoising score matching on the targets, each at NOISES levels; the lift is frozen.
+
+    Timesteps t = 999 u^0.7 favour strong noise; a share NULL_SHARE is trained without condition.
+    """
+    views = len(batch.target_cameras)
+    per_object = views // len(batch.input_cameras)
+    with torch.no_grad():
+        with torch.autocast("cpu", torch.bfloat16):
+            lifted = lift(lift_input(jittered(batch.input_rgba, generator)), batch.input_cameras)
+        drawn = draw_views(lifted, batch.target_cameras)
+        pose = relative_pose(batch.target_cameras, repeat_cameras(batch.input_cameras, per_object))
+        context = lifted.tokens.float().repeat_interleave(per_object, 0)
+        x0 = on_white(batch.target_rgba).permute(0, 3, 1, 2)
+        x0, drawn, pose, context = (part.repeat_interleave(NOISES, 0) for part in (x0, drawn, pose, context))
+        t = torch.rand(views * NOISES, generator=generator) ** 0.7 * (len(sigmas) - 1)
+        sigma = sigmas[t.round().long()]
+        keep = (torch.rand(views * NOISES, generator=generator) >= NULL_SHARE).float()
+        noised = x0 + broadcast(sigma, x0) * torch.randn(x0.shape, generator=generator)
+    with torch.autocast("cpu", torch.bfloat16):
+        guess = unet(noised, sigma, drawn, pose, context, keep)
+    error = (guess - x0).square().mean(dim=(1, 2, 3))
+    scaled = error / output_scale(sigma, keep) ** 2
+    with torch.no_grad():
+        plain = (drawn[:, :3] - x0).square().mean(dim=(1, 2, 3))
+        figures = {
+            "scaled": float(scaled[keep > 0].mean()),
+            "null": float(scaled[keep == 0].mean()) if (keep == 0).any() else 0.0,
+            "mse": float(error[keep > 0].mean()),
+            "mse_drawing": float(plain[keep > 0].mean()),
+        }
+    return scaled.mean(), figures
+
+
+def denoising_loss(
+    unet: UNet, lift: Lift, batch: TrainingBatch, sigmas: Tensor, generator: torch.Generator
+) -> tuple[Tensor, dict[str, float]]:
+    """Squared error of x0 at random noise levels, weighted as EDM does; the condition is dropped now and then.
+
+    Timesteps are the larger of two uniform ones with chance one half: distillation asks at high noise. Each target is
+    drawn once by the frozen lift.
+    """
+    views = len(batch.target_rgba)
+    times = views // len(batch.input_rgba)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        lifted = lift(lift_input(jittered(batch.input_rgba, generator)), batch.input_cameras)
+    with torch.no_grad():
+        drawn = draw_views(lifted, batch.target_cameras)
+    x0 = on_white(batch.target_rgba).permute(0, 3, 1, 2)
+    count = len(sigmas)
+    t = torch.randint(count, (views,), generator=generator)
+    higher = torch.maximum(t, torch.randint(count, (views,), generator=generator))
+    t = torch.where(torch.rand(views, generator=generator) < 0.5, higher, t)
+    sigma = sigmas[t]
+    noised = x0 + sigma[:, None, None, None] * torch.randn(x0.shape, generator=generator)
+    given = (torch.rand(views, generator=generator) > DROP).float()
+    pose = relative_pose(batch.target_cameras, repeat_cameras(batch.input_cameras, times))
+    with torch.autocast("cpu", torch.bfloat16):
+        guess = unet(noised, sigma, drawn, lifted.tokens.float().repeat_interleave(times, 0), pose, given)
+    error = (guess - x0).square().mean(dim=(1, 2, 3))
+    weight = (sigma**2 + DATA_STD**2) / (sigma * DATA_STD) ** 2
+    told = given > 0
+    psnr = -10 * torch.log10((guess - x0)[told].detach().square().mean(dim=(1, 2, 3))).mean()
+    bare = -10 * torch.log10((drawn[:, :3] - x0)[told].square().mean(dim=(1, 2, 3))).mean()
+    return (weight * error).mean(), {"x0_psnr": float(psnr), "drawn_psnr": float(bare)}
