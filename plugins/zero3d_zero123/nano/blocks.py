@@ -48,7 +48,10 @@ class Attention(nn.Module):
         y = self.norm(x)
         batch, _, channels = y.shape
         key, value = self.key_value(y if context is None else context).chunk(2, dim=-1)
-        split = [t.reshape(batch, -1, self.heads, channels // self.heads).transpose(1, 2) for t in (self.query(y), key, value)]
+        split = [
+            t.reshape(batch, -1, self.heads, channels // self.heads).transpose(1, 2)
+            for t in (self.query(y), key, value)
+        ]
         mixed = functional.scaled_dot_product_attention(*split).transpose(1, 2).reshape(batch, -1, channels)
         x = x + self.out(mixed)
         return x + self.feed(x)

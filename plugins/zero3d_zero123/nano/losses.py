@@ -12,11 +12,8 @@ from zero3d.interfaces import TrainingBatch
 from zero3d.values import Cameras
 from zero3d_zero123.nano.draw import draw_rays, draw_views
 from zero3d_zero123.nano.lift import Lift, Lifted, cell_centres
-from zero3d_zero123.nano.unet import DATA_STD, UNet
 from zero3d_zero123.nano.unet import UNet, output_scale
 
-DROP = 0.12
-"""Share of views trained without the condition, for classifier-free guidance."""
 RAYS = 160
 """Rays a target view lends to the picture loss."""
 COLUMNS = 1024
@@ -60,9 +57,7 @@ def lift_loss(lift: Lift, batch: TrainingBatch, generator: torch.Generator) -> t
     return loss, {**figures, "solid": float(solid.detach()), "rgb": float(rgb.detach()), "alpha": float(alpha.detach())}
 
 
-def solid_loss(
-    lifted: Lifted, batch: TrainingBatch, generator: torch.Generator
-) -> tuple[Tensor, dict[str, float]]:
+def solid_loss(lifted: Lifted, batch: TrainingBatch, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
     """Binary cross-entropy against the known occupancy, looked up at the frustum's cells behind COLUMNS random pixels."""
     assert batch.occupancy is not None
     pixels = lifted.volume.shape[-1] * lifted.volume.shape[-2]
@@ -137,36 +132,3 @@ def denoiser_loss(
             "mse_drawing": float(plain[keep > 0].mean()),
         }
     return scaled.mean(), figures
-
-
-def denoising_loss(
-    unet: UNet, lift: Lift, batch: TrainingBatch, sigmas: Tensor, generator: torch.Generator
-) -> tuple[Tensor, dict[str, float]]:
-    """Squared error of x0 at random noise levels, weighted as EDM does; the condition is dropped now and then.
-
-    Timesteps are the larger of two uniform ones with chance one half: distillation asks at high noise. Each target is
-    drawn once by the frozen lift.
-    """
-    views = len(batch.target_rgba)
-    times = views // len(batch.input_rgba)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        lifted = lift(lift_input(jittered(batch.input_rgba, generator)), batch.input_cameras)
-    with torch.no_grad():
-        drawn = draw_views(lifted, batch.target_cameras)
-    x0 = on_white(batch.target_rgba).permute(0, 3, 1, 2)
-    count = len(sigmas)
-    t = torch.randint(count, (views,), generator=generator)
-    higher = torch.maximum(t, torch.randint(count, (views,), generator=generator))
-    t = torch.where(torch.rand(views, generator=generator) < 0.5, higher, t)
-    sigma = sigmas[t]
-    noised = x0 + sigma[:, None, None, None] * torch.randn(x0.shape, generator=generator)
-    given = (torch.rand(views, generator=generator) > DROP).float()
-    pose = relative_pose(batch.target_cameras, repeat_cameras(batch.input_cameras, times))
-    with torch.autocast("cpu", torch.bfloat16):
-        guess = unet(noised, sigma, drawn, lifted.tokens.float().repeat_interleave(times, 0), pose, given)
-    error = (guess - x0).square().mean(dim=(1, 2, 3))
-    weight = (sigma**2 + DATA_STD**2) / (sigma * DATA_STD) ** 2
-    told = given > 0
-    psnr = -10 * torch.log10((guess - x0)[told].detach().square().mean(dim=(1, 2, 3))).mean()
-    bare = -10 * torch.log10((drawn[:, :3] - x0)[told].square().mean(dim=(1, 2, 3))).mean()
-    return (weight * error).mean(), {"x0_psnr": float(psnr), "drawn_psnr": float(bare)}

@@ -26,7 +26,9 @@ def read(path: Path, lift: Lift, unet: UNet) -> None:
         RunError: no such file, damaged, or not nano's.
     """
     if not path.is_file():
-        raise RunError(f"{path}: no such weights; install zero3d again, or train them: zero3d train recipes/train-nano.yaml")
+        raise RunError(
+            f"{path}: no such weights; install zero3d again, or train them: zero3d train recipes/train-nano.yaml"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             found = (file.metadata() or {}).get("format")
