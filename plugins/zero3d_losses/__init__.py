@@ -11,11 +11,12 @@ from zero3d.interfaces import Component
 @hookimpl
 def register_components(register: Callable[[type[Component]], None]) -> None:
     from zero3d_losses.depth_smoothness import DepthSmoothness
+    from zero3d_losses.distortion import Distortion
     from zero3d_losses.emptiness import Emptiness
     from zero3d_losses.input_view import InputView
     from zero3d_losses.near_view_consistency import NearViewConsistency
     from zero3d_losses.opaque import Opaque
     from zero3d_losses.sparsity import Sparsity
 
-    for component in (DepthSmoothness, Emptiness, InputView, NearViewConsistency, Opaque, Sparsity):
+    for component in (DepthSmoothness, Distortion, Emptiness, InputView, NearViewConsistency, Opaque, Sparsity):
         register(component)
