@@ -5,18 +5,25 @@ from __future__ import annotations
 import numpy
 
 from zero3d.mesh_files import normalise
-from zero3d_procedural.shapes import Mesh, arc, ball, block, coloured, cylinder, lathe, tube, union
+from zero3d_procedural.shapes import Mesh, arc, ball, banded, block, cylinder, difference, lathe, tube, union
 
 
 def mug() -> Mesh:
-    """A blue mug with a yellow handle; its wall is 8 % of its height."""
-    wall = 0.08
-    outer = numpy.array([[0.36, 0.0], [0.38, 0.04], [0.38, 1.0]])
-    inner = numpy.array([[0.38 - wall, 1.0], [0.38 - wall, wall]])
-    cup = lathe(numpy.concatenate([[[0, 0]], outer, inner, [[0, wall]]]), (0.2, 0.4, 0.85), 64)
+    """A blue mug with a cream band, inside cream with a brown bottom, and a yellow handle; walls 8 % of its height.
+
+    (Inside as plain as outside, a hollow and a lid across the rim would look alike from everywhere.)
+    """
+    wall, blue, cream, brown = 0.08, (0.2, 0.4, 0.85), (0.95, 0.9, 0.75), (0.35, 0.2, 0.1)
+    heights = numpy.linspace(0, 1, 21)
+    outside = numpy.stack([numpy.full(21, 0.38), heights], axis=1)
+    body = lathe(numpy.concatenate([[[0, 0]], outside, [[0, 1]]]), blue, 64)
+    body = banded(body, [0.25, 0.45], [blue, cream, blue])
     handle = tube(arc((0.34, 0, 0.52), (0.26, 0.28), -1.55, 1.55), 0.055, (0.95, 0.75, 0.15))
-    reach = cylinder(0.38 - wall, (0, 0, wall), (0, 0, 1.2), (0.2, 0.4, 0.85), 64)
-    return normalise(_turned(_without(union([cup, handle]), reach), 65))
+    depth = numpy.linspace(wall, 1.2, 24)
+    inside = numpy.stack([numpy.full(24, 0.38 - wall), depth], axis=1)
+    hollow = lathe(numpy.concatenate([[[0, wall]], inside, [[0, 1.2]]]), cream, 64)
+    hollow = banded(hollow, [wall + 1e-3, 0.5, 0.65], [brown, cream, (0.85, 0.35, 0.3), cream])
+    return normalise(_turned(difference(union([body, handle]), hollow), 65))
 
 
 def table() -> Mesh:
@@ -48,23 +55,10 @@ def pierced_box() -> Mesh:
     """A purple box with a square hole through it."""
     box = block((0.7, 0.9, 0.7), (0, 0, 0), (0.55, 0.3, 0.7))
     hole = block((2.0, 0.4, 0.32), (0, 0, 0), (0.9, 0.9, 0.4))
-    return normalise(_turned(_without(box, hole), 35))
+    return normalise(_turned(difference(box, hole), 35))
 
 
 SHAPES = {"mug": mug, "table": table, "torus": torus, "animal": animal, "pierced_box": pierced_box}
-
-
-def _without(solid: Mesh, tool: Mesh) -> Mesh:
-    """solid minus tool; cut faces keep the solid's nearest colour."""
-    import trimesh
-
-    cut = trimesh.boolean.difference([solid, tool.copy()], engine="manifold")
-    tones = solid.visual.face_colors
-    nearest = trimesh.proximity.closest_point(solid, cut.triangles_center)[2] if len(numpy.unique(tones, axis=0)) > 1 else None
-    if nearest is None:
-        return coloured(cut, tones[0, :3] / 255)
-    cut.visual = trimesh.visual.ColorVisuals(cut, face_colors=tones[nearest])
-    return cut
 
 
 def _turned(mesh: Mesh, azimuth_deg: float) -> Mesh:

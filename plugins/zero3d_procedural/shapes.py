@@ -124,14 +124,35 @@ def join(parts: Sequence[Mesh]) -> Mesh:
 
 
 def union(parts: Sequence[Mesh]) -> Mesh:
-    """The parts as one closed surface without inner walls; each face keeps its part's colour."""
+    """The parts as one closed surface without inner walls; every place keeps the colour of the part it came from."""
     merged: Any = trimesh.boolean.union([part.copy() for part in parts], engine="manifold")
-    merged = merged.subdivide_to_size(0.12)  # so that a colour's border follows the parts
-    tree_points = numpy.concatenate([trimesh.sample.sample_surface(part, 4000, seed=0)[0] for part in parts])
-    owner = numpy.repeat(numpy.arange(len(parts)), 4000)
+    return recoloured(merged, parts)
+
+
+def difference(solid: Mesh, tool: Mesh) -> Mesh:
+    """What is left of `solid` outside `tool`; the cut has the tool's colours."""
+    cut: Any = trimesh.boolean.difference([solid.copy(), tool.copy()], engine="manifold")
+    return recoloured(cut, [solid, tool])
+
+
+def recoloured(mesh: Mesh, sources: Sequence[Mesh], size: float = 0.05, samples: int = 40_000) -> Mesh:
+    """`mesh` in faces no larger than `size`, each in the colour of the nearest point of any source's surface."""
     from scipy.spatial import cKDTree
 
-    nearest = owner[cKDTree(tree_points).query(merged.triangles_center)[1]]
-    colours = numpy.stack([part.visual.face_colors[0] for part in parts])[nearest]
-    merged.visual = trimesh.visual.ColorVisuals(merged, face_colors=colours)
-    return merged
+    fine: Any = mesh.subdivide_to_size(size)
+    points, colours = [], []
+    for source in sources:
+        places, faces = trimesh.sample.sample_surface(source, samples, seed=0)
+        points.append(places)
+        colours.append(source.visual.face_colors[faces])
+    nearest = cKDTree(numpy.concatenate(points)).query(fine.triangles_center)[1]
+    fine.visual = trimesh.visual.ColorVisuals(fine, face_colors=numpy.concatenate(colours)[nearest])
+    return fine
+
+
+def banded(mesh: Mesh, edges: Sequence[float], colours: Sequence[Colour]) -> Mesh:
+    """Each face in the colour of its centre's height band; `colours` has one more than `edges`."""
+    band = numpy.searchsorted(edges, mesh.triangles_center[:, 2])
+    rgba = numpy.column_stack([numpy.round(255 * numpy.asarray(colours))[band], numpy.full(len(band), 255)])
+    mesh.visual = trimesh.visual.ColorVisuals(mesh, face_colors=rgba.astype(numpy.uint8))
+    return mesh

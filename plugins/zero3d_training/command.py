@@ -1,0 +1,91 @@
+"""`zero3d train RECIPE`: fit a denoiser to rendered objects."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from zero3d.errors import RecipeError, RunError
+from zero3d.interfaces import Command
+
+if TYPE_CHECKING:
+    from zero3d_training.options import TrainRecipe
+
+
+class Train(Command):
+    """Train a denoiser on rendered objects, for example recipes/train-nano.yaml."""
+
+    name: ClassVar[str] = "train"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("recipe", help="a YAML file, for example recipes/train-nano.yaml")
+        parser.add_argument("overrides", nargs="*", metavar="key=value", help="for example stages.lift.steps=100")
+        parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the out folder")
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        from zero3d.interfaces import Dataset
+        from zero3d.plugins import load_plugins
+        from zero3d_training.options import load_train_recipe
+        from zero3d_training.trainer import Trainer
+
+        recipe = load_train_recipe(arguments.recipe, load_plugins(), arguments.overrides)
+        out = _folder(recipe, arguments.resume)
+        denoiser = _denoiser(recipe)
+        dataset: Dataset = recipe.dataset.build()
+        dataset.prepare()
+        out.mkdir(parents=True, exist_ok=True)
+        _write_source(recipe, out)
+        trainer = Trainer(denoiser, dataset, recipe.stages, recipe.options)
+        written = trainer.run(out, arguments.resume, Progress(recipe).tell)
+        print(f"\nwritten to {written}")
+        return 0
+
+
+class Progress:
+    """One line a log entry, over the last one."""
+
+    def __init__(self, recipe: TrainRecipe) -> None:
+        self._stages = recipe.stages
+
+    def tell(self, stage: str, step: int, figures: dict[str, float]) -> None:
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        print(f"\r\033[K{stage} {step + 1}/{self._stages[stage].steps}  {shown}", end="", flush=True)
+
+
+def _folder(recipe: TrainRecipe, resume: bool) -> Path:
+    """The out folder, new or to be resumed.
+
+    Raises:
+        RunError: it holds files and is not to be resumed.
+    """
+    out = Path(str(recipe.options.out))
+    if not resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RunError(f"out: {out} is not empty; go on with --resume, or take another folder")
+    return out
+
+
+def _denoiser(recipe: TrainRecipe):  # type: ignore[no-untyped-def]
+    """The denoiser, untrained.
+
+    Raises:
+        RecipeError: it cannot be trained, or knows no such stage.
+    """
+    from zero3d.errors import did_you_mean
+    from zero3d.interfaces import TrainableDenoiser
+
+    denoiser = recipe.denoiser.build()
+    if not isinstance(denoiser, TrainableDenoiser):
+        raise RecipeError(f"{recipe.denoiser.place}: {recipe.denoiser.label!r} cannot be trained here")
+    for name in recipe.stages:
+        if name not in denoiser.stages:
+            raise RecipeError(f"{recipe.file}: stages.{name}: no such stage.{did_you_mean(name, denoiser.stages)}")
+    return denoiser
+
+
+def _write_source(recipe: TrainRecipe, out: Path) -> None:
+    import yaml
+
+    from zero3d.folder import RECIPE, write_atomically
+
+    write_atomically(out / RECIPE, yaml.safe_dump(recipe.source, sort_keys=False))
