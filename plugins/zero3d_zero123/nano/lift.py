@@ -1,7 +1,7 @@
 """The lift: from one picture with its mask to a solid with colours, in the frustum of the camera that took it.
 
-Every pixel of the output column-wise holds what lies behind that pixel, in depth bins around the object's centre, so the
-network is two-dimensional and its answer is aligned with the picture.
+Every pixel of the output holds the column of cells behind it, in depth bins around the object's centre, so the network is
+two-dimensional and its answer is aligned with the picture.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BIN = 2 * HALF_DEPTH / DEPTH_BINS
 
 @dataclass
 class Lifted:
-    """What the lift says: `volume` (B, 4, D, H, W) of logits (solid, R, G, B), the `tokens` (B, 64, C) it saw, the camera."""
+    """What the lift says: `volume` (B, 4, D, H, W) of logits (solid, R, G, B), its picture `tokens` (B, 64, C), the camera."""
 
     volume: Tensor
     tokens: Tensor
@@ -73,7 +73,9 @@ class Lift(nn.Module):
         y = functional.interpolate(self.up1(y), scale_factor=2.0)
         y = self.out(functional.silu(self.dec1(torch.cat([y, x1], dim=1), e)))
         volume = functional.pixel_shuffle(y, 2).float().reshape(-1, 4, DEPTH_BINS, PICTURE, PICTURE)
-        return Lifted(volume, x3, cameras)
+        # what lies behind a pixel has the pixel's colour, unless the network says otherwise
+        seen = torch.logit(rgba[:, :3].float(), eps=0.02)[:, :, None]
+        return Lifted(torch.cat([volume[:, :1], volume[:, 1:] + seen], dim=1), x3, cameras)
 
 
 def _places(like: Tensor) -> Tensor:

@@ -53,12 +53,12 @@ def lift_loss(lift: Lift, batch: TrainingBatch, generator: torch.Generator) -> t
         lifted = lift(lift_input(jittered(batch.input_rgba, generator)), batch.input_cameras)
     solid, figures = solid_loss(lifted, batch, generator)
     rgb, alpha = ray_loss(lifted, batch, generator)
-    loss = solid + 2.0 * rgb + 0.5 * alpha
+    loss = solid + 4.0 * rgb + alpha
     return loss, {**figures, "solid": float(solid.detach()), "rgb": float(rgb.detach()), "alpha": float(alpha.detach())}
 
 
 def solid_loss(lifted: Lifted, batch: TrainingBatch, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-    """Binary cross-entropy against the known occupancy, looked up at the frustum's cells behind COLUMNS random pixels."""
+    """Binary cross-entropy against the known occupancy at the frustum's cells behind COLUMNS random pixels."""
     assert batch.occupancy is not None
     pixels = lifted.volume.shape[-1] * lifted.volume.shape[-2]
     chosen = torch.randperm(pixels, generator=generator)[:COLUMNS]
