@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy
 from PIL import Image
-from zero3d_procedural.rendering import straight_rgba
-from zero3d_procedural.shapes import Mesh, arc, ball, block, cylinder, join, lathe, superquadric, tube
 
 from zero3d.geometry import orbit
 from zero3d.mesh_files import normalise
 from zero3d.mesh_views import draw_mesh
+from zero3d_procedural.rendering import straight_rgba
+from zero3d_procedural.shapes import Mesh, arc, ball, block, cylinder, join, lathe, superquadric, tube
 
 SIZE = 512
 ELEVATION_DEG = 20.0
