@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy
 import torch
-from PIL import Image
+from scipy import ndimage, sparse
 
 from zero3d.errors import PictureError
 from zero3d.values import Picture
@@ -17,6 +16,10 @@ FIT_SHARE = 0.6
 """`fit`: the mask's longest side as a share of the frame."""
 DEMO_SHARE = 200 / 256
 """`demo`: the published demo's thumbnail, which never enlarges."""
+DEMO_FRAME = 256.0
+"""`demo`: the least side of the frame in source pixels."""
+SPECKS_SHARE = 0.02
+"""Loose pieces that make up less than this share of the mask are more likely dirt than object."""
 
 
 @dataclass(frozen=True)
@@ -34,86 +37,101 @@ def frame(rgba: numpy.ndarray, framing: str, size: int) -> Framed:
     Args:
         rgba: (H, W, 4) uint8, straight alpha; alpha above one half counts as the object.
         framing: "keep" (as given; a picture that is not square is padded, never stretched), "demo" (the mask's longest
-            side at most 200/256 of the frame, never enlarged beyond `size`-scaled 256 pixels) or "fit" (at 0.6 of it).
+            side at 200/256 of the frame, but at most one pixel of a 256-pixel frame to one of the picture) or "fit"
+            (at 0.6 of it). The last two put the middle of the mask's bounding box in the middle of the frame.
         size: side of the result, pixels.
 
     Raises:
         PictureError: nothing is opaque.
+        ValueError: no such framing.
     """
     opaque = rgba[..., 3] > 127
     if not opaque.any():
         raise PictureError("the mask is empty: no pixel is opaque; give another picture or input.mask=FILE")
     top, bottom, left, right = _bounds(opaque)
-    height, width = opaque.shape
-    notes = _lint(opaque, (top, bottom, left, right), framing)
+    longest = max(bottom - top, right - left)
     if framing == "keep":
-        side = float(max(height, width))
-        box = ((width - side) / 2, (height - side) / 2, side)
+        side = float(max(opaque.shape))
+        middle = (opaque.shape[0] / 2, opaque.shape[1] / 2)
+    elif framing in FRAMINGS:
+        side = longest / FIT_SHARE if framing == "fit" else max(longest / DEMO_SHARE, DEMO_FRAME)
+        middle = ((top + bottom) / 2, (left + right) / 2)
     else:
-        longest = max(bottom - top, right - left)
-        side = longest / (DEMO_SHARE if framing == "demo" else FIT_SHARE)
-        if framing == "demo":
-            side = max(side, 256.0)
-        box = ((left + right - side) / 2, (top + bottom - side) / 2, side)
-    image = _resample(rgba, box, size)
+        raise ValueError(f"framing: {framing!r}; one of {', '.join(FRAMINGS)}")
+    image = torch.from_numpy(_resample(rgba, middle, side, size))
     mask = image[..., 3:]
-    rgb = image[..., :3] + (1 - mask)
-    picture = Picture(torch.from_numpy(rgb).clamp(0, 1), torch.from_numpy(mask).clamp(0, 1))
-    return Framed(picture, size / side, tuple(notes))
+    picture = Picture((image[..., :3] + (1 - mask)).clamp(0, 1), mask)
+    return Framed(picture, size / side, tuple(_lint(opaque, longest, side, framing)))
 
 
 def _bounds(opaque: numpy.ndarray) -> tuple[int, int, int, int]:
+    """Top, bottom, left, right of the pixels that are set; bottom and right are exclusive."""
     rows = numpy.flatnonzero(opaque.any(axis=1))
     columns = numpy.flatnonzero(opaque.any(axis=0))
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 
 
-def _lint(opaque: numpy.ndarray, bounds: tuple[int, int, int, int], framing: str) -> list[str]:
-    top, bottom, left, right = bounds
-    height, width = opaque.shape
-    sides = [
-        name
-        for name, touches in (
-            ("top", top == 0),
-            ("bottom", bottom == height),
-            ("left", left == 0),
-            ("right", right == width),
-        )
-        if touches
-    ]
+def _lint(opaque: numpy.ndarray, longest: int, side: float, framing: str) -> list[str]:
+    """What the user should know about the mask; `longest` side of the object and `side` of the frame, source pixels."""
     notes = []
-    if sides and not opaque.all():
-        notes.append(f"the object touches the picture's {' and '.join(sides)} edge: it may be cut off, its model too")
+    height, width = opaque.shape
+    edges = {"top": opaque[0], "bottom": opaque[-1], "left": opaque[:, 0], "right": opaque[:, -1]}
+    touched = [name for name, pixels in edges.items() if pixels.any()]
     if opaque.all():
         notes.append(
             "the mask covers the whole picture: the frame's edge will become the object's edge; see input.mask"
         )
-    longest, side = max(bottom - top, right - left), max(height, width)
+    elif touched:
+        notes.append(f"the object touches the picture's {' and '.join(touched)} edge: it may be cut off, its model too")
     if framing == "keep" and height != width:
         notes.append(f"the picture is {width}x{height}: padded to a square, not stretched")
-    if framing == "keep" and not 0.3 <= longest / side <= 0.95:
-        notes.append(
-            f"the object's longest side is {longest / side:.2f} of the frame; input.framing=fit makes it {FIT_SHARE}"
-        )
+    if framing != "fit" and not 0.3 <= longest / side <= 0.95:
+        notes.append(f"the object's longest side is {longest / side:.2f} of the frame; input.framing=fit: {FIT_SHARE}")
     if longest < 32:
-        notes.append(f"the object is {right - left}x{bottom - top} pixels: expect little detail")
+        notes.append(f"the object's longest side is {longest} pixels: expect little detail")
+    pieces, count = ndimage.label(opaque)
+    if count > 1:
+        sizes = numpy.bincount(pieces.ravel())[1:]
+        main = _bounds(pieces == 1 + int(sizes.argmax()))
+        reach = max(main[1] - main[0], main[3] - main[2])
+        if sizes.max() > (1 - SPECKS_SHARE) * sizes.sum() and reach < 0.9 * longest:
+            notes.append("specks far from the object count as part of it: it comes out small; clean the mask")
     return notes
 
 
-def _resample(rgba: numpy.ndarray, box: tuple[float, float, float], size: int) -> numpy.ndarray:
-    """The square `box` (left, top, side; may reach outside) of the premultiplied picture, (size, size, 4) float32."""
-    left, top, side = box
-    pad = [max(0, math.ceil(v)) + 2 for v in (-top, top + side - rgba.shape[0], -left, left + side - rgba.shape[1])]
-    values = rgba.astype(numpy.float32) / 255
-    values[..., :3] *= values[..., 3:]
-    values = numpy.pad(values, ((pad[0], pad[1]), (pad[2], pad[3]), (0, 0)))
-    corner = (left + pad[2], top + pad[0], left + pad[2] + side, top + pad[0] + side)
-    channels = [
-        numpy.asarray(
-            Image.fromarray(values[..., c]).resize(
-                (size, size), Image.Resampling.BOX if side > 2 * size else Image.Resampling.BILINEAR, box=corner
-            )
-        )
-        for c in range(4)
-    ]
-    return numpy.stack(channels, axis=-1).astype(numpy.float32)
+def _resample(rgba: numpy.ndarray, middle: tuple[float, float], side: float, size: int) -> numpy.ndarray:
+    """The square around `middle` (row, column) of the premultiplied picture: (size, size, 4) float32 in [0, 1].
+
+    Premultiplied, so that the colours hidden under transparent pixels do not bleed into the edges. One channel at a
+    time and as sparse products, so that a large picture costs little memory.
+    """
+    down = _shares(middle[0] - side / 2, side / size, size, rgba.shape[0])
+    across = _shares(middle[1] - side / 2, side / size, size, rgba.shape[1])
+    alpha = rgba[..., 3].astype(numpy.float32) / 255
+    channels = []
+    for c in range(4):
+        values = alpha if c == 3 else alpha * (rgba[..., c].astype(numpy.float32) / 255)
+        channels.append(across @ (down @ values).T)
+    return numpy.ascontiguousarray(numpy.stack(channels, axis=-1).swapaxes(0, 1)).clip(0, 1)
+
+
+def _shares(start: float, step: float, size: int, length: int) -> sparse.csr_array:
+    """(size, length): what share of each source pixel goes into each of `size` intervals from `start`, `step` long.
+
+    Shrinking averages over areas; enlarging interpolates linearly. Outside the picture is transparent, so rows may sum
+    to less than one.
+    """
+    edges = start + step * numpy.arange(size + 1)
+    low, high = edges[:-1], edges[1:]
+    if step < 1:  # a tent one source pixel wide on either side of the middle
+        middle = (low + high) / 2
+        low, high = middle - 1, middle + 1
+    reach = int(numpy.ceil(high - low).max()) + 1
+    pixel = numpy.floor(low).astype(int)[:, None] + numpy.arange(reach)
+    if step < 1:
+        share = 1 - abs(pixel + 0.5 - middle[:, None])
+    else:
+        share = (numpy.minimum(pixel + 1, high[:, None]) - numpy.maximum(pixel, low[:, None])) / step
+    row = numpy.broadcast_to(numpy.arange(size)[:, None], pixel.shape)
+    kept = (share > 0) & (pixel >= 0) & (pixel < length)
+    return sparse.csr_array((share[kept].astype(numpy.float32), (row[kept], pixel[kept])), shape=(size, length))
