@@ -13,14 +13,15 @@ from zero3d import PictureError
 from zero3d.errors import did_you_mean
 from zero3d.interfaces import ImageSource, SourcePicture
 from zero3d_pictures.masking import grabcut, plain_background
-from zero3d_pictures.reading import read, to_mask, to_rgba
+from zero3d_pictures.reading import Decoded, brightness_or_alpha, read
 
 METHODS = ("alpha", "auto", "background", "grabcut")
+REMEDY = "cut the object out (a PNG with alpha) or give input.mask=FILE, white on the object"
 
 
 @dataclass
 class FileConfig:
-    """`path`: a PNG, JPEG, WebP or any picture Pillow reads."""
+    """`path`: a PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF, 16 pixels a side to 64 megapixels."""
 
     path: str
 
@@ -32,43 +33,59 @@ class PictureFile(ImageSource):
     Config: ClassVar[type[Any]] = FileConfig
 
     def load(self, mask: str | None) -> SourcePicture:
-        path = self.config.path
-        picture = read(path, "image")
-        notes = ["the picture is animated: its first frame is used"] if getattr(picture, "n_frames", 1) > 1 else []
-        rgba = to_rgba(picture)
-        method = mask or "auto"
+        """Read the picture and its mask.
+
+        Args:
+            mask: "auto" or None: alpha that hides anything, else a plain background, else GrabCut where OpenCV is
+                installed, with a warning. "alpha", "background", "grabcut": that method alone. Else a file as large as
+                the picture: its alpha if that hides anything, or white on the object.
+
+        Raises:
+            PictureError: see ImageSource.load.
+        """
+        path, method = self.config.path, mask or "auto"
+        if method not in METHODS and not Path(method).expanduser().exists():
+            hint = did_you_mean(method, METHODS)
+            raise PictureError(f"input.mask: {method!r} is neither a file nor a method.{hint}")
+        decoded = read(path, "image")
+        rgba, notes = decoded.rgba, list(decoded.notes)
+        hides = rgba[..., 3].min() < 128
         if method not in METHODS:
-            rgba[..., 3] = self._mask_file(method, rgba)
-        elif method == "alpha" or (method == "auto" and rgba[..., 3].min() < 128):
+            rgba[..., 3] = self._mask_file(method, decoded)
+        elif method == "alpha" and not decoded.has_alpha:
+            raise PictureError(f"input.mask: alpha: {path} has no alpha channel; {REMEDY}, or leave input.mask out")
+        elif method == "alpha" or (method == "auto" and hides):
             if rgba[..., 3].max() < 128:
                 raise PictureError(f"image: {path} is fully transparent; give another picture or input.mask=FILE")
         else:
             rgba[..., 3], told = self._find(rgba[..., :3], method)
             notes.append(told)
         if rgba[..., 3].max() < 128:
-            raise PictureError(f"image: {path}: the mask is empty; give another with input.mask=FILE")
+            raise PictureError(f"input.mask: {method}: the mask is empty (all black); it must be white on the object")
         return SourcePicture(rgba, tuple(notes), str(path))
 
-    def _mask_file(self, file: str, rgba: numpy.ndarray) -> numpy.ndarray:
-        if not Path(file).exists():
-            hint = did_you_mean(file, METHODS)
-            raise PictureError(f"input.mask: {file!r} is neither a file nor a method.{hint}")
-        found = to_mask(read(file, "input.mask"))
-        if found.shape != rgba.shape[:2]:
-            sizes = [f"{shape[1]}x{shape[0]}" for shape in (found.shape, rgba.shape)]
+    def _mask_file(self, file: str, picture: Decoded) -> numpy.ndarray:
+        found = read(file, "input.mask")
+        if found.size != picture.size:
+            sizes = ["{}x{}".format(*size) for size in (found.size, picture.size)]
             raise PictureError(f"input.mask: {file} has {sizes[0]} pixels, the picture {sizes[1]}; make them equal")
-        return found
+        return brightness_or_alpha(found)
 
     def _find(self, rgb: numpy.ndarray, method: str) -> tuple[numpy.ndarray, str]:
+        """A mask by `method` ("auto": background, then grabcut), and what to tell the user about it."""
+        path = self.config.path
         if method in ("auto", "background"):
             found = plain_background(rgb)
             if found is not None:
-                return found, f"no alpha: the object was told from the plain background ({(found > 0).mean():.0%} of it)"
-        if method == "grabcut" or (method == "auto" and importlib.util.find_spec("cv2")):
-            found = grabcut(rgb)
-            if found is not None:
-                return found, "WARNING: the mask was guessed by GrabCut; look at picture.png, or give input.mask=FILE"
+                return found.mask, found.note
+            if method == "background":
+                raise PictureError(f"input.mask: background: {path} has no plain background around an object; {REMEDY}")
+        if method == "grabcut" or importlib.util.find_spec("cv2"):
+            guessed = grabcut(rgb)
+            if guessed is not None:
+                return guessed, "WARNING: the mask was guessed by GrabCut; check picture.png, or give input.mask=FILE"
+            raise PictureError(f"image: {path}: neither a plain background nor GrabCut shows an object; {REMEDY}")
         raise PictureError(
-            f"image: {self.config.path} has no alpha and no plain background: cut the object out, "
-            "give input.mask=FILE (white on the object), or install zero3d[grabcut] and set input.mask=grabcut"
+            f"image: {path} has no alpha and no plain background; {REMEDY}, or input.mask=grabcut "
+            "after pip install 'zero3d[grabcut]'"
         )

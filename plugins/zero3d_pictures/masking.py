@@ -2,34 +2,58 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy
 from scipy import ndimage
 
 from zero3d import PictureError
 
-TOLERANCE = 28.0
+TOLERANCE = 28
 """How far (Euclidean, 8-bit RGB) a background pixel may be from the border's median colour."""
 PLAIN_SHARE = 0.9
 """How much of the border must be of one colour for the background to count as plain."""
 PIECE_SHARE = 0.02
 """Foreground pieces smaller than this share of the largest are dust."""
+OBJECT_SHARE = (0.002, 0.98)
+"""A mask that covers less or more of the picture found no object."""
+ENCLOSED_SHARE = 0.002
+"""Background-coloured patches inside the object, from this share of the picture on, are worth a word."""
+GRABCUT_SIDE = 480
+"""GrabCut's time grows with the pixels; it decides at this size."""
 
 
-def plain_background(rgb: numpy.ndarray) -> numpy.ndarray | None:
-    """(H, W, 3) uint8 -> (H, W) uint8 mask, or None if the border is not of one colour or nothing stands out.
+@dataclass(frozen=True)
+class Found:
+    """`mask` (H, W) uint8, 0 or 255, and how it was found."""
+
+    mask: numpy.ndarray
+    note: str
+
+
+def plain_background(rgb: numpy.ndarray) -> Found | None:
+    """(H, W, 3) uint8 -> the object before a plain background, or None if there is none or nothing stands out.
 
     Background is what is connected to the border and close to its median colour, so that a white shirt on white keeps
-    its inside.
+    its inside. Where the background also shows through the object (a mug's handle), that cannot be told from paint;
+    the note says so.
     """
-    border = numpy.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]]).astype(numpy.float32)
-    middle = numpy.median(border, axis=0)
-    if (numpy.linalg.norm(border - middle, axis=1) < TOLERANCE).mean() < PLAIN_SHARE:
+    border = numpy.concatenate([rgb[0], rgb[-1], rgb[:, 0], rgb[:, -1]])
+    middle = numpy.median(border, axis=0).round().astype(numpy.int32)
+    if _close(border, middle).mean() < PLAIN_SHARE:
         return None
-    like = numpy.linalg.norm(rgb.astype(numpy.float32) - middle, axis=2) < TOLERANCE
+    like = _close(rgb, middle)
     regions, _ = ndimage.label(like)
     at_border = numpy.unique(numpy.concatenate([regions[0], regions[-1], regions[:, 0], regions[:, -1]]))
     background = numpy.isin(regions, at_border[at_border > 0])
-    return _cleaned(~background)
+    mask = _cleaned(~background)
+    if mask is None:
+        return None
+    colour = "#{:02x}{:02x}{:02x}".format(*middle)
+    note = f"no alpha: the object, {(mask > 0).mean():.0%} of the picture, was told from the plain background {colour}"
+    if (like & (mask > 0)).mean() > ENCLOSED_SHARE:
+        note += "; parts of that colour inside it count as object: if one is a hole, give input.mask=FILE"
+    return Found(mask, note)
 
 
 def grabcut(rgb: numpy.ndarray) -> numpy.ndarray | None:
@@ -43,24 +67,29 @@ def grabcut(rgb: numpy.ndarray) -> numpy.ndarray | None:
     except ImportError:
         raise PictureError("input.mask: grabcut needs OpenCV: pip install 'zero3d[grabcut]'") from None
     height, width = rgb.shape[:2]
-    scale = min(1.0, 480 / max(height, width))
+    scale = min(1.0, GRABCUT_SIDE / max(height, width))
     small = cv2.resize(rgb, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA)
     labels = numpy.zeros(small.shape[:2], numpy.uint8)
     inset = [max(1, side // 20) for side in (small.shape[1], small.shape[0])]
     rectangle = (*inset, small.shape[1] - 2 * inset[0], small.shape[0] - 2 * inset[1])
     cv2.setRNGSeed(0)  # GrabCut's clustering draws random numbers: the same picture must give the same mask
-    cv2.grabCut(
-        small[..., ::-1].copy(),
-        labels,
-        rectangle,
-        numpy.zeros((1, 65)),
-        numpy.zeros((1, 65)),
-        5,
-        cv2.GC_INIT_WITH_RECT,
-    )
-    found = numpy.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(numpy.uint8)
-    full = cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR) > 0
+    models = numpy.zeros((1, 65)), numpy.zeros((1, 65))
+    try:
+        cv2.grabCut(small[..., ::-1].copy(), labels, rectangle, *models, 5, cv2.GC_INIT_WITH_RECT)
+    except cv2.error:  # it gives up on pictures of one colour
+        return None
+    found = numpy.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(numpy.float32)
+    full = cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
     return _cleaned(full)
+
+
+def _close(rgb: numpy.ndarray, colour: numpy.ndarray) -> numpy.ndarray:
+    """Which pixels are within TOLERANCE of the colour; channel by channel, for the sake of memory."""
+    distance = numpy.zeros(rgb.shape[:-1], numpy.int32)
+    for c in range(3):
+        distance += (rgb[..., c].astype(numpy.int32) - colour[c]) ** 2
+    near: numpy.ndarray = distance < TOLERANCE**2
+    return near
 
 
 def _cleaned(foreground: numpy.ndarray) -> numpy.ndarray | None:
@@ -68,8 +97,9 @@ def _cleaned(foreground: numpy.ndarray) -> numpy.ndarray | None:
     pieces, count = ndimage.label(foreground)
     if count == 0:
         return None
-    sizes = ndimage.sum_labels(foreground, pieces, numpy.arange(1, count + 1))
-    kept = numpy.isin(pieces, 1 + numpy.flatnonzero(sizes >= PIECE_SHARE * sizes.max()))
-    if not 0.002 < kept.mean() < 0.98:
+    sizes = numpy.bincount(pieces.ravel())
+    sizes[0] = 0
+    kept = (sizes >= PIECE_SHARE * sizes.max())[pieces]
+    if not OBJECT_SHARE[0] < kept.mean() < OBJECT_SHARE[1]:
         return None
     return numpy.where(kept, 255, 0).astype(numpy.uint8)
