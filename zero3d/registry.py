@@ -84,11 +84,12 @@ def check_component(component: type[Component]) -> None:
     """Hold a class against the rules of `Component`.
 
     Raises:
-        TypeError: it is no subclass of an interface, is abstract (without a `build` of its own), or lacks `name`, a docstring or a dataclass `Config`.
+        TypeError: it is no subclass of an interface, is abstract (without a `build` of its own), or lacks `name`, a
+            docstring or a dataclass `Config`.
     """
-    where = f"{component.__module__}.{component.__qualname__}"
     if not (inspect.isclass(component) and any(issubclass(component, interface) for interface in INTERFACES)):
-        raise TypeError(f"{where} is no subclass of an interface in zero3d.interfaces")
+        raise TypeError(f"{component!r} is no subclass of an interface in zero3d.interfaces")
+    where = f"{component.__module__}.{component.__qualname__}"
     if inspect.isabstract(component) and not hasattr(component, "build"):
         missing = ", ".join(sorted(component.__abstractmethods__))
         raise TypeError(f"{where} does not implement {missing}")
