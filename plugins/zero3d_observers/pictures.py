@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zero3d.geometry import orbit
 from zero3d.interfaces import RunView
-from zero3d.values import View
+from zero3d.values import FAR, View
 
 
 def to_uint8(image: Tensor) -> numpy.ndarray:
@@ -22,10 +22,20 @@ def enlarged(picture: numpy.ndarray, size: int) -> numpy.ndarray:
     return numpy.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BICUBIC))
 
 
-def draw_orbit(run: RunView, azimuths_deg: Tensor, elevation_deg: float) -> tuple[Tensor, View]:
-    """RGB (B, H, W, 3) and the view itself, from around the object, one camera at a time to bound memory."""
-    views = [run.draw(orbit(elevation_deg, azimuth, run.resolution)) for azimuth in azimuths_deg]
-    colour = torch.cat([run.decode(view.image) for view in views])
-    opacity = torch.cat([view.opacity for view in views])
-    depth = torch.cat([view.depth for view in views]) if all(v.depth is not None for v in views) else None  # type: ignore[misc]
-    return colour, View(image=colour, opacity=opacity, depth=depth)
+def draw_around(run: RunView, azimuth_deg: float, elevation_deg: float) -> tuple[Tensor, View]:
+    """RGB (H, W, 3) and the view itself (B = 1) from one place around the object, at the input camera's distance."""
+    with torch.no_grad():
+        view = run.draw(orbit(elevation_deg, azimuth_deg, run.resolution, run.input_camera.distance.cpu()))
+        return run.decode(view.image)[0], view
+
+
+def nearness(view: View, distance: float) -> Tensor | None:
+    """(H, W, 1) of a view's first picture, or None if it has no depth.
+
+    1 where the surface is one unit before the object's centre, 0 where it is one unit behind it or there is none.
+    """
+    if view.depth is None:
+        return None
+    opacity = view.opacity[0]
+    surface = (view.depth[0] - (1 - opacity) * FAR) / opacity.clamp(min=1e-3)
+    return opacity * ((distance + 1 - surface) / 2).clamp(0, 1)

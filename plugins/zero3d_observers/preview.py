@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import numpy
 import torch
 from PIL import Image
+from torch import Tensor
 
 from zero3d.interfaces import Observer, RunView
 from zero3d.values import Step
-from zero3d_observers.pictures import draw_orbit, enlarged, to_uint8
+from zero3d_observers.pictures import draw_around, enlarged, nearness, to_uint8
 
 
 @dataclass
@@ -33,25 +34,43 @@ class PreviewConfig:
 
 
 class Preview(Observer):
-    """Every some steps, previews/step_N.png: the picture and views around the object above, their opacity below."""
+    """Every some steps, previews/step_N.png: the picture and views around the object; their opacity and depth below.
+
+    The first view is the input camera's, so it stands beside the picture it should equal. Near is bright in the depth
+    row, which only renderers with depth get.
+    """
 
     name: ClassVar[str] = "preview"
     Config: ClassVar[type[Any]] = PreviewConfig
 
     def on_step(self, run: RunView, step: Step, metrics: dict[str, Any]) -> None:
-        if (step.index + 1) % self.config.every == 0 or step.index + 1 == run.steps:
-            self._write(run, step.index + 1)
+        done = step.index + 1
+        if done % self.config.every == 0 or done == run.steps:
+            self._write(run, done)
 
     def _write(self, run: RunView, done: int) -> None:
-        elevation = float(torch.rad2deg(run.input_camera.elevation[0]))
-        azimuths = torch.arange(self.config.views) * (360.0 / self.config.views)
-        colour, view = draw_orbit(run, azimuths, elevation)
-        top = [run.picture.rgb, *colour]
-        below = [run.picture.mask.expand(-1, -1, 3), *view.opacity.expand(-1, -1, -1, 3)]
-        rows = [numpy.concatenate([enlarged(to_uint8(p), self.config.size) for p in row], axis=1) for row in (top, below)]
         folder = run.folder / "previews"
         folder.mkdir(exist_ok=True)
         path = folder / f"step_{done:06d}.png"
         temporary = path.with_suffix(".tmp")
-        Image.fromarray(numpy.concatenate(rows)).save(temporary, format="PNG")
+        Image.fromarray(self._sheet(run)).save(temporary, format="PNG")
         os.replace(temporary, path)
+
+    def _sheet(self, run: RunView) -> numpy.ndarray:
+        """All panels as one picture (rows * size, (1 + views) * size, 3) uint8."""
+        elevation = float(torch.rad2deg(run.input_camera.elevation[0]))
+        distance = float(run.input_camera.distance[0])
+        colour, opacity = [run.picture.rgb], [run.picture.mask]
+        depth: list[Tensor] = [torch.zeros_like(run.picture.mask)]
+        for k in range(self.config.views):
+            drawn, view = draw_around(run, 360 * k / self.config.views, elevation)
+            near = nearness(view, distance)
+            colour.append(drawn)
+            opacity.append(view.opacity[0])
+            if near is not None:
+                depth.append(near)
+        rows = [colour, opacity, depth] if len(depth) == len(colour) else [colour, opacity]
+        return numpy.concatenate([numpy.concatenate([self._panel(p) for p in row], axis=1) for row in rows])
+
+    def _panel(self, picture: Tensor) -> numpy.ndarray:
+        return enlarged(to_uint8(picture.expand(-1, -1, 3)), self.config.size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from typing import Any, ClassVar
@@ -26,14 +27,16 @@ class Progress(Observer):
         if terminal:
             due = now - self._shown > 0.2 or last
         else:
-            tenth = max(1, run.steps // 10)
+            tenth = -(-run.steps // 10)
             due = done % tenth == 0 or last
         if not due:
             return
         self._shown = now
         line = self._line(run, done, now - self._started, metrics)
         end = "\n" if last or not terminal else ""
-        print(f"\r\x1b[K{line}" if terminal else line, end=end, file=sys.stderr, flush=True)
+        if terminal:  # a line that wraps could not be drawn over
+            line = f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}"
+        print(line, end=end, file=sys.stderr, flush=True)
 
     def on_end(self, run: RunView, finished: bool) -> None:
         if not finished and sys.stderr.isatty():

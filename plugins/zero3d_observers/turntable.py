@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
-
 from zero3d.interfaces import Observer, RunView
-from zero3d_observers.pictures import draw_orbit, enlarged, to_uint8
+from zero3d_observers.pictures import draw_around, enlarged, to_uint8
 
 
 @dataclass
 class TurntableConfig:
-    """frames of one turn; frames a second; size in pixels (even); elevation_deg of the camera."""
+    """`frames` of one turn; `fps`: frames a second; `size`: pixels a side, even (the field is drawn at the run's
+    resolution and enlarged); `elevation_deg` of the camera."""
 
     frames: int = 60
     fps: int = 20
@@ -28,6 +28,8 @@ class TurntableConfig:
             raise ValueError(f"fps: {self.fps}; 1 to 120")
         if self.size % 2 or not 16 <= self.size <= 2048:
             raise ValueError(f"size: {self.size}; an even number from 16 to 2048")
+        if not -90 <= self.elevation_deg <= 90:
+            raise ValueError(f"elevation_deg: {self.elevation_deg}; -90 to 90 degrees")
 
 
 class Turntable(Observer):
@@ -39,17 +41,22 @@ class Turntable(Observer):
     def on_end(self, run: RunView, finished: bool) -> None:
         if not finished:
             return
+        temporary = run.folder / "turntable.tmp.mp4"
+        try:
+            self._encode(run, temporary)
+            os.replace(temporary, run.folder / "turntable.mp4")
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _encode(self, run: RunView, path: Path) -> None:
         import av
 
-        azimuths = torch.arange(self.config.frames) * (360.0 / self.config.frames)
-        temporary = run.folder / "turntable.tmp.mp4"
-        with av.open(str(temporary), "w", format="mp4") as container:
+        with av.open(str(path), "w", format="mp4") as container:
             stream = container.add_stream("libx264", rate=self.config.fps, options={"crf": "20"})
             stream.width = stream.height = self.config.size
             stream.pix_fmt = "yuv420p"
-            for azimuth in azimuths:
-                colour, _ = draw_orbit(run, azimuth[None], self.config.elevation_deg)
-                frame = av.VideoFrame.from_ndarray(enlarged(to_uint8(colour[0]), self.config.size), format="rgb24")
+            for k in range(self.config.frames):
+                colour, _ = draw_around(run, 360 * k / self.config.frames, self.config.elevation_deg)
+                frame = av.VideoFrame.from_ndarray(enlarged(to_uint8(colour), self.config.size), format="rgb24")
                 container.mux(stream.encode(frame))
             container.mux(stream.encode())
-        os.replace(temporary, run.folder / "turntable.mp4")
