@@ -11,7 +11,10 @@ from torch.nn import functional
 
 from zero3d.interfaces import RadianceField
 from zero3d.values import Step
+from zero3d_voxels.trilinear import interpolate
 
+ROUND_OFF = 1e-4
+"""In voxels: a ray's first sample lies on the box's face, give or take."""
 ACTIVATIONS = ("auto", "none", "sigmoid")
 
 
@@ -95,21 +98,18 @@ class VoxelField(RadianceField):
     def density(self, points: Tensor) -> Tensor:
         """softplus(e^s gain raw + shift) inside the box, 0 outside."""
         place = self._place(points)
-        raw = self._interpolate(self.raw_density, place)[0]
-        inside = (place.abs() <= 1).all(dim=-1)
+        raw = interpolate(self.raw_density, place)[0]
         value = functional.softplus(self.log_scale.exp() * self.config.density_gain * raw + self.config.density_shift)
-        return value * inside
+        middle = 0.5 * place.new_tensor(self.config.sides)[:, None]
+        x, y, z = (place - middle).abs() <= middle + ROUND_OFF
+        return value * (x & y & z)
 
     def features(self, points: Tensor) -> Tensor:
         """RGB through a sigmoid, or the raw latent."""
-        raw = self._interpolate(self.raw_features, self._place(points)).T
+        raw = interpolate(self.raw_features, self._place(points)).T
         return raw.sigmoid() if self._sigmoid else raw
 
     def _place(self, points: Tensor) -> Tensor:
-        """World -> [-1, 1] in the box."""
-        return 2 * (points - self.box[0]) / (self.box[1] - self.box[0]) - 1
-
-    def _interpolate(self, grid: Tensor, place: Tensor) -> Tensor:
-        """(1, C, Z, Y, X) at (N, 3) -> (C, N); zeros beyond the outermost voxel centres' cells, as SJC."""
-        at = place.reshape(1, 1, 1, -1, 3)
-        return functional.grid_sample(grid, at, padding_mode="zeros", align_corners=False).reshape(grid.shape[1], -1)
+        """World (N, 3) -> voxels from the box's low corner, (3, N)."""
+        low, high = self.box
+        return (points.T - low[:, None]) * (points.new_tensor(self.config.sides) / (high - low))[:, None]

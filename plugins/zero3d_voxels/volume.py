@@ -40,12 +40,24 @@ class VolumeConfig:
 
 @dataclass
 class _Samples:
-    """Samples of R rays, S each at most: `distance` along the ray and `valid` (R, S); `points` (M, 3) of the valid ones."""
+    """At most S samples on each of R rays, `step` apart.
 
+    `origins`, `directions` (3, R): one row an axis, for that is how points are built fastest. `distance` (R, S) along the
+    rays. `valid`: which samples lie inside the box, as indices into the flattened (R, S).
+    """
+
+    origins: Tensor
+    directions: Tensor
     distance: Tensor
     valid: Tensor
-    points: Tensor
     step: float
+
+    def points(self, chosen: Tensor) -> Tensor:
+        """World points (N, 3) of flat indices (N,)."""
+        ray = chosen // self.distance.shape[1]
+        distance = self.distance.flatten().index_select(0, chosen)
+        axes = zip(self.origins, self.directions, strict=True)
+        return torch.stack([o.index_select(0, ray).addcmul(d.index_select(0, ray), distance) for o, d in axes]).T
 
 
 class VolumeRenderer(Renderer):
@@ -99,25 +111,22 @@ class VolumeRenderer(Renderer):
         if self.config.jitter and step is not None:
             shift = torch.rand(len(origins), 1, generator=step.generator("jitter")).to(origins)
             offset = offset + shift * size
-        valid = offset < chord[:, None]
-        distance = near[:, None] + offset
-        ray, _ = chosen = valid.nonzero(as_tuple=True)
-        points = origins[ray] + directions[ray] * distance[chosen][:, None]
-        return _Samples(distance, valid, points, size)
+        valid = (offset < chord[:, None]).flatten().nonzero()[:, 0]
+        return _Samples(origins.T.contiguous(), directions.T.contiguous(), near[:, None] + offset, valid, size)
 
     def _weights(self, field: RadianceField, samples: _Samples) -> Tensor:
-        density = torch.zeros_like(samples.distance)
-        density = density.masked_scatter(samples.valid, field.density(samples.points))
-        transmitted = torch.exp(-torch.cumsum(density * samples.step, dim=-1))
-        before = torch.cat([torch.ones_like(transmitted[:, :1]), transmitted[:, :-1]], dim=-1)
-        return before - transmitted
+        density = samples.distance.new_zeros(samples.distance.numel())
+        density = density.scatter(0, samples.valid, field.density(samples.points(samples.valid)))
+        thickness = torch.cumsum(density.reshape(samples.distance.shape) * samples.step, dim=-1)
+        transmitted = functional.pad(torch.exp(-thickness), (1, 0), value=1.0)
+        return transmitted[:, :-1] - transmitted[:, 1:]
 
     def _colour(self, field: RadianceField, samples: _Samples, weights: Tensor) -> Tensor:
-        seen = weights[samples.valid] > self.config.weight_threshold
-        ray = samples.valid.nonzero()[:, 0][seen]
-        share = weights[samples.valid][seen]
-        colour = torch.zeros(len(weights), field.channels, dtype=weights.dtype, device=weights.device)
-        return colour.index_add(0, ray, share[:, None] * field.features(samples.points[seen]))
+        """Sum of weight times feature over the samples that are seen."""
+        flat = weights.flatten()
+        seen = (flat.detach() > self.config.weight_threshold).nonzero()[:, 0]
+        share = flat.index_select(0, seen)[:, None] * field.features(samples.points(seen))
+        return share.new_zeros(len(weights), field.channels).index_add(0, seen // weights.shape[1], share)
 
 
 def _box_interval(origins: Tensor, directions: Tensor, box: Tensor) -> tuple[Tensor, Tensor]:
