@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from zero3d.interfaces import Denoiser
@@ -17,7 +18,8 @@ DTYPES = ("auto", "float32", "float16", "bfloat16")
 class Zero123Config:
     """Options of `zero123`.
 
-    weights: nano (embedded, 64x64 pixels), or a folder in the diffusers layout of the published model.
+    weights: nano (embedded, 64x64 pixels), a .safetensors file of nano's that `zero3d train` wrote, or a folder in the
+    diffusers layout of the published model.
     dtype: of the published network; auto is float16 on CUDA, float32 elsewhere.
     """
 
@@ -42,4 +44,8 @@ class Zero123(Denoiser):
         Raises:
             RecipeError: the folder is not in the published layout.
         """
-        return NanoDenoiser(config) if config.weights == NANO else PublishedDenoiser(config)
+        if config.weights == NANO:
+            return NanoDenoiser(config)
+        if config.weights.endswith(".safetensors"):
+            return NanoDenoiser(config, Path(config.weights))
+        return PublishedDenoiser(config)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class ResidualBlock(nn.Module):
@@ -72,3 +75,27 @@ def tokens(x: Tensor) -> Tensor:
 def picture(x: Tensor, size: int) -> Tensor:
     """(B, size * size, C) -> (B, C, size, size)."""
     return x.transpose(1, 2).reshape(x.shape[0], -1, size, size)
+
+
+class ResidualBlock3d(nn.Module):
+    """GroupNorm, SiLU, conv, twice. (B, C, D, H, W) -> the same."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(8, channels)
+        self.conv1 = nn.Conv3d(channels, channels, 3, padding=1)
+        self.norm2 = nn.GroupNorm(8, channels)
+        self.conv2 = nn.Conv3d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.conv2.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv1(functional.silu(self.norm1(x)))
+        return x + self.conv2(functional.silu(self.norm2(y)))
+
+
+def channels_last(network: Network) -> Network:
+    """Store 2D convolution weights channels last, which is faster on CPUs; in place."""
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network

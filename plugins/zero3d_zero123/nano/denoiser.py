@@ -14,6 +14,7 @@ from zero3d.geometry import relative_pose
 from zero3d.interfaces import TrainableDenoiser, TrainingBatch
 from zero3d.values import Cameras, Picture
 from zero3d_zero123.nano import weights
+from zero3d_zero123.nano.blocks import channels_last
 from zero3d_zero123.nano.draw import draw_views
 from zero3d_zero123.nano.lift import PICTURE, Lift, Lifted
 from zero3d_zero123.nano.losses import denoiser_loss, lift_loss
@@ -44,20 +45,21 @@ class NanoDenoiser(TrainableDenoiser):
     resolution = PICTURE
     picture_resolution = PICTURE
 
-    def __init__(self, config: Any = None) -> None:
+    def __init__(self, config: Any = None, file: Path = weights.EMBEDDED) -> None:
         super().__init__(config)
+        self._file = file
         self.sigmas = stable_diffusion_sigmas() / 2  # its data span [-1, 1], ours [0, 1]
         self._lift: Lift | None = None
         self._unet: UNet | None = None
 
     def load(self, device: torch.device) -> None:
         lift, unet = self._networks()
-        weights.read(weights.EMBEDDED, lift, unet)
+        weights.read(self._file, lift, unet)
         for network in (lift, unet):
-            network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+            network.to(device).eval().requires_grad_(False)
 
     def weight_files(self) -> list[Path]:
-        return [weights.EMBEDDED]
+        return [self._file]
 
     def condition(self, picture: Picture, input_camera: Cameras) -> NanoCondition:
         lift, _ = self._networks()
@@ -110,8 +112,8 @@ class NanoDenoiser(TrainableDenoiser):
 
     def _networks(self) -> tuple[Lift, UNet]:
         if self._lift is None or self._unet is None:
-            self._lift = Lift().to(memory_format=torch.channels_last)
-            self._unet = UNet().to(memory_format=torch.channels_last)
+            self._lift = channels_last(Lift())
+            self._unet = channels_last(UNet())
         return self._lift, self._unet
 
     def _ask(self, planes: Tensor, sigma: Tensor, drawn: Tensor, pose: Tensor, context: Tensor, keep: float) -> Tensor:

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from zero3d.geometry import rays
 from zero3d.values import Cameras
-from zero3d_zero123.nano.lift import BIN, BOX, Lifted, frustum_coordinates
+from zero3d_zero123.nano.lift import BOX, CELL, Lifted, turned
 
 HALF_SPAN = 0.95
 """Samples cover the camera's distance from the origin +- this, along the ray, world units."""
@@ -19,20 +19,19 @@ def draw_rays(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Colour on white (B, N, 3), opacity (B, N, 1) and depth (B, N, 1) of N rays for each of the B volumes.
 
-    A cell that is solid with probability p lets 1 - p of the light through, so its density is softplus(logit) / BIN.
+    A cell that is solid with probability p lets 1 - p of the light through, so its density is softplus(logit) / CELL.
     `distance` (B, N): of each ray's camera from the origin. Depth is the expected distance + (1 - opacity) * far.
     """
-    batch, count, _ = origins.shape
+    origins, directions = turned(origins, lifted.cameras), turned(directions, lifted.cameras)
     delta = 2 * HALF_SPAN / samples
     offset = (torch.arange(samples, device=origins.device) + 0.5) * delta - HALF_SPAN
     t = distance[..., None] + offset
-    points = origins[:, :, None] + directions[:, :, None] * t[..., None]
-    coordinates = frustum_coordinates(points.reshape(batch, -1, 3), lifted.cameras)
-    values = functional.grid_sample(
-        lifted.volume, coordinates.reshape(batch, count, samples, 1, 3), padding_mode="border", align_corners=False
-    )[..., 0]
-    inside = (points.abs() <= BOX).all(dim=-1) & (coordinates.abs() <= 1).all(dim=-1).reshape(batch, count, samples)
-    optical = functional.softplus(values[:, 0]) * (delta / BIN) * inside
+    points = (origins[:, :, None] + directions[:, :, None] * t[..., None]) / BOX
+    values = functional.grid_sample(lifted.volume, points[:, :, :, None], padding_mode="border", align_corners=False)[
+        ..., 0
+    ]
+    inside = (points.abs() <= 1).all(dim=-1)
+    optical = functional.softplus(values[:, 0]) * (delta / CELL) * inside
     transmitted = torch.exp(-torch.cumsum(optical, dim=-1))
     before = torch.cat([torch.ones_like(transmitted[..., :1]), transmitted[..., :-1]], dim=-1)
     weights = before - transmitted

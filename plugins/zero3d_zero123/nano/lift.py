@@ -1,7 +1,8 @@
-"""The lift: from one picture with its mask to a solid with colours, in the frustum of the camera that took it.
+"""The lift: from one picture with its mask to a solid with colours on a grid, in the frame of the camera that took it.
 
-Every pixel of the output holds the column of cells behind it, in depth bins around the object's centre, so the network is
-two-dimensional and its answer is aligned with the picture.
+Two paths meet in the grid: attention between picture tokens and volume queries guesses the whole, and each cell reads
+the picture's features where it projects to, so that the solid stays aligned with what is seen. The grid is upright,
+with the input camera at azimuth 0.
 """
 
 from __future__ import annotations
@@ -14,21 +15,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zero3d.values import Cameras
-from zero3d_zero123.nano.blocks import Attention, ResidualBlock, picture, sinusoids, tokens
+from zero3d_zero123.nano.blocks import Attention, ResidualBlock, ResidualBlock3d, picture, sinusoids, tokens
 
 PICTURE = 64
 """Side of the picture, pixels."""
-DEPTH_BINS = 32
-HALF_DEPTH = 0.85
-"""The bins span the camera's distance from the origin +- this, world units, along the viewing axis."""
+GRID = 32
+"""Cells along a side of the volume."""
 BOX = 0.75
-"""Half-side of the cube outside which there is nothing."""
-BIN = 2 * HALF_DEPTH / DEPTH_BINS
+"""Half-side of the cube that the volume fills, world units; outside there is nothing."""
+CELL = 2 * BOX / GRID
+TOKEN_WIDTH = 192
+"""Channels of a picture token."""
 
 
 @dataclass
 class Lifted:
-    """What the lift says: `volume` (B, 4, D, H, W) of logits (solid, R, G, B), its picture `tokens` (B, 64, C), the camera."""
+    """What the lift says: `volume` (B, 4, z, y, x) of logits (solid, R, G, B), `tokens` (B, 64, C) of the picture."""
 
     volume: Tensor
     tokens: Tensor
@@ -38,7 +40,7 @@ class Lifted:
 class Lift(nn.Module):
     """RGBA (B, 4, 64, 64), colours on white, and the camera -> Lifted."""
 
-    widths = (64, 128, 256)
+    widths = (48, 96, TOKEN_WIDTH)
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,12 +54,27 @@ class Lift(nn.Module):
         self.down3 = nn.Conv2d(b, c, 3, stride=2, padding=1)
         self.enc3 = ResidualBlock(c, c, e)
         self.position = nn.Parameter(0.02 * torch.randn(1, 64, c))
-        self.middle = nn.ModuleList([Attention(c, 8) for _ in range(4)])
+        self.queries = nn.Parameter(0.2 * torch.randn(1, 64, c))
+        self.query_camera = nn.Linear(e, c)
+        self.middle = nn.ModuleList([Attention(c, 6) for _ in range(4)])
         self.up2 = nn.Conv2d(c, b, 1)
         self.dec2 = ResidualBlock(2 * b, b, e)
+        self.coarse = nn.Conv2d(b, 32, 1)
         self.up1 = nn.Conv2d(b, a, 1)
-        self.dec1 = ResidualBlock(2 * a, 2 * a, e)
-        self.out = nn.Conv2d(2 * a, 4 * 4 * DEPTH_BINS, 1)
+        self.dec1 = ResidualBlock(2 * a, a, e)
+        self.fine = nn.Conv2d(a, 4 * 16, 1)
+        self.spread = nn.Linear(c, 48 * 8)
+        self.solid8 = ResidualBlock3d(48)
+        self.solid8_up = nn.ConvTranspose3d(48, 32, 2, stride=2)
+        self.solid16_in = nn.Conv3d(32 + 32 + 3, 32, 1)
+        self.solid16 = ResidualBlock3d(32)
+        self.solid16_up = nn.ConvTranspose3d(32, 16, 2, stride=2)
+        self.solid32 = nn.Conv3d(16, 16, 3, padding=1)
+        self.out = nn.Conv3d(16, 4, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+        with torch.no_grad():
+            self.out.bias[0] = -3.0  # few cells are solid
 
     def forward(self, rgba: Tensor, cameras: Cameras) -> Lifted:
         elevation, distance = cameras.elevation.to(rgba), cameras.distance.to(rgba)
@@ -65,17 +82,36 @@ class Lift(nn.Module):
         x1 = self.stem(functional.pixel_unshuffle(torch.cat([rgba, _places(rgba)], dim=1), 2))
         x1 = self.enc1(x1, e)
         x2 = self.enc2(self.down2(x1), e)
-        x3 = tokens(self.enc3(self.down3(x2), e)) + self.position
+        seen = tokens(self.enc3(self.down3(x2), e)) + self.position
+        both = torch.cat([seen, (self.queries + self.query_camera(e)[:, None]).to(seen.dtype)], dim=1)
         for block in self.middle:
-            x3 = block(x3)
-        y = functional.interpolate(self.up2(picture(x3, 8)), scale_factor=2.0)
-        y = self.dec2(torch.cat([y, x2], dim=1), e)
-        y = functional.interpolate(self.up1(y), scale_factor=2.0)
-        y = self.out(functional.silu(self.dec1(torch.cat([y, x1], dim=1), e)))
-        volume = functional.pixel_shuffle(y, 2).float().reshape(-1, 4, DEPTH_BINS, PICTURE, PICTURE)
+            both = block(both)
+        seen, asked = both.chunk(2, dim=1)
+        y2 = self.dec2(torch.cat([functional.interpolate(self.up2(picture(seen, 8)), scale_factor=2.0), x2], dim=1), e)
+        y1 = self.dec1(torch.cat([functional.interpolate(self.up1(y2), scale_factor=2.0), x1], dim=1), e)
+        coarse = self.coarse(functional.silu(y2)).float()
+        fine = functional.pixel_shuffle(self.fine(functional.silu(y1)), 2).float()
+        volume = self._solid(asked, coarse, fine, rgba, cameras)
+        return Lifted(volume, seen, cameras)
+
+    def _solid(self, asked: Tensor, coarse: Tensor, fine: Tensor, rgba: Tensor, cameras: Cameras) -> Tensor:
+        """The volume of logits from volume queries (B, 64, C) and the picture's features at two sizes."""
+        v = (
+            self.spread(asked)
+            .reshape(-1, 4, 4, 4, 48, 2, 2, 2)
+            .permute(0, 4, 1, 5, 2, 6, 3, 7)
+            .reshape(-1, 48, 8, 8, 8)
+        )
+        v = self.solid8_up(self.solid8(v))
+        at, place = _cells(16, cameras)
+        v = self.solid16(self.solid16_in(torch.cat([v, _unprojected(coarse, at), place], dim=1)))
+        v = self.solid16_up(v)
+        at, _ = _cells(GRID, cameras)
+        v = functional.silu(v + _unprojected(fine, at).to(v.dtype))
+        v = self.out(functional.silu(self.solid32(v))).float()
         # what lies behind a pixel has the pixel's colour, unless the network says otherwise
-        seen = torch.logit(rgba[:, :3].float(), eps=0.02)[:, :, None]
-        return Lifted(torch.cat([volume[:, :1], volume[:, 1:] + seen], dim=1), x3, cameras)
+        colour = torch.logit(_unprojected(rgba[:, :3].float(), at), eps=0.02)
+        return torch.cat([v[:, :1], v[:, 1:] + colour], dim=1)
 
 
 def _places(like: Tensor) -> Tensor:
@@ -85,27 +121,34 @@ def _places(like: Tensor) -> Tensor:
     return torch.stack([x, y]).expand(like.shape[0], -1, -1, -1)
 
 
-def frustum_coordinates(points: Tensor, cameras: Cameras) -> Tensor:
-    """World points (B, N, 3) -> coordinates in the B cameras' volumes, in [-1, 1] as grid_sample wants them."""
-    pose = cameras.camera_to_world.to(points)
+def _cells(grid: int, cameras: Cameras) -> tuple[Tensor, Tensor]:
+    """Where the centres of grid^3 cells project to, (B, z, y, x, 2) as grid_sample wants it; and (B, 3, z, y, x).
+
+    The three are their depth from the camera less its distance, their height and their place across, in units of BOX.
+    """
+    pose = cameras.camera_to_world.float()
+    axis = ((torch.arange(grid, device=pose.device) + 0.5) / grid * 2 - 1) * BOX
+    z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
+    points = turned(torch.stack([x, y, z], dim=-1).reshape(1, -1, 3).expand(len(cameras), -1, -1), cameras, back=True)
     local = torch.einsum("bij,bni->bnj", pose[:, :3, :3], points - pose[:, None, :3, 3])
     ahead = -local[..., 2].clamp(max=-1e-3)
     half = math.tan(cameras.fov / 2)
-    depth = (ahead - cameras.distance.to(points)[:, None]) / HALF_DEPTH
-    return torch.stack([local[..., 0] / (ahead * half), -local[..., 1] / (ahead * half), depth], dim=-1)
+    places = torch.stack([local[..., 0], -local[..., 1]], dim=-1) / (ahead * half)[..., None]
+    depth = (ahead - cameras.distance.float()[:, None]).reshape(-1, grid, grid, grid)
+    place = torch.stack([depth, z.expand_as(depth), y.expand_as(depth)], dim=1) / BOX
+    return places.reshape(-1, grid, grid, grid, 2), place
 
 
-def cell_centres(cameras: Cameras, pixels: Tensor) -> Tensor:
-    """World positions of the cells behind some pixels (K,) (indices into H * W), (B, D * K, 3), bin by bin.
+def _unprojected(features: Tensor, places: Tensor) -> Tensor:
+    """Features (B, C, H, W) read at places (B, n, n, n, 2) -> (B, C, n, n, n)."""
+    batch, grid = places.shape[:2]
+    flat = places.reshape(batch, grid, grid * grid, 2)
+    read = functional.grid_sample(features, flat, padding_mode="border", align_corners=False)
+    return read.reshape(batch, -1, grid, grid, grid)
 
-    The inverse of `frustum_coordinates`.
-    """
-    pose = cameras.camera_to_world
-    x = (pixels % PICTURE + 0.5) / PICTURE * 2 - 1
-    y = (torch.div(pixels, PICTURE, rounding_mode="floor") + 0.5) / PICTURE * 2 - 1
-    bins = (torch.arange(DEPTH_BINS) + 0.5) / DEPTH_BINS * 2 - 1
-    ahead = (bins * HALF_DEPTH)[None, :, None] + cameras.distance[:, None, None]
-    half = math.tan(cameras.fov / 2)
-    across, down = (half * ahead * axis for axis in (x, y))
-    local = torch.stack([across, -down, -ahead.expand_as(across)], dim=-1).flatten(1, 2)
-    return torch.einsum("bij,bnj->bni", pose[:, :3, :3], local) + pose[:, None, :3, 3]
+
+def turned(vectors: Tensor, cameras: Cameras, back: bool = False) -> Tensor:
+    """World vectors (B, N, 3) about z into the frame whose azimuth 0 is the B cameras' (or back)."""
+    angle = cameras.azimuth.to(vectors)[:, None] * (1 if back else -1)
+    x, y, z = vectors.unbind(dim=-1)
+    return torch.stack([x * angle.cos() - y * angle.sin(), x * angle.sin() + y * angle.cos(), z.expand_as(x)], dim=-1)

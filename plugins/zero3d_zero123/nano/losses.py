@@ -11,13 +11,11 @@ from zero3d.geometry import rays, relative_pose
 from zero3d.interfaces import TrainingBatch
 from zero3d.values import Cameras
 from zero3d_zero123.nano.draw import draw_rays, draw_views
-from zero3d_zero123.nano.lift import Lift, Lifted, cell_centres
+from zero3d_zero123.nano.lift import BOX, Lift, Lifted
 from zero3d_zero123.nano.unet import UNet, output_scale
 
 RAYS = 160
 """Rays a target view lends to the picture loss."""
-COLUMNS = 1024
-"""Pixels whose columns of cells are compared with the known solid."""
 SAMPLES = 40
 """Samples along each of them."""
 NOISES = 3
@@ -51,28 +49,24 @@ def lift_loss(lift: Lift, batch: TrainingBatch, generator: torch.Generator) -> t
     """Cross-entropy of the solid in the frustum's cells, and pictures drawn along random rays of the targets."""
     with torch.autocast("cpu", torch.bfloat16):
         lifted = lift(lift_input(jittered(batch.input_rgba, generator)), batch.input_cameras)
-    solid, figures = solid_loss(lifted, batch, generator)
+    solid, figures = solid_loss(lifted, batch)
     rgb, alpha = ray_loss(lifted, batch, generator)
     loss = solid + 4.0 * rgb + alpha
     return loss, {**figures, "solid": float(solid.detach()), "rgb": float(rgb.detach()), "alpha": float(alpha.detach())}
 
 
-def solid_loss(lifted: Lifted, batch: TrainingBatch, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-    """Binary cross-entropy against the known occupancy at the frustum's cells behind COLUMNS random pixels."""
+def solid_loss(lifted: Lifted, batch: TrainingBatch) -> tuple[Tensor, dict[str, float]]:
+    """Binary cross-entropy of every cell against the known occupancy, which is kept on the volume's own grid."""
     assert batch.occupancy is not None
-    pixels = lifted.volume.shape[-1] * lifted.volume.shape[-2]
-    chosen = torch.randperm(pixels, generator=generator)[:COLUMNS]
+    logits = lifted.volume[:, 0]
+    assert batch.extent == BOX
+    assert batch.occupancy.shape == logits.shape
+    truth = batch.occupancy.permute(0, 3, 2, 1)
+    loss = functional.binary_cross_entropy_with_logits(logits, truth.to(logits))
     with torch.no_grad():
-        at = cell_centres(lifted.cameras, chosen) / batch.extent
-        known = batch.occupancy.permute(0, 3, 2, 1)[:, None].float()  # grid_sample wants [z, y, x]
-        truth = functional.grid_sample(known, at[:, :, None, None], align_corners=False)[:, 0, :, 0, 0]
-        inside = (at.abs() <= 1).all(dim=-1)
-    logits = lifted.volume[:, 0].flatten(2)[:, :, chosen].flatten(1)
-    loss = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
-    with torch.no_grad():
-        guess, fact = (logits > 0) & inside, (truth > 0.5) & inside
-        iou = (guess & fact).sum(1) / (guess | fact).sum(1).clamp(min=1)
-    return 10 * (loss * inside).sum() / inside.sum(), {"iou": float(iou.mean())}
+        guess = logits > 0
+        iou = (guess & truth).sum((1, 2, 3)) / (guess | truth).sum((1, 2, 3)).clamp(min=1)
+    return 10 * loss, {"iou": float(iou.mean())}
 
 
 def ray_loss(lifted: Lifted, batch: TrainingBatch, generator: torch.Generator) -> tuple[Tensor, Tensor]:

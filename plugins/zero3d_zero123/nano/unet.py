@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from zero3d.diffusion import broadcast
 from zero3d_zero123.nano.blocks import Attention, ResidualBlock, picture, sinusoids, tokens
+from zero3d_zero123.nano.lift import TOKEN_WIDTH
 
 DRAWN = 5
 """Channels of a drawing: RGB on white, opacity, depth."""
@@ -26,8 +27,6 @@ class UNet(nn.Module):
     """
 
     widths = (32, 96, 160)
-    context = 256
-    """Channels of a picture token."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +40,7 @@ class UNet(nn.Module):
         self.enc2 = ResidualBlock(b, b, e)
         self.down3 = nn.Conv2d(b, c, 3, stride=2, padding=1)
         self.enc3 = ResidualBlock(c, c, e)
-        self.across = Attention(c, 8, self.context)
+        self.across = Attention(c, 8, TOKEN_WIDTH)
         self.within = Attention(c, 8)
         self.up2 = nn.Conv2d(c, b, 1)
         self.dec2 = ResidualBlock(2 * b, b, e)
@@ -62,7 +61,7 @@ class UNet(nn.Module):
             sigma: (B,).
             drawn: (B, 5, 64, 64); see zero3d_zero123.nano.draw.
             pose: (B, 4), Zero-1-to-3's pose vector.
-            context: (B, 64, 256), the lift's picture tokens.
+            context: (B, 64, TOKEN_WIDTH), the lift's picture tokens.
             keep: (B,), 1 to use the last three, 0 for the null branch, which sees zeros in their place.
         """
         kept = broadcast(keep, drawn)

@@ -34,7 +34,7 @@ def read(path: Path, lift: Lift, unet: UNet) -> None:
             found = (file.metadata() or {}).get("format")
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
-        raise RunError(f"{path}: damaged ({error}); install zero3d again") from None
+        raise RunError(f"{path}: damaged ({error}); install zero3d again, or train anew") from None
     if found != FORMAT:
         raise RunError(f"{path}: format {found!r}, this zero3d reads {FORMAT!r}")
     for prefix, network in _named(lift, unet):
