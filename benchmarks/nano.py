@@ -2,8 +2,8 @@
 
     python benchmarks/nano.py [--objects 200] [--steps 25] [--scale 1.0] [--weights FILE] [--json FILE]
 
-Each of the objects (seeds from 1,000,000 on; training uses 0 to 4,399) gives one input picture and 8 targets. Figures are
-means over pictures of 64x64 PSNR and of the silhouette's IoU. Exits 1 unless the sampler beats copying the input by 3 dB.
+Each of the objects (seeds from 1,000,000 on; training uses 0 to 4,399) gives one input picture and 8 targets. Figures
+are means over pictures of PSNR and of the silhouette's IoU. Exits 1 unless the sampler beats copying the input by 3 dB.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ OFF_WHITE = 0.05
 
 
 def sample(denoiser: NanoDenoiser, condition: object, cameras: Cameras, steps: int, scale: float, seed: int) -> Tensor:
-    """DDIM (deterministic, eta 0) from pure noise over `steps` of the timesteps, evenly spaced from the last; (B, 64, 64, 3)."""
+    """DDIM with eta 0 from pure noise, over `steps` timesteps evenly spaced from the last to 0; (B, 64, 64, 3)."""
     generator = torch.Generator().manual_seed(seed)
     last = len(denoiser.sigmas) - 1
     sigmas = denoiser.sigmas[torch.linspace(last, 0, steps).round().long()]

@@ -7,6 +7,7 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy
 from numpy.lib.format import open_memmap
@@ -20,7 +21,7 @@ CHUNK = 50
 
 @dataclass(frozen=True)
 class CacheSpec:
-    """What is cached: objects first_seed .. first_seed + objects - 1, `variants` examples each, `targets` views, pixels."""
+    """What is cached: `objects` objects from first_seed on, `variants` examples each, `targets` views of `size` pixels."""
 
     first_seed: int
     objects: int
@@ -70,9 +71,9 @@ class Cache:
             done += CHUNK
         return min(done, self.spec.objects) * self.spec.variants
 
-    def open(self, mode: str = "r") -> dict[str, numpy.ndarray]:
+    def open(self, mode: Literal["r", "r+"] = "r") -> dict[str, numpy.ndarray]:
         """The memory-mapped arrays."""
-        return {name: numpy.load(self.folder / f"{name}.npy", mmap_mode=mode) for name in self._shapes}  # type: ignore[call-overload]
+        return {name: numpy.load(self.folder / f"{name}.npy", mmap_mode=mode) for name in self._shapes}
 
     def write(self, start: int) -> None:
         """Render the chunk of objects that begins at `start`."""

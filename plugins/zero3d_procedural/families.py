@@ -55,7 +55,9 @@ def outline(rng: Generator, count: int = 24) -> numpy.ndarray:
     t = numpy.linspace(0, 1, count)
     radius = rng.uniform(0.15, 0.5) + rng.uniform(-0.3, 0.3) * (t - 0.5)
     for frequency in (1, 2, 3):
-        radius = radius + rng.uniform(-0.14, 0.14) / frequency * numpy.cos(numpy.pi * frequency * t + rng.uniform(0, 6.3))
+        radius = radius + rng.uniform(-0.14, 0.14) / frequency * numpy.cos(
+            numpy.pi * frequency * t + rng.uniform(0, 6.3)
+        )
     return numpy.stack([numpy.clip(radius, 0.06, None), t * rng.uniform(0.5, 1.4)], axis=1)
 
 
@@ -85,7 +87,9 @@ def vessel(rng: Generator) -> Mesh:
         size, thickness = rng.uniform(0.18, 0.32) * height, rng.uniform(0.03, 0.06)
         middle = float(numpy.interp(0.5 * height, outer[:, 1], outer[:, 0]))
         path = arc((middle - 0.5 * wall, 0, 0.5 * height), (rng.uniform(0.7, 1.2) * size, size), -1.5, 1.5)
-        parts.append(tube(path, thickness, colour(rng) if rng.random() < 0.4 else parts[0].visual.face_colors[0, :3] / 255.0))
+        parts.append(
+            tube(path, thickness, colour(rng) if rng.random() < 0.4 else parts[0].visual.face_colors[0, :3] / 255.0)
+        )
     return join(parts)
 
 
@@ -102,15 +106,32 @@ def table(rng: Generator) -> Mesh:
     for x in (-w / 2 + inset, w / 2 - inset):
         for y in (-d / 2 + inset, d / 2 - inset):
             foot, head = (x, y, 0.0), (x, y, h - top / 2)
-            parts.append(cylinder(leg, foot, head, b) if round_legs else block((2 * leg, 2 * leg, h - top / 2), (x, y, (h - top / 2) / 2), b))
+            parts.append(
+                cylinder(leg, foot, head, b)
+                if round_legs
+                else block((2 * leg, 2 * leg, h - top / 2), (x, y, (h - top / 2) / 2), b)
+            )
     return join(parts)
 
 
 def chair(rng: Generator) -> Mesh:
-    w, h, seat, back, leg = rng.uniform(0.4, 0.6), rng.uniform(0.35, 0.55), rng.uniform(0.04, 0.12), rng.uniform(0.35, 0.7), rng.uniform(0.025, 0.05)
+    w, h, seat, back, leg = (
+        rng.uniform(0.4, 0.6),
+        rng.uniform(0.35, 0.55),
+        rng.uniform(0.04, 0.12),
+        rng.uniform(0.35, 0.7),
+        rng.uniform(0.025, 0.05),
+    )
     a, b = colour(rng), colour(rng)
-    parts = [block((w, w, seat), (0, 0, h), a), block((0.07, w, back), (-w / 2 + 0.035, 0, h + back / 2), a if rng.random() < 0.5 else colour(rng))]
-    parts += [block((2 * leg, 2 * leg, h), (x, y, h / 2), b) for x in (-w / 2 + leg, w / 2 - leg) for y in (-w / 2 + leg, w / 2 - leg)]
+    parts = [
+        block((w, w, seat), (0, 0, h), a),
+        block((0.07, w, back), (-w / 2 + 0.035, 0, h + back / 2), a if rng.random() < 0.5 else colour(rng)),
+    ]
+    parts += [
+        block((2 * leg, 2 * leg, h), (x, y, h / 2), b)
+        for x in (-w / 2 + leg, w / 2 - leg)
+        for y in (-w / 2 + leg, w / 2 - leg)
+    ]
     if rng.random() < 0.4:
         parts += [block((w, 0.06, 0.06), (0, s * (w / 2 - 0.03), h + 0.22), b) for s in (-1, 1)]
         parts += [block((0.06, 0.06, 0.24), (w / 2 - 0.05, s * (w / 2 - 0.03), h + 0.11), b) for s in (-1, 1)]
@@ -124,12 +145,16 @@ def rack(rng: Generator) -> Mesh:
     if rng.random() < 0.5:
         parts = [block((bar, d, h), (s * w / 2, 0, h / 2), a) for s in (-1, 1)]
     else:
-        parts = [cylinder(bar, (x * w / 2, y * d / 2, 0), (x * w / 2, y * d / 2, h), a, 10) for x in (-1, 1) for y in (-1, 1)]
+        parts = [
+            cylinder(bar, (x * w / 2, y * d / 2, 0), (x * w / 2, y * d / 2, h), a, 10) for x in (-1, 1) for y in (-1, 1)
+        ]
     for z in numpy.linspace(0.1 * h, h - bar, n):
         if rng.random() < 0.7:
             parts.append(block((w, d, bar), (0, 0, z), b))
         else:
-            parts += [cylinder(0.7 * bar, (-w / 2, y, z), (w / 2, y, z), b, 10) for y in numpy.linspace(-d / 2, d / 2, 4)]
+            parts += [
+                cylinder(0.7 * bar, (-w / 2, y, z), (w / 2, y, z), b, 10) for y in numpy.linspace(-d / 2, d / 2, 4)
+            ]
     return join(parts)
 
 
@@ -183,17 +208,33 @@ def animal(rng: Generator) -> Mesh:
     body, head, legs = colour(rng), colour(rng), colour(rng)
     if rng.random() < 0.6:
         head = body
-    length, girth, leg, neck = rng.uniform(0.28, 0.45), rng.uniform(0.14, 0.24), rng.uniform(0.15, 0.45), rng.uniform(0.05, 0.35)
+    length, girth, leg, neck = (
+        rng.uniform(0.28, 0.45),
+        rng.uniform(0.14, 0.24),
+        rng.uniform(0.15, 0.45),
+        rng.uniform(0.05, 0.35),
+    )
     z = leg + 0.7 * girth
     skull = rng.uniform(0.1, 0.18)
     at = numpy.array([length + 0.5 * neck, 0, z + neck])
     parts = [painted(ball((length, girth, girth), (0, 0, z), body), rng), ball((1.2 * skull, skull, skull), at, head)]
     parts.append(cylinder(0.6 * skull, (0.7 * length, 0, z), at, body, 14))
     parts.append(ball((0.7 * skull, 0.5 * skull, 0.45 * skull), at + (1.2 * skull, 0, -0.2 * skull), head))
-    parts += [ball((0.3 * skull, 0.2 * skull, 0.6 * skull), at + (-0.2 * skull, s * 0.7 * skull, 0.9 * skull), head) for s in (-1, 1)]
+    parts += [
+        ball((0.3 * skull, 0.2 * skull, 0.6 * skull), at + (-0.2 * skull, s * 0.7 * skull, 0.9 * skull), head)
+        for s in (-1, 1)
+    ]
     thick = rng.uniform(0.04, 0.08)
-    parts += [cylinder(thick, (x * 0.65 * length, s * 0.5 * girth, 0), (x * 0.6 * length, s * 0.5 * girth, z), legs, 14) for x in (-1, 1) for s in (-1, 1)]
-    parts.append(cylinder(0.03, (-0.9 * length, 0, z), (-length - rng.uniform(0.1, 0.3), 0, z + rng.uniform(-0.15, 0.3)), body, 10))
+    parts += [
+        cylinder(thick, (x * 0.65 * length, s * 0.5 * girth, 0), (x * 0.6 * length, s * 0.5 * girth, z), legs, 14)
+        for x in (-1, 1)
+        for s in (-1, 1)
+    ]
+    parts.append(
+        cylinder(
+            0.03, (-0.9 * length, 0, z), (-length - rng.uniform(0.1, 0.3), 0, z + rng.uniform(-0.15, 0.3)), body, 10
+        )
+    )
     return join(parts)
 
 
@@ -209,13 +250,18 @@ def vehicle(rng: Generator) -> Mesh:
     if rng.random() < 0.5:
         parts.append(block((0.8 * cabin, 0.8 * width, 0.05), (shift, 0, z + height / 2 + 0.97 * tall), a))
     for x in (-0.32 * length, 0.32 * length):
-        parts += [cylinder(wheel, (x, s * 0.42 * width, wheel), (x, s * 0.56 * width, wheel), (0.1, 0.1, 0.1), 24) for s in (-1, 1)]
+        parts += [
+            cylinder(wheel, (x, s * 0.42 * width, wheel), (x, s * 0.56 * width, wheel), (0.1, 0.1, 0.1), 24)
+            for s in (-1, 1)
+        ]
     return join(parts)
 
 
 def ring(rng: Generator) -> Mesh:
     t = numpy.linspace(0, 2 * numpy.pi, 48, endpoint=False)
-    path = numpy.stack([0.4 * numpy.cos(t), rng.uniform(0.25, 0.4) * numpy.sin(t), rng.uniform(0, 0.12) * numpy.cos(2 * t)], axis=1)
+    path = numpy.stack(
+        [0.4 * numpy.cos(t), rng.uniform(0.25, 0.4) * numpy.sin(t), rng.uniform(0, 0.12) * numpy.cos(2 * t)], axis=1
+    )
     mesh = painted(tube(path, rng.uniform(0.05, 0.17), colour(rng), closed=True, sections=20), rng)
     if rng.random() < 0.6:
         mesh.apply_transform(rotation(rng, upright=False))
@@ -250,7 +296,10 @@ def tool(rng: Generator) -> Mesh:
 def lamp(rng: Generator) -> Mesh:
     """A foot, a rod and a shade; or a mushroom."""
     h, r = rng.uniform(0.5, 0.9), rng.uniform(0.2, 0.4)
-    parts = [cylinder(rng.uniform(0.12, 0.25), (0, 0, 0), (0, 0, 0.05), colour(rng), 28), cylinder(rng.uniform(0.02, 0.06), (0, 0, 0), (0, 0, h), colour(rng), 14)]
+    parts = [
+        cylinder(rng.uniform(0.12, 0.25), (0, 0, 0), (0, 0, 0.05), colour(rng), 28),
+        cylinder(rng.uniform(0.02, 0.06), (0, 0, 0), (0, 0, h), colour(rng), 14),
+    ]
     t = numpy.linspace(0, 1, 8)
     shade = numpy.stack([r * (1 - rng.uniform(0.2, 0.9) * t), h - 0.1 + t * rng.uniform(0.2, 0.45)], axis=1)
     parts.append(painted(lathe(numpy.concatenate([[[0, shade[0, 1]]], shade, [[0, shade[-1, 1]]]]), colour(rng)), rng))

@@ -27,7 +27,7 @@ TARGET_DISTANCE = (1.6, 2.2)
 
 @dataclass(frozen=True)
 class Example:
-    """rgba (1 + T, H, W, 4) uint8, the input first; poses (1 + T, 4, 4) float32; occupancy (R, R, R) bool, axes x, y, z."""
+    """rgba (1 + T, H, W, 4) uint8, the input first; poses (1 + T, 4, 4) float32; occupancy (R, R, R) bool, [x, y, z]."""
 
     rgba: numpy.ndarray
     poses: numpy.ndarray
@@ -83,7 +83,7 @@ def grid_points(grid: int = GRID, extent: float = EXTENT) -> numpy.ndarray:
 
 
 def occupancy(mesh: Mesh, grid: int = GRID, extent: float = EXTENT) -> numpy.ndarray:
-    """Which cell centres lie inside: the winding number of the (possibly overlapping) closed parts is at least one half."""
+    """Which cell centres lie inside: where the winding number of the (perhaps overlapping) closed parts exceeds 1/2."""
     import igl
 
     vertices = numpy.asarray(mesh.vertices, dtype=numpy.float64)
@@ -94,5 +94,3 @@ def occupancy(mesh: Mesh, grid: int = GRID, extent: float = EXTENT) -> numpy.nda
 def _pose(elevation: float, azimuth: float, distance: float) -> numpy.ndarray:
     angles = torch.tensor([elevation, azimuth, distance], dtype=torch.float64).reshape(3, 1)
     return look_at(spherical(*angles))[0].numpy()
-
-

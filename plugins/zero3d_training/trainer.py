@@ -112,7 +112,7 @@ class Trainer:
                 self.dataset.batch(stage.batch, stage.targets, generator), name, generator
             )
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             norm: Tensor = nn.utils.clip_grad_norm_(parameters, adamw.clip)
             optimizer.step()
             average.update(module, step + 1)

@@ -71,6 +71,7 @@ class Lift(nn.Module):
         self.solid16_up = nn.ConvTranspose3d(32, 16, 2, stride=2)
         self.solid32 = nn.Conv3d(16, 16, 3, padding=1)
         self.out = nn.Conv3d(16, 4, 1)
+        assert self.out.bias is not None
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
         with torch.no_grad():

@@ -48,6 +48,7 @@ class UNet(nn.Module):
         self.dec1 = ResidualBlock(2 * a, a, e)
         self.norm = nn.GroupNorm(8, a)
         self.out = nn.Conv2d(a, 4 * 3, 3, padding=1)
+        assert self.out.bias is not None
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
