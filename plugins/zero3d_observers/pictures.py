@@ -11,6 +11,9 @@ from zero3d.geometry import orbit
 from zero3d.interfaces import RunView
 from zero3d.values import FAR, View
 
+REACH = 0.75
+"""Half the range of depth that pictures show, world units; the object's longest side is 1."""
+
 
 def to_uint8(image: Tensor) -> numpy.ndarray:
     """(..., C) in [0, 1] -> uint8."""
@@ -32,10 +35,10 @@ def draw_around(run: RunView, azimuth_deg: float, elevation_deg: float) -> tuple
 def nearness(view: View, distance: float) -> Tensor | None:
     """(H, W, 1) of a view's first picture, or None if it has no depth.
 
-    1 where the surface is one unit before the object's centre, 0 where it is one unit behind it or there is none.
+    1 where the surface is REACH before the object's centre, 0 where it is as far behind it or there is none.
     """
     if view.depth is None:
         return None
     opacity = view.opacity[0]
     surface = (view.depth[0] - (1 - opacity) * FAR) / opacity.clamp(min=1e-3)
-    return opacity * ((distance + 1 - surface) / 2).clamp(0, 1)
+    return opacity * ((distance + REACH - surface) / (2 * REACH)).clamp(0, 1)
