@@ -35,4 +35,5 @@ class Emptiness(Regularizer):
 
     def penalty(self, context: LossContext) -> Tensor:
         assert context.view.weights is not None
-        return (self.config.scale * context.view.weights.clamp(min=0)).log1p().mean()
+        scaled: Tensor = self.config.scale * context.view.weights.clamp(min=0)
+        return scaled.log1p().mean()

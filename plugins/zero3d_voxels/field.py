@@ -24,9 +24,9 @@ class VoxelConfig:
 
     resolution: voxels along each axis, or [x, y, z]; 2 to 1024. channels: 3 for RGB, or the denoiser's latent.
     box: half-side of the cube, or [[x, y, z], [x, y, z]] corners, world units. density_shift: added before softplus
-    (-1 in SJC: a uniform fog of 0.31 at the start). activation: of features; auto is sigmoid for RGB, none for a latent.
-    initial_std: of the raw features (1 in SJC). learn_scale: the global density scale e^s of SJC. density_gain: a fixed
-    factor on raw density; above 1 it makes surfaces form faster at the same learning rate.
+    (-1 in SJC: a uniform fog of 0.31 at the start). activation: of features: none, sigmoid or auto (sigmoid for RGB,
+    none for a latent). initial_std: of the raw features (1 in SJC). learn_scale: the global density scale e^s of SJC.
+    density_gain: a fixed factor on raw density; above 1 it makes surfaces form faster at the same learning rate.
     """
 
     resolution: Any = 64
@@ -102,7 +102,8 @@ class VoxelField(RadianceField):
         value = functional.softplus(self.log_scale.exp() * self.config.density_gain * raw + self.config.density_shift)
         middle = 0.5 * place.new_tensor(self.config.sides)[:, None]
         x, y, z = (place - middle).abs() <= middle + ROUND_OFF
-        return value * (x & y & z)
+        inside: Tensor = x & y & z
+        return value * inside
 
     def features(self, points: Tensor) -> Tensor:
         """RGB through a sigmoid, or the raw latent."""
@@ -112,4 +113,6 @@ class VoxelField(RadianceField):
     def _place(self, points: Tensor) -> Tensor:
         """World (N, 3) -> voxels from the box's low corner, (3, N)."""
         low, high = self.box
-        return (points.T - low[:, None]) * (points.new_tensor(self.config.sides) / (high - low))[:, None]
+        voxels_a_unit = points.new_tensor(self.config.sides) / (high - low)
+        place: Tensor = (points.T - low[:, None]) * voxels_a_unit[:, None]
+        return place

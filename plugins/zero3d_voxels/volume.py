@@ -1,4 +1,4 @@
-"""The plain volume renderer: equal steps along each ray, emission and absorption. Every faster one is tested against it."""
+"""The plain volume renderer: equal steps along each ray, emission and absorption."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from zero3d.values import FAR, Cameras, Step, View
 class VolumeConfig:
     """Options of `volume`.
 
-    step_ratio: step as a share of the field's spacing (0.5 in SJC). weight_threshold: samples with a smaller weight lend
-    no colour (1e-4 in SJC); they still absorb. far: depth of the background, world units (10 in SJC). jitter: shift each
-    ray's samples by a random part of a step while optimising.
+    step_ratio: step as a share of the field's spacing, 0.05 to 4 (0.5 in SJC). weight_threshold: samples with a smaller
+    weight lend no colour, 0 to below 0.5 (1e-4 in SJC); they still absorb. far: depth of the background, world units
+    (10 in SJC). jitter: shift each ray's samples by a random part of a step while optimising.
     """
 
     step_ratio: float = 0.5
@@ -42,8 +42,8 @@ class VolumeConfig:
 class _Samples:
     """At most S samples on each of R rays, `step` apart.
 
-    `origins`, `directions` (3, R): one row an axis, for that is how points are built fastest. `distance` (R, S) along the
-    rays. `valid`: which samples lie inside the box, as indices into the flattened (R, S).
+    `origins`, `directions` (3, R): one row an axis, for that is how points are built fastest. `distance` (R, S) along
+    the rays. `valid`: which samples lie inside the box, as indices into the flattened (R, S).
     """
 
     origins: Tensor
