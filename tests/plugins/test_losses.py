@@ -7,9 +7,12 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy
 
-from zero3d.testing import check_regularizer
+from zero3d.testing import SphereField, check_regularizer
+from zero3d.testing.conformance import fresh_step
+from zero3d.testing.sphere import SphereConfig
 from zero3d.values import Picture, View
 from zero3d_losses import register_components
+from zero3d_losses.density_sparsity import DensitySparsity, DensitySparsityConfig
 from zero3d_losses.depth_smoothness import DepthSmoothness
 from zero3d_losses.distortion import Distortion
 from zero3d_losses.emptiness import Emptiness, EmptinessConfig
@@ -47,6 +50,7 @@ def seen(component, value, **options):
 
 def test_all_are_registered():
     assert {component.name for component in ALL} == {
+        "density_sparsity",
         "depth_smoothness",
         "distortion",
         "emptiness",
@@ -59,7 +63,7 @@ def test_all_are_registered():
 
 @pytest.mark.parametrize("component", ALL, ids=lambda component: component.name)
 def test_conforms(component):
-    check_regularizer(component)
+    check_regularizer(component, representation=SphereField(SphereConfig()))
     assert component.default_weight > 0
 
 
@@ -191,3 +195,27 @@ def test_near_view_consistency_is_the_mean_change_and_pulls_on_both_views():
 
     leaves = [x.clone().requires_grad_() for x in (novel.image, novel.depth, near.image, near.depth)]
     assert torch.autograd.gradcheck(penalty, leaves)
+
+
+def test_density_sparsity_is_the_mean_over_the_box_and_needs_no_view():
+    field = SphereField(SphereConfig(radius=0.6, density=3.0, box=1.0))
+    share = 4 / 3 * math.pi * 0.6**3 / 8
+    found = make(DensitySparsity).penalty(context(representation=field, step=fresh_step()))
+    assert found.item() == pytest.approx(share * math.log(1 + 2 * 3.0**2), rel=0.05), "the ball's share of the box"
+    found.backward()
+    assert field.strength.grad.item() == pytest.approx(share * 4 * 3 / (1 + 2 * 3.0**2), rel=0.05)
+
+
+def test_density_sparsity_looks_at_new_places_in_each_step_and_at_the_same_for_a_seed():
+    field, regularizer = SphereField(SphereConfig()), make(DensitySparsity, points=2000)
+    step = fresh_step()
+    first, second = (regularizer.penalty(context(representation=field, step=step)).item() for _ in range(2))
+    assert first != second
+    assert regularizer.penalty(context(representation=field, step=fresh_step())).item() == first
+
+
+def test_density_sparsity_of_nothing_is_zero():
+    field = SphereField(SphereConfig(density=0.0))
+    assert make(DensitySparsity, points=500).penalty(context(representation=field, step=fresh_step())) == 0
+    with pytest.raises(ValueError, match="points: 0"):
+        DensitySparsityConfig(points=0)

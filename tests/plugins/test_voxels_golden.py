@@ -5,11 +5,11 @@ import math
 import numpy
 import pytest
 import torch
+
+from zero3d.values import Cameras
 from zero3d_losses.depth_smoothness import DepthSmoothness
 from zero3d_voxels.field import VoxelConfig, VoxelField
 from zero3d_voxels.volume import VolumeConfig, VolumeRenderer
-
-from zero3d.values import Cameras
 
 GOLDEN = numpy.load("tests/data/sjc_render.npz")
 
@@ -57,7 +57,7 @@ def test_values_and_gradients_equal_the_original(field, pose):
 @pytest.mark.parametrize("pose", [0, 1])
 def test_depth_smoothness_equals_the_original(pose):
     class Context:
-        class view:  # noqa: N801 (stands in for a View)
+        class view:
             depth = tensor(f"depth{pose}_hw")[None, ..., None]
 
     assert relative_error(DepthSmoothness(None).penalty(Context), tensor(f"depth_smooth{pose}")) < 1e-5
