@@ -21,7 +21,8 @@ test: lint
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy zero3d plugins
+	$(BIN)/mypy --strict zero3d
+	$(BIN)/mypy plugins
 	$(BIN)/lint-imports
 
 clean:

@@ -18,20 +18,29 @@ from typing import Any
 
 import torch
 from PIL import Image
-from zero3d_metrics.image import psnr
-from zero3d_metrics.shape import chamfer, volume_iou
-from zero3d_procedural.gate import SHAPES
-from zero3d_procedural.rendering import straight_rgba
 
 from zero3d.geometry import orbit
 from zero3d.mesh_files import load_mesh, save_mesh
 from zero3d.mesh_views import MeshScene
 from zero3d.plugins import load_plugins
 from zero3d.run import run
+from zero3d_metrics.image import psnr
+from zero3d_metrics.shape import chamfer, volume_iou
+from zero3d_procedural.gate import SHAPES
+from zero3d_procedural.rendering import straight_rgba
 
 GATE = {"chamfer": 0.025, "iou": 0.70, "psnr": 22.0, "seconds": 120.0}
 ELEVATION_DEG = 20.0
-NOVEL = ((30.0, 25.0), (10.0, 75.0), (40.0, 115.0), (0.0, 155.0), (25.0, 205.0), (-5.0, 245.0), (45.0, 290.0), (15.0, 335.0))
+NOVEL = (
+    (30.0, 25.0),
+    (10.0, 75.0),
+    (40.0, 115.0),
+    (0.0, 155.0),
+    (25.0, 205.0),
+    (-5.0, 245.0),
+    (45.0, 290.0),
+    (15.0, 335.0),
+)
 """Elevation and azimuth, degrees, of the eight cameras."""
 
 
@@ -87,7 +96,9 @@ def main() -> int:
     mean["seconds"] = max(row["seconds"] for row in rows.values())
     _print("mean (longest)", mean)
     if arguments.json:
-        arguments.json.write_text(json.dumps({"shapes": rows, "mean": mean, "threads": torch.get_num_threads()}, indent=2))
+        arguments.json.write_text(
+            json.dumps({"shapes": rows, "mean": mean, "threads": torch.get_num_threads()}, indent=2)
+        )
     passed = mean["chamfer"] < GATE["chamfer"] and mean["iou"] > GATE["iou"] and mean["psnr"] > GATE["psnr"]
     passed = passed and mean["seconds"] <= GATE["seconds"]
     print("gate passed" if passed else f"gate MISSED: {GATE}")
@@ -95,7 +106,10 @@ def main() -> int:
 
 
 def _print(name: str, row: dict[str, Any]) -> None:
-    print(f"{name:16s} CD {row['chamfer']:.4f}  IoU {row['iou']:.3f}  PSNR {row['psnr']:.2f} dB  {row['seconds']:.1f} s", flush=True)
+    print(
+        f"{name:16s} CD {row['chamfer']:.4f}  IoU {row['iou']:.3f}  PSNR {row['psnr']:.2f} dB  {row['seconds']:.1f} s",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

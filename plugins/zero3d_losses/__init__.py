@@ -10,6 +10,7 @@ from zero3d.interfaces import Component
 
 @hookimpl
 def register_components(register: Callable[[type[Component]], None]) -> None:
+    from zero3d_losses.density_sparsity import DensitySparsity
     from zero3d_losses.depth_smoothness import DepthSmoothness
     from zero3d_losses.distortion import Distortion
     from zero3d_losses.emptiness import Emptiness
@@ -18,5 +19,14 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     from zero3d_losses.opaque import Opaque
     from zero3d_losses.sparsity import Sparsity
 
-    for component in (DepthSmoothness, Distortion, Emptiness, InputView, NearViewConsistency, Opaque, Sparsity):
+    for component in (
+        DensitySparsity,
+        DepthSmoothness,
+        Distortion,
+        Emptiness,
+        InputView,
+        NearViewConsistency,
+        Opaque,
+        Sparsity,
+    ):
         register(component)

@@ -23,5 +23,7 @@ class NearViewConsistency(Regularizer):
 
     def penalty(self, context: LossContext) -> Tensor:
         novel, near = context.novel, context.near
-        assert near is not None and near.depth is not None and novel.depth is not None
+        assert near is not None
+        assert near.depth is not None
+        assert novel.depth is not None
         return (near.image - novel.image).abs().mean() + (near.depth - novel.depth).abs().mean()

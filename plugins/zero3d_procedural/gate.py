@@ -53,8 +53,8 @@ def animal() -> Mesh:
 
 def pierced_box() -> Mesh:
     """A purple box with a square hole through it."""
-    box = block((0.7, 0.9, 0.7), (0, 0, 0), (0.55, 0.3, 0.7))
-    hole = block((2.0, 0.4, 0.32), (0, 0, 0), (0.9, 0.9, 0.4))
+    box = block((0.45, 0.9, 0.8), (0, 0, 0), (0.55, 0.3, 0.7))
+    hole = block((2.0, 0.5, 0.42), (0, 0, 0), (0.9, 0.9, 0.4))
     return normalise(_turned(difference(box, hole), 35))
 
 

@@ -8,8 +8,10 @@ from typing import Any
 import numpy
 import trimesh
 
-Mesh = trimesh.Trimesh
-Colour = Sequence[float]
+Mesh = Any
+"""A trimesh.Trimesh: its `visual` is typed as a union of classes that share nothing, so we do not annotate it."""
+Vector = Sequence[float] | numpy.ndarray
+Colour = Vector
 
 
 def coloured(mesh: Mesh, colour: Colour) -> Mesh:
@@ -21,19 +23,19 @@ def coloured(mesh: Mesh, colour: Colour) -> Mesh:
     return mesh
 
 
-def block(size: Sequence[float], centre: Sequence[float], colour: Colour) -> Mesh:
+def block(size: Vector, centre: Vector, colour: Colour) -> Mesh:
     """An axis-aligned box."""
     mesh = trimesh.creation.box(size)
     mesh.apply_translation(centre)
     return coloured(mesh, colour)
 
 
-def cylinder(radius: float, start: Sequence[float], end: Sequence[float], colour: Colour, sections: int = 24) -> Mesh:
+def cylinder(radius: float, start: Vector, end: Vector, colour: Colour, sections: int = 24) -> Mesh:
     """A capped cylinder between two points."""
-    return coloured(trimesh.creation.cylinder(radius, segment=[start, end], sections=sections), colour)
+    return coloured(trimesh.creation.cylinder(radius, segment=numpy.array([start, end]), sections=sections), colour)
 
 
-def ball(radii: Sequence[float], centre: Sequence[float], colour: Colour) -> Mesh:
+def ball(radii: Vector, centre: Vector, colour: Colour) -> Mesh:
     """An ellipsoid."""
     mesh = trimesh.creation.icosphere(subdivisions=3)
     mesh.apply_scale(radii)
@@ -41,7 +43,7 @@ def ball(radii: Sequence[float], centre: Sequence[float], colour: Colour) -> Mes
     return coloured(mesh, colour)
 
 
-def superquadric(radii: Sequence[float], exponents: tuple[float, float], colour: Colour) -> Mesh:
+def superquadric(radii: Vector, exponents: tuple[float, float], colour: Colour) -> Mesh:
     """A ball whose unit sphere is bent towards a box (exponents below 1) or a star (above 1)."""
     mesh = trimesh.creation.icosphere(subdivisions=4)
     x, y, z = mesh.vertices.T
@@ -52,7 +54,11 @@ def superquadric(radii: Sequence[float], exponents: tuple[float, float], colour:
 
     e1, e2 = exponents
     flat = power(numpy.cos(latitude), e1)
-    points = [flat * power(numpy.cos(longitude), e2), flat * power(numpy.sin(longitude), e2), power(numpy.sin(latitude), e1)]
+    points = [
+        flat * power(numpy.cos(longitude), e2),
+        flat * power(numpy.sin(longitude), e2),
+        power(numpy.sin(latitude), e1),
+    ]
     mesh.vertices = numpy.stack(points, axis=1) * radii
     return coloured(mesh, colour)
 
@@ -78,7 +84,7 @@ def lathe(profile: numpy.ndarray, colour: Colour, sections: int = 40) -> Mesh:
         for k in range(sections):
             n = (k + 1) % sections
             faces += [(low, n, k), (last + k, last + n, high)]
-    return coloured(Mesh(numpy.concatenate(vertices), faces, process=False), colour)
+    return coloured(trimesh.Trimesh(numpy.concatenate(vertices), faces, process=False), colour)
 
 
 def tube(path: numpy.ndarray, radius: float, colour: Colour, closed: bool = False, sections: int = 12) -> Mesh:
@@ -107,10 +113,10 @@ def tube(path: numpy.ndarray, radius: float, colour: Colour, closed: bool = Fals
         for k in range(sections):
             n = (k + 1) % sections
             faces += [(low, n, k), (last + k, last + n, high)]
-    return coloured(Mesh(numpy.concatenate(vertices), faces, process=False), colour)
+    return coloured(trimesh.Trimesh(numpy.concatenate(vertices), faces, process=False), colour)
 
 
-def arc(centre: Sequence[float], radii: tuple[float, float], start: float, end: float, count: int = 20) -> numpy.ndarray:
+def arc(centre: Vector, radii: tuple[float, float], start: float, end: float, count: int = 20) -> numpy.ndarray:
     """Points (count, 3) of an ellipse in the x-z plane, angles in radians from +x towards +z."""
     t = numpy.linspace(start, end, count)
     ring = numpy.stack([radii[0] * numpy.cos(t), numpy.zeros(count), radii[1] * numpy.sin(t)], axis=1)

@@ -35,7 +35,9 @@ class SdsConfig:
         for name in ("guidance_scale", "min_t", "max_t"):
             setattr(self, name, Schedule.parse(getattr(self, name), name))
         if self.min_t.extremes[0] < 0 or self.max_t.extremes[1] > 1 or self.min_t.extremes[0] >= self.max_t.extremes[1]:
-            raise ValueError(f"min_t: {self.min_t.extremes[0]}, max_t: {self.max_t.extremes[1]}; 0 <= min_t < max_t <= 1")
+            raise ValueError(
+                f"min_t: {self.min_t.extremes[0]}, max_t: {self.max_t.extremes[1]}; 0 <= min_t < max_t <= 1"
+            )
         if self.weighting not in WEIGHTINGS:
             raise ValueError(f"weighting: {self.weighting!r}; one of {', '.join(WEIGHTINGS)}")
 

@@ -29,7 +29,9 @@ def test_a_plugin_that_fails_to_import_is_kept_with_its_error_and_told_when_miss
     registry = load_plugins()
     assert registry.names("guidance") == ["sds", "sjc"]
     assert [broken.plugin for broken in registry.broken] == ["bad"]
-    with pytest.raises(RecipeError, match=r"'bad' failed to load: ModuleNotFoundError: No module named 'no_such_module"):
+    with pytest.raises(
+        RecipeError, match=r"'bad' failed to load: ModuleNotFoundError: No module named 'no_such_module"
+    ):
         registry.get("guidance", "magic", "r.yaml: guidance.magic")
 
 
@@ -78,7 +80,8 @@ class Unfinished(Regularizer):
 
 
 @pytest.mark.parametrize(
-    ("component", "told"), [(Nameless, "name"), (Unfinished, "penalty"), (dict, "no subclass"), (object(), "no subclass")]
+    ("component", "told"),
+    [(Nameless, "name"), (Unfinished, "penalty"), (dict, "no subclass"), (object(), "no subclass")],
 )
 def test_a_class_that_breaks_the_rules_is_refused_with_the_rule(component, told):
     with pytest.raises(TypeError, match=told):

@@ -132,7 +132,9 @@ def test_a_truncated_checkpoint_is_named_and_kept(registry, toy_recipe, tmp_path
 def test_a_checkpoint_of_another_recipe_is_refused(registry, toy_recipe, tmp_path):
     run(str(toy_recipe), registry, ["steps=3"], tell=quiet)
     recipe = tmp_path / "out" / "recipe.yaml"
-    recipe.write_text(recipe.read_text().replace("resolution: 16}", "resolution: 8}").replace("  resolution: 16", "  resolution: 8"))
+    recipe.write_text(
+        recipe.read_text().replace("resolution: 16}", "resolution: 8}").replace("  resolution: 16", "  resolution: 8")
+    )
     with pytest.raises(RunError, match="another representation"):
         resume(str(tmp_path / "out"), registry, tell=quiet)
 

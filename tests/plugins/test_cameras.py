@@ -2,11 +2,11 @@ import math
 
 import pytest
 import torch
-from zero3d_cameras.published import PublishedCameras, PublishedConfig
-from zero3d_cameras.sphere import SphereCameras, SphereConfig
 
 from zero3d.testing import check_camera_sampler
 from zero3d.testing.conformance import fresh_step
+from zero3d_cameras.published import PublishedCameras, PublishedConfig
+from zero3d_cameras.sphere import SphereCameras, SphereConfig
 
 
 @pytest.mark.parametrize("sampler", [PublishedCameras(PublishedConfig(views=2)), SphereCameras(SphereConfig(views=3))])
@@ -48,7 +48,9 @@ def test_near_views_are_exactly_the_offset_away():
     assert torch.allclose(away, torch.full((5,), 0.05), atol=1e-5)
 
 
-@pytest.mark.parametrize("options", [{"resolution": 1}, {"views": 0}, {"elevation_deg": [10, -10]}, {"distance": [0, 1]}])
+@pytest.mark.parametrize(
+    "options", [{"resolution": 1}, {"views": 0}, {"elevation_deg": [10, -10]}, {"distance": [0, 1]}]
+)
 def test_options_out_of_range_are_refused_by_name(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         SphereConfig(**options)

@@ -4,9 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from zero3d_score.sds import ScoreDistillation, SdsConfig
-from zero3d_score.sjc import ScoreJacobianChaining, SjcConfig
-from zero3d_score.space import resized, to_teacher
 
 from zero3d import ImageGradient
 from zero3d.geometry import orbit
@@ -14,6 +11,9 @@ from zero3d.interfaces import Teacher
 from zero3d.testing import GaussianDenoiser, check_guidance
 from zero3d.testing.conformance import fresh_step, random_view
 from zero3d.testing.gaussian import GaussianConfig
+from zero3d_score.sds import ScoreDistillation, SdsConfig
+from zero3d_score.sjc import ScoreJacobianChaining, SjcConfig
+from zero3d_score.space import resized, to_teacher
 
 SIZE, MEAN, STD = 8, 0.3, 0.2
 

@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from zero3d_zero123.component import Zero123, Zero123Config
-from zero3d_zero123.published.conditioning import PictureCondition, clip_pixels, posed_token
 
 from tests.plugins.zero123_tiny import GOLDEN, save_folder
 from zero3d.errors import RecipeError
 from zero3d.geometry import look_at, orbit
 from zero3d.testing import check_denoiser
 from zero3d.values import Cameras, Picture
+from zero3d_zero123.component import Zero123, Zero123Config
+from zero3d_zero123.published.conditioning import PictureCondition, clip_pixels, posed_token
 
 TOLERANCE = 1e-4
 

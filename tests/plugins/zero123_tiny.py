@@ -2,11 +2,12 @@
 
 import json
 import zlib
+from pathlib import Path
 
 import numpy
 import torch
 
-SPEC = json.load(open("tests/data/zero123_tiny.json"))
+SPEC = json.loads(Path("tests/data/zero123_tiny.json").read_text())
 GOLDEN = {name: torch.from_numpy(value) for name, value in numpy.load("tests/data/zero123_tiny.npz").items()}
 CONFIG = SPEC["config"]
 

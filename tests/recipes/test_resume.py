@@ -32,10 +32,10 @@ checkpoint: {{every: 9}}
 def folder(tmp_path_factory):
     import torch
     from PIL import Image
-    from zero3d_procedural.rendering import straight_rgba
 
     from zero3d.geometry import orbit
     from zero3d.mesh_views import draw_mesh
+    from zero3d_procedural.rendering import straight_rgba
 
     folder = tmp_path_factory.mktemp("resume")
     ball = trimesh.creation.icosphere(3, 0.4)

@@ -69,7 +69,9 @@ class PublishedDenoiser(Denoiser):
             raise RecipeError(f"denoiser.weights: {root}: {str(error).splitlines()[0]}; download it again") from None
         self.use(unet, vae, clip, self._projection(clip.config.projection_dim), device)
 
-    def use(self, unet: nn.Module, vae: nn.Module, clip: nn.Module, projection: nn.Module, device: torch.device) -> None:
+    def use(
+        self, unet: nn.Module, vae: nn.Module, clip: nn.Module, projection: nn.Module, device: torch.device
+    ) -> None:
         """Take these modules; the U-Net keeps its precision, the small parts run in float32 for exactness."""
         parts = (part.to(device).eval().requires_grad_(False) for part in (unet, vae, clip, projection))
         self._unet, self._vae, self._clip, self._cc = parts
@@ -128,7 +130,8 @@ class PublishedDenoiser(Denoiser):
             t.repeat(2),
             torch.cat([torch.zeros_like(token), token]),
         )
-        return guided(*both.chunk(2), guidance_scale)
+        unconditional, conditional = both.chunk(2)
+        return guided(unconditional, conditional, guidance_scale)
 
     def _run(self, latent: Tensor, picture: Tensor, t: Tensor, token: Tensor) -> Tensor:
         x = torch.cat([latent, picture], dim=1).to(self._dtype)
