@@ -64,7 +64,7 @@ class VolumeRenderer(Renderer):
     """Volume rendering of a radiance field in plain PyTorch (NeRF, eq. 3; discretised as in SJC)."""
 
     name: ClassVar[str] = "volume"
-    accepts: ClassVar[type[Representation]] = RadianceField
+    accepts: ClassVar[type[Representation]] = RadianceField  # type: ignore[type-abstract]
     provides: ClassVar[frozenset[str]] = frozenset({"image", "opacity", "depth", "weights"})
     Config: ClassVar[type[Any]] = VolumeConfig
 
