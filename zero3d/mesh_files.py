@@ -14,6 +14,7 @@ import torch
 
 from zero3d.errors import UserError
 from zero3d.geometry import gltf_to_world, world_to_gltf
+from zero3d.glb import glb_bytes
 
 FORMATS = ("glb", "obj", "ply", "stl")
 
@@ -28,29 +29,41 @@ def load_mesh(path: str | Path) -> Any:
 
     if not Path(path).is_file():
         raise UserError(f"{path}: no such mesh; give a GLB, OBJ, PLY or STL file")
+    linear = Path(path).suffix.lower() in (".glb", ".gltf")
     try:
-        mesh = trimesh.load_mesh(path, process=False)
-        if isinstance(mesh, trimesh.Scene):
-            mesh = mesh.to_mesh()
+        scene = trimesh.load_scene(path, process=False)
+        for geometry in scene.geometry.values():
+            _plain_colours(geometry, linear)
+        mesh = scene.to_mesh()
     except Exception as error:  # trimesh's many readers raise whatever their parser met
         raise UserError(f"{path}: cannot be read as a mesh ({type(error).__name__}: {error})") from None
     if not isinstance(mesh, trimesh.Trimesh) or len(mesh.faces) == 0:
         raise UserError(f"{path}: holds no triangles; give a surface mesh")
-    vertices = gltf_to_world(torch.from_numpy(numpy.array(mesh.vertices))).numpy()
-    visual: Any = mesh.visual
-    if visual.kind == "vertex" and Path(path).suffix.lower() in (".glb", ".gltf"):
-        rgba = visual.vertex_colors.copy()
-        rgba[:, :3] = numpy.round(255 * linear_to_srgb(rgba[:, :3] / 255))
-        return trimesh.Trimesh(vertices, mesh.faces, vertex_colors=rgba, process=False)
-    mesh = mesh.copy()
-    mesh.vertices = vertices
+    mesh.vertices = gltf_to_world(torch.from_numpy(numpy.array(mesh.vertices))).numpy()
     return mesh
+
+
+def _plain_colours(geometry: Any, linear: bool) -> None:
+    """Give an untextured part of a file sRGB vertex colours, from its own (COLOR_0) or its material's."""
+    from trimesh.visual import ColorVisuals
+
+    visual: Any = getattr(geometry, "visual", None)
+    if visual is None or not visual.defined or getattr(visual, "uv", None) is not None:
+        return
+    colour = visual.vertex_attributes.get("color") if visual.kind == "texture" else visual.vertex_colors
+    if colour is None:
+        colour = visual.to_color().vertex_colors
+    colour = numpy.atleast_2d(colour)
+    whole = numpy.iinfo(colour.dtype).max if colour.dtype.kind == "u" else 1.0
+    rgb = numpy.clip(colour[:, :3].astype(numpy.float64) / whole, 0, 1)
+    rgb = numpy.broadcast_to(linear_to_srgb(rgb) if linear else rgb, (len(geometry.vertices), 3))
+    geometry.visual = ColorVisuals(geometry, vertex_colors=numpy.round(255 * rgb).astype(numpy.uint8))
 
 
 def save_mesh(mesh: Any, path: str | Path) -> None:
     """Write a world-axes trimesh.Trimesh with sRGB vertex colours as GLB, OBJ, PLY or STL in glTF axes, atomically.
 
-    GLB has linear COLOR_0, the others sRGB; vertex normals where the format has them. Same mesh, same bytes.
+    GLB has linear COLOR_0 (floats), the others sRGB; vertex normals where the format has them. Same mesh, same bytes.
     """
     import trimesh
 
@@ -58,12 +71,14 @@ def save_mesh(mesh: Any, path: str | Path) -> None:
     kind = path.suffix.lower().lstrip(".")
     vertices = world_to_gltf(torch.from_numpy(numpy.array(mesh.vertices))).numpy()
     colours = numpy.asarray(mesh.visual.vertex_colors) if mesh.visual.kind in ("vertex", "face") else None
-    if colours is not None and kind == "glb":
-        colours = colours.copy()
-        colours[:, :3] = numpy.round(255 * srgb_to_linear(colours[:, :3] / 255))
     turned = trimesh.Trimesh(vertices, mesh.faces, vertex_colors=colours, process=False)
-    options: Any = {} if kind == "stl" else {"vertex_normal": True} if kind == "ply" else {"include_normals": True}
-    data: Any = turned.export(file_type=kind, **options)
+    data: Any
+    if kind == "glb":
+        linear = None if colours is None else srgb_to_linear(colours[:, :3] / 255)
+        data = glb_bytes(vertices, turned.vertex_normals, mesh.faces, linear)
+    else:
+        options: Any = {"stl": {}, "ply": {"vertex_normal": True}}.get(kind, {"include_normals": True})
+        data = turned.export(file_type=kind, **options)
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_bytes(data if isinstance(data, bytes) else data.encode())
     os.replace(temporary, path)

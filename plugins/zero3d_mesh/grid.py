@@ -31,7 +31,10 @@ def sample_density(field: RadianceField, resolution: int) -> DensityGrid:
     low, high = field.box.detach().cpu().double()
     spacing = float((high - low).max()) / resolution
     counts = [max(2, round(float(side) / spacing)) for side in (high - low)]
-    axes = [float(start) + (torch.arange(count, dtype=torch.float64) + 0.5) * spacing for start, count in zip(low, counts, strict=True)]
+    axes = [
+        float(start) + (torch.arange(count, dtype=torch.float64) + 0.5) * spacing
+        for start, count in zip(low, counts, strict=True)
+    ]
     values = numpy.zeros([count + 2 for count in counts], numpy.float32)
     rows = max(1, CHUNK // (counts[1] * counts[2]))
     with torch.no_grad():

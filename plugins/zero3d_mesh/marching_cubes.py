@@ -27,12 +27,14 @@ class MarchingCubesConfig:
     resolution: samples along the box's longest side. threshold: a density per world unit; "auto" takes the one whose
     surface casts the field's own silhouettes; "paper" is 3drec's rule (smoothing, 8 times the mean, erosion).
     format: glb, obj or ply. smallest_share: pieces below this share of the largest one's volume are dropped.
+    smoothing: the density is averaged over 2 * smoothing + 1 samples a side, 0 to 8, before the surface is cut.
     """
 
     resolution: int = 128
     threshold: Any = "auto"
     format: str = "glb"
     smallest_share: float = 0.02
+    smoothing: int = 0
 
     def __post_init__(self) -> None:
         if not 8 <= self.resolution <= 1024:
@@ -44,13 +46,15 @@ class MarchingCubesConfig:
             raise ValueError(f"format: {self.format!r}; one of {', '.join(FORMATS)}")
         if not 0 <= self.smallest_share <= 1:
             raise ValueError(f"smallest_share: {self.smallest_share}; 0 to 1")
+        if not 0 <= self.smoothing <= 8:
+            raise ValueError(f"smoothing: {self.smoothing}; 0 to 8 samples")
 
 
 class MarchingCubes(Exporter):
     """The surface of a radiance field as a closed mesh with vertex colours (Marching Cubes)."""
 
     name: ClassVar[str] = "marching_cubes"
-    accepts: ClassVar[type[Representation]] = RadianceField
+    accepts: ClassVar[type[Representation]] = RadianceField  # type: ignore[type-abstract]
     Config: ClassVar[type[Any]] = MarchingCubesConfig
 
     def filename(self, label: str) -> str:
@@ -63,14 +67,19 @@ class MarchingCubes(Exporter):
         assert isinstance(field, RadianceField)
         self._check_memory()
         grid = sample_density(field, self.config.resolution)
+        span = self._span(grid)
         grid, threshold = self._threshold(grid, subject)
-        surface = extract(grid, threshold, self.config.smallest_share) if threshold is not None else None
-        if threshold is None or surface is None or len(surface.mesh.faces) == 0:
-            raise ExportError(self._empty(grid, threshold))
+        if not threshold:
+            raise ExportError(f"no surface: no density casts the field's silhouette; {span}")
+        surface = extract(grid, threshold, self.config.smallest_share, self.config.smoothing)
+        if surface is None or len(surface.mesh.faces) == 0:
+            raise ExportError(f"no surface: nothing reaches {threshold:.4g}; {span}")
         mesh = surface.mesh
         colour = from_field(mesh, field) if subject.decodes_pixelwise else from_views(mesh, subject)
         rgba = numpy.concatenate([numpy.round(255 * colour), numpy.full((len(colour), 1), 255)], axis=1)
-        save_mesh(trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=rgba.astype(numpy.uint8), process=False), path)
+        save_mesh(
+            trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=rgba.astype(numpy.uint8), process=False), path
+        )
         return {
             "vertices": len(mesh.vertices),
             "faces": len(mesh.faces),
@@ -79,6 +88,7 @@ class MarchingCubes(Exporter):
             "dropped": surface.dropped,
             "volume": round(float(mesh.volume), 5),
             "threshold": round(float(threshold), 4),
+            "density_min": round(float(grid.inner.min()), 3),
             "density_max": round(float(grid.values.max()), 3),
         }
 
@@ -86,7 +96,7 @@ class MarchingCubes(Exporter):
         if self.config.threshold == "paper":
             return paper_grid(grid)
         if self.config.threshold == "auto":
-            return grid, by_silhouette(grid, subject, self.config.smallest_share)
+            return grid, by_silhouette(grid, subject)
         return grid, float(self.config.threshold)
 
     def _check_memory(self) -> None:
@@ -98,11 +108,17 @@ class MarchingCubes(Exporter):
             )
 
     @staticmethod
-    def _empty(grid: DensityGrid, threshold: float | None) -> str:
+    def _span(grid: DensityGrid) -> str:
+        """The field's densities in words, with a remedy; raises ExportError where none of them can be a surface."""
         inner = grid.inner
+        if not numpy.isfinite(inner).all():
+            raise ExportError("no surface: some densities are not finite; the run diverged, lower optimizer.lr")
         low, middle, high = (float(v) for v in (inner.min(), numpy.median(inner), inner.max()))
-        asked = "no density casts the field's silhouette" if threshold is None else f"nothing reaches {threshold:.4g}"
+        if high - low <= 1e-6 * high:
+            raise ExportError(
+                f"no surface: the density is {high:.4g} everywhere (min, median and max); optimise for more steps"
+            )
         return (
-            f"no surface: {asked}; density runs from {low:.4g} (median {middle:.4g}) to {high:.4g}. "
+            f"density runs from {low:.4g} (median {middle:.4g}) to {high:.4g}. "
             f"Optimise for more steps, or set threshold={max(middle, 0.5 * high):.4g}"
         )

@@ -10,6 +10,9 @@ from scipy import ndimage
 
 from zero3d_mesh.grid import DensityGrid
 
+CLEARANCE = 1e-3
+"""No sample stays nearer to the level than this share of it, so that no face shrinks to a point and every edge has two."""
+
 
 @dataclass(frozen=True)
 class Cleaned:
@@ -20,35 +23,33 @@ class Cleaned:
     dropped: int
 
 
-def extract(grid: DensityGrid, threshold: float, smallest_share: float) -> Cleaned | None:
+def extract(grid: DensityGrid, threshold: float, smallest_share: float, smoothing: int = 0) -> Cleaned | None:
     """Marching Cubes at density `threshold`, without floaters and inner cavities; None where nothing is that dense.
 
-    A solid's inside is whatever the outside cannot reach, so that closed cavities are filled. A floater is a piece whose
-    volume is below `smallest_share` of the largest one's.
+    Densities count up to twice the threshold, so that the surface lies midway across a hard edge however dense the
+    inside is; then they are averaged over 2 * `smoothing` + 1 samples a side. A solid's inside is whatever the outside
+    cannot reach, so closed cavities are filled. A floater is a piece whose volume is below `smallest_share` of the
+    largest one's.
     """
-    solid = grid.values >= threshold
+    level = numpy.minimum(grid.values / threshold, 2.0).astype(numpy.float64)
+    if smoothing:
+        level[1:-1, 1:-1, 1:-1] = ndimage.uniform_filter(level, 2 * smoothing + 1, mode="constant")[1:-1, 1:-1, 1:-1]
+    solid = level >= 1
     pieces, count = ndimage.label(ndimage.binary_fill_holes(solid))
     if count == 0:
         return None
-    sizes = ndimage.sum_labels(pieces > 0, pieces, numpy.arange(1, count + 1))
-    kept = 1 + numpy.flatnonzero(sizes >= smallest_share * sizes.max())
-    wanted = numpy.isin(pieces, kept)
-    # the level set is interpolated in opacity, which is bounded where density is not; dropped pieces get level 0, cavities 1
-    opacity = 1 - numpy.exp(-grid.values.astype(numpy.float64) * grid.spacing)
-    level = 1 - numpy.exp(-threshold * grid.spacing)
-    near = ndimage.binary_dilation(wanted, iterations=1)
-    opacity = numpy.where(near & ~(solid & ~wanted), opacity, 0.0)
-    opacity = numpy.where(wanted & ~solid, 1.0, opacity)
-    return Cleaned(_march(opacity, level, grid), len(kept), count - len(kept))
+    sizes = numpy.bincount(pieces.ravel(), minlength=count + 1)[1:]
+    wanted = numpy.concatenate([[False], sizes >= smallest_share * sizes.max()])[pieces]
+    level = numpy.where(solid, numpy.maximum(level, 1 + CLEARANCE), numpy.minimum(level, 1 - CLEARANCE))
+    level[solid & ~wanted] = 0  # a dropped piece
+    level[wanted & ~solid] = 2  # a cavity
+    kept = int((sizes >= smallest_share * sizes.max()).sum())
+    return Cleaned(_march(level, grid), kept, count - kept)
 
 
-def _march(values: numpy.ndarray, level: float, grid: DensityGrid) -> Any:
+def _march(level: numpy.ndarray, grid: DensityGrid) -> Any:
     import trimesh
     from skimage.measure import marching_cubes
 
-    vertices, faces, _, _ = marching_cubes(values, level, gradient_direction="ascent", allow_degenerate=False)
-    mesh = trimesh.Trimesh(vertices * grid.spacing + grid.origin, faces, process=False)
-    mesh.merge_vertices(digits_vertex=9)
-    mesh.update_faces(mesh.nondegenerate_faces(height=1e-12))
-    mesh.remove_unreferenced_vertices()
-    return mesh
+    vertices, faces, _, _ = marching_cubes(level, 1.0, gradient_direction="ascent")
+    return trimesh.Trimesh(vertices * grid.spacing + grid.origin, faces, process=False)

@@ -5,41 +5,84 @@ from __future__ import annotations
 import numpy
 import torch
 from scipy import ndimage
+from torch import Tensor
+from torch.nn import functional
 
-from zero3d.geometry import orbit
+from zero3d.geometry import orbit, rays
 from zero3d.interfaces import ExportSubject
-from zero3d.mesh_views import MeshScene
+from zero3d.values import Cameras
 from zero3d_mesh.grid import DensityGrid
-from zero3d_mesh.surface import extract
 
-CANDIDATES = 16
+CANDIDATES = 256
+TOLERANCE = 0.003
+"""Thresholds whose silhouettes are within this of the best are taken to be as good; the middle one is chosen."""
 VIEWS = ((15.0, 0.0), (-20.0, 60.0), (30.0, 120.0), (0.0, 180.0), (50.0, 240.0), (15.0, 300.0))
 """Elevation and azimuth, degrees, from which silhouettes are compared."""
 
 
-def by_silhouette(grid: DensityGrid, subject: ExportSubject, smallest_share: float) -> float | None:
-    """The density whose surface casts the field's own silhouettes best (mean IoU over VIEWS), or None if none does.
+def by_silhouette(grid: DensityGrid, subject: ExportSubject) -> float | None:
+    """The density whose surface casts the field's own silhouettes best (IoU over VIEWS), or None if none does.
 
-    The silhouette is where rendered opacity passes one half; candidates span the field's range geometrically.
+    The silhouette is where rendered opacity passes one half. A surface at density T covers a pixel where the largest
+    density along its ray is at least T, so one pass over the grid judges every T. Candidates span the range
+    geometrically; where the field has hard edges many do equally well, and the (geometric) middle of them is taken.
     """
     top = float(grid.values.max())
     if top <= 0:
         return None
     elevation, azimuth = torch.tensor(VIEWS).T
     cameras = orbit(elevation, azimuth, max(64, subject.resolution))
-    views = [subject.draw(cameras[i : i + 1]).opacity[0, ..., 0].cpu() for i in range(len(cameras))]
-    wanted = torch.stack(views).numpy() > 0.5
-    best, best_score = None, 0.0
-    for threshold in numpy.geomspace(max(1e-3 * top, 0.5), 0.9 * top, CANDIDATES):
-        surface = extract(grid, float(threshold), smallest_share)
-        if surface is None or len(surface.mesh.faces) == 0:
-            continue
-        cast = MeshScene(surface.mesh).draw(cameras, supersample=1).opacity[..., 0].numpy() > 0.5
-        together = (cast | wanted).sum()
-        score = float((cast & wanted).sum() / together) if together else 0.0
-        if score > best_score:
-            best, best_score = float(threshold), score
-    return best
+    single = [cameras[i : i + 1] for i in range(len(cameras))]
+    wanted = torch.stack([subject.draw(camera).opacity[0, ..., 0].cpu() > 0.5 for camera in single]).flatten()
+    densest = torch.cat([densest_along_rays(grid, camera).flatten() for camera in single])
+    candidates = torch.from_numpy(numpy.geomspace(max(1e-3 * top, 0.5), 0.9 * top, CANDIDATES)).float()
+    # pixels covered at T: those with densest >= T, counted for all T at once from the sorted values
+    covered = _reaching(densest, candidates)
+    both = _reaching(densest[wanted], candidates)
+    scores = both / (covered + int(wanted.sum()) - both).clamp(min=1)
+    best = int(scores.argmax())
+    if scores[best] == 0:
+        return None
+    good = scores >= scores[best] - TOLERANCE
+    first = last = best
+    while first > 0 and good[first - 1]:
+        first -= 1
+    while last + 1 < CANDIDATES and good[last + 1]:
+        last += 1
+    return float((candidates[first] * candidates[last]).sqrt())
+
+
+def densest_along_rays(grid: DensityGrid, cameras: Cameras) -> Tensor:
+    """(B, H, W): the largest density, interpolated, along each pixel's ray, sampled at every grid spacing."""
+    origins, directions = rays(cameras.to("cpu"))
+    size = torch.tensor(grid.values.shape) - 1
+    start = torch.from_numpy(grid.origin).float()
+    end = start + size * grid.spacing
+    inverse = 1 / torch.where(directions.abs() < 1e-9, 1e-9, directions)
+    walls = torch.stack([(start - origins) * inverse, (end - origins) * inverse])
+    near = walls.amin(dim=0).amax(dim=-1).clamp(min=0)
+    far = walls.amax(dim=0).amin(dim=-1)
+    result = torch.zeros(near.shape)
+    hit = far > near
+    near, far, origins, directions = near[hit], far[hit], origins[hit], directions[hit]
+    if not len(near):
+        return result
+    volume = torch.from_numpy(grid.values)[None, None]
+    densest = torch.zeros(len(near))
+    for step in range(int((far - near).max() / grid.spacing) + 1):
+        distance = torch.minimum(near + (step + 0.5) * grid.spacing, far)[:, None]
+        places = 2 * (origins + distance * directions - start) / (size * grid.spacing) - 1
+        # grid_sample wants x for the last axis
+        sample = functional.grid_sample(volume, places.flip(-1)[None, :, None, None], align_corners=True)
+        densest = torch.maximum(densest, sample.flatten())
+    result[hit] = densest
+    return result
+
+
+def _reaching(values: Tensor, thresholds: Tensor) -> Tensor:
+    """How many of `values` are at least each threshold."""
+    ordered = values.sort().values
+    return len(values) - torch.searchsorted(ordered, thresholds)
 
 
 def paper_grid(grid: DensityGrid) -> tuple[DensityGrid, float]:

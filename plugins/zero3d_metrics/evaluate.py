@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -30,7 +31,9 @@ class Evaluate(Command):
         parser.add_argument("--mesh", help="the true mesh (GLB, OBJ, PLY, STL; glTF axes)")
         parser.add_argument("--views", type=Path, help="true views: transforms.json, or NNN.png with NNN.npy")
         parser.add_argument("--lpips", type=Path, metavar="FILE", help="AlexNet and LPIPS weights: adds LPIPS")
-        parser.add_argument("--fid", type=Path, metavar="DIR", help="a CLIP vision folder (transformers): adds FID on it")
+        parser.add_argument(
+            "--fid", type=Path, metavar="DIR", help="a CLIP vision folder (transformers): adds FID on it"
+        )
         parser.add_argument("--json", type=Path, help="where the figures go (default: eval.json in the run)")
 
     def run(self, arguments: argparse.Namespace) -> int:
@@ -45,9 +48,8 @@ class Evaluate(Command):
         if arguments.views:
             figures |= _pictures(_drawer(target), arguments)
         out = arguments.json or (target / "eval.json" if target.is_dir() else None)
-        text = json.dumps(figures, indent=2)
         if out:
-            out.write_text(text + "\n")
+            _write(figures, out)
         _print(figures, out)
         return 0
 
@@ -73,6 +75,9 @@ def _drawer(target: Path) -> Callable[[Cameras], Tensor]:
         subject = session.subject()
 
         def draw(cameras: Cameras) -> Tensor:
+            if not subject.decodes_pixelwise:  # a decoder expects the latent at the size it was trained on
+                side = subject.resolution
+                cameras = cameras.resized(max(1, round(side * cameras.height / cameras.width)), side)
             with torch.no_grad():
                 return subject.decode(subject.draw(cameras).image).cpu().clamp(0, 1)
 
@@ -111,7 +116,8 @@ def _pictures(draw: Callable[[Cameras], Tensor], arguments: argparse.Namespace) 
         truth = torch.nn.functional.interpolate(planes, (camera.height, camera.width), mode="area").permute(0, 2, 3, 1)
         image = draw(camera)
         if image.shape != truth.shape:  # a latent's decoder sets its own size
-            image = torch.nn.functional.interpolate(image.permute(0, 3, 1, 2), truth.shape[1:3], mode="area")
+            planes = image.permute(0, 3, 1, 2)
+            image = torch.nn.functional.interpolate(planes, truth.shape[1:3], mode="bilinear", antialias=True)
             image = image.permute(0, 2, 3, 1)
         scores["psnr"].append(float(psnr(image, truth)))
         scores["ssim"].append(float(ssim(image, truth)))
@@ -127,6 +133,14 @@ def _pictures(draw: Callable[[Cameras], Tensor], arguments: argparse.Namespace) 
 
         figures["fid_clip"] = frechet_distance(torch.cat(features[0]), torch.cat(features[1]))
     return figures
+
+
+def _write(figures: dict[str, Any], out: Path) -> None:
+    finite = {key: value if math.isfinite(value) else None for key, value in figures.items()}  # JSON has no infinity
+    try:
+        out.write_text(json.dumps(finite, indent=2) + "\n")
+    except OSError as error:
+        raise UserError(f"eval: {out} cannot be written ({error.strerror}); give another file with --json") from None
 
 
 def _print(figures: dict[str, Any], out: Path | None) -> None:

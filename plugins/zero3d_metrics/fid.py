@@ -44,11 +44,15 @@ class ClipFeatures:
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
-    """|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)) of Gaussians fitted to (N, D) features (Heusel et al. 2017)."""
-    from scipy.linalg import sqrtm
+    """|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)) of Gaussians fitted to (N, D) features (Heusel et al. 2017).
 
+    With C = X^T X for centred X / sqrt(N - 1), the last trace is the sum of the singular values of X_a X_b^T: exact
+    also where N < D makes the covariances singular, where a matrix square root is not. A single picture has none.
+    """
     x, y = a.double().numpy(), b.double().numpy()
-    covariance = [numpy.atleast_2d(numpy.cov(v, rowvar=False)) if len(v) > 1 else numpy.zeros((v.shape[1],) * 2) for v in (x, y)]
-    root = numpy.real(sqrtm(covariance[0] @ covariance[1]))
     gap = x.mean(axis=0) - y.mean(axis=0)
-    return float(gap @ gap + numpy.trace(covariance[0] + covariance[1] - 2 * root))
+    x, y = ((v - v.mean(axis=0)) / numpy.sqrt(max(len(v) - 1, 1)) for v in (x, y))
+    if min(len(x), len(y)) > x.shape[1]:  # the smaller of two matrices with the same singular values
+        x, y = (numpy.linalg.qr(v, mode="r") for v in (x, y))
+    shared = numpy.linalg.svd(x @ y.T, compute_uv=False).sum()
+    return float(gap @ gap + (x**2).sum() + (y**2).sum() - 2 * shared)

@@ -20,7 +20,9 @@ def chamfer(mesh: Any, truth: Any, points: int = POINTS, seed: int = 0) -> float
     import trimesh
     from scipy.spatial import cKDTree
 
-    clouds = [trimesh.sample.sample_surface(normalise(m), points, seed=seed + k)[0] for k, m in enumerate((mesh, truth))]
+    clouds = [
+        trimesh.sample.sample_surface(normalise(m), points, seed=seed + k)[0] for k, m in enumerate((mesh, truth))
+    ]
     there = cKDTree(clouds[1]).query(clouds[0])[0].mean()
     back = cKDTree(clouds[0]).query(clouds[1])[0].mean()
     return float((there + back) / 2)

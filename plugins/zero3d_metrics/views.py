@@ -15,6 +15,9 @@ from torch import Tensor
 from zero3d import UserError
 from zero3d.values import PUBLISHED_FOV, Cameras
 
+SMALLEST = 32
+"""Pixels a side that SSIM's window and LPIPS' network need."""
+
 
 def read_views(folder: Path) -> Iterator[tuple[Tensor, Cameras]]:
     """Each view as RGB (1, H, W, 3) on white with its camera.
@@ -65,6 +68,8 @@ def _view(path: Path, camera_to_world: numpy.ndarray, fov: float) -> tuple[Tenso
         rgba = numpy.asarray(Image.open(path).convert("RGBA"), dtype=numpy.float32) / 255
     except OSError as error:
         raise UserError(f"{path}: cannot be read as a picture ({error})") from None
+    if min(rgba.shape[:2]) < SMALLEST:
+        raise UserError(f"{path}: {rgba.shape[1]}x{rgba.shape[0]} pixels; at least {SMALLEST} a side can be compared")
     rgb = torch.from_numpy(rgba[..., :3] * rgba[..., 3:] + 1 - rgba[..., 3:])[None]
     pose = torch.from_numpy(camera_to_world).float()[None]
     return rgb, Cameras(pose, rgba.shape[0], rgba.shape[1], fov)
