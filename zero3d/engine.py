@@ -67,7 +67,8 @@ class Engine:
         guidances = [term for term in self.parts.guidances if term.weight(step) != 0]
         regularizers = [term for term in self.parts.regularizers if term.weight(step) != 0]
 
-        drawn = self._draw(self._cameras(step, guidances, regularizers), step, regularizers)
+        needs = frozenset().union(*(t.guidance.needs for t in guidances), *(t.needs for t in regularizers))
+        drawn = self._draw(self._cameras(step, guidances, needs), step, needs & VIEW_FIELDS)
         figures: dict[str, Tensor | float] = {}
         for term in guidances:
             self._guide(term, drawn, step, figures)
@@ -90,12 +91,9 @@ class Engine:
                 self.parts.representation, cameras.to(self.parts.device), self.parts.background, needs
             )
 
-    def _cameras(
-        self, step: Step, guidances: list[GuidanceTerm], regularizers: list[RegularizerTerm]
-    ) -> dict[str, Cameras]:
+    def _cameras(self, step: Step, guidances: list[GuidanceTerm], needs: frozenset[str]) -> dict[str, Cameras]:
         """Who is drawn in this step: the novel views, and others only if a term asks for them."""
         scoped = step.scoped("cameras")
-        needs = {need for term in regularizers for need in term.needs}
         asked = {"novel": self.parts.cameras.sample(scoped).to(self.parts.device)}
         if "near_view" in needs:
             asked["near"] = self.parts.cameras.near(asked["novel"], scoped).to(self.parts.device)
@@ -107,9 +105,8 @@ class Engine:
                 asked[_own_views(term)] = term.cameras.sample(own).to(self.parts.device)
         return asked
 
-    def _draw(self, asked: dict[str, Cameras], step: Step, regularizers: list[RegularizerTerm]) -> dict[str, _Drawn]:
+    def _draw(self, asked: dict[str, Cameras], step: Step, needs: frozenset[str]) -> dict[str, _Drawn]:
         """Draw all views, those of one size in one call."""
-        needs = frozenset({need for term in regularizers for need in term.needs}) & VIEW_FIELDS
         drawn: dict[str, _Drawn] = {}
         for size in dict.fromkeys((c.height, c.width, c.fov) for c in asked.values()):
             group = {name: c for name, c in asked.items() if (c.height, c.width, c.fov) == size}

@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 import sys
+import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -44,9 +45,11 @@ def check_out(out: str | None, overwrite: bool) -> Path:
                 f"out: {folder} is no run's folder (no {MANIFEST}), so overwrite=true does not delete it; take another"
             )
     parent = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise RunError(f"out: {folder} cannot be made ({parent} is not writable); take another folder")
-    return folder
+    try:
+        with tempfile.TemporaryDirectory(dir=parent):  # trying tells more than permission bits, which root ignores
+            return folder
+    except OSError as error:
+        raise RunError(f"out: {folder} cannot be made in {parent} ({error.strerror}); take another folder") from None
 
 
 def create(folder: Path, recipe: dict[str, Any], picture: Any, manifest: dict[str, Any]) -> None:

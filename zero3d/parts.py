@@ -204,6 +204,12 @@ def _check_accepts(recipe: Recipe, renderer: Renderer) -> None:
             f"{recipe.renderer.place}: {renderer.name!r} draws {renderer.accepts.__name__}s, "
             f"but representation {kind.name!r} is none; take a renderer made for it"
         )
+    for block in recipe.regularizers.values():
+        if not issubclass(kind, block.component.accepts):
+            raise RecipeError(
+                f"{block.place}: {block.component.name!r} acts on {block.component.accepts.__name__}s, "
+                f"but representation {kind.name!r} is none; remove it with regularizers.{block.label}=null"
+            )
     for block in recipe.export.values():
         if not issubclass(kind, block.component.accepts):
             raise RecipeError(

@@ -33,6 +33,7 @@ class DensitySparsity(Regularizer):
 
     name: ClassVar[str] = "density_sparsity"
     needs: ClassVar[frozenset[str]] = frozenset()
+    accepts: ClassVar[type[Any]] = RadianceField
     default_weight: ClassVar[float] = 10.0
     Config: ClassVar[type[Any]] = DensitySparsityConfig
 

@@ -11,7 +11,6 @@ import torch
 
 from zero3d.interfaces import Dataset, TrainingBatch
 from zero3d.values import Cameras
-from zero3d_procedural.cache import Cache, CacheSpec
 
 
 @dataclass
@@ -45,6 +44,8 @@ class ProceduralObjects(Dataset):
     Config: ClassVar[type[Any]] = ProceduralConfig
 
     def __init__(self, config: ProceduralConfig) -> None:
+        from zero3d_procedural.cache import Cache, CacheSpec
+
         super().__init__(config)
         spec = CacheSpec(config.first_seed, config.objects, config.variants, config.targets, config.size)
         self._cache = Cache(Path(config.cache), spec)

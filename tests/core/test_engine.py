@@ -94,7 +94,7 @@ def test_extra_views_are_drawn_once_and_only_when_a_term_with_weight_asks():
     )
     engine.step(0)
     engine.step(5)
-    assert engine.parts.renderer.calls == [(1, frozenset()), (3, frozenset({"image", "depth"}))]
+    assert engine.parts.renderer.calls == [(1, {"image"}), (3, {"image", "depth"})]
 
 
 def test_drawing_for_observers_touches_no_random_stream():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -19,6 +19,8 @@ class Regularizer(Component):
     """What it reads of the context: fields of View ("depth", "weights", "normals"), "near_view", "input_view", "rgb".
 
     (Ask for "rgb" when the penalty calls `decode`.)"""
+    accepts: ClassVar[type[Any]] = object
+    """The representations it can act on, for penalties on the representation itself: RadianceField, say."""
     default_weight: ClassVar[float]
     """The weight when the recipe gives none; the docstring names its source."""
     default_view: ClassVar[str] = "novel"
