@@ -53,6 +53,6 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     gap = x.mean(axis=0) - y.mean(axis=0)
     x, y = ((v - v.mean(axis=0)) / numpy.sqrt(max(len(v) - 1, 1)) for v in (x, y))
     if min(len(x), len(y)) > x.shape[1]:  # the smaller of two matrices with the same singular values
-        x, y = (numpy.linalg.qr(v, mode="r") for v in (x, y))
+        x, y = (numpy.asarray(numpy.linalg.qr(v, mode="r")) for v in (x, y))
     shared = numpy.linalg.svd(x @ y.T, compute_uv=False).sum()
     return float(gap @ gap + (x**2).sum() + (y**2).sum() - 2 * shared)

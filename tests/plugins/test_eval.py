@@ -1,0 +1,179 @@
+"""`zero3d eval` on meshes, on a run, and on what it cannot use."""
+
+import json
+
+import numpy
+import pytest
+import torch
+import trimesh
+from PIL import Image
+
+from zero3d.cli import main
+from zero3d.geometry import orbit
+from zero3d.mesh_files import save_mesh
+from zero3d.mesh_views import MeshScene
+from zero3d.values import PUBLISHED_FOV
+from zero3d_metrics.views import read_views
+
+SIZE = 48
+RECIPE = """
+steps: 2
+device: cpu
+image: {folder}/picture.png
+out: {folder}/run
+input: {{elevation_deg: 20, framing: keep, mask: alpha}}
+cameras: {{type: sphere, resolution: 16}}
+denoiser: {{type: oracle, mesh: {folder}/truth.glb, resolution: 16}}
+representation: {{type: voxels, resolution: 16, box: 0.75}}
+renderer: {{type: volume}}
+guidance: {{sds: {{guidance_scale: 1}}}}
+export: {{mesh: {{type: marching_cubes, resolution: 16, threshold: 0.001}}}}
+"""
+
+
+def truth():
+    """A lopsided coloured box."""
+    box = trimesh.creation.box(extents=[1.0, 0.6, 0.4])
+    colours = numpy.random.default_rng(0).integers(0, 256, (8, 3)).astype(numpy.uint8)
+    return trimesh.Trimesh(box.vertices, box.faces, vertex_colors=colours, process=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """truth.glb, its views in both layouts, and a picture."""
+    folder = tmp_path_factory.mktemp("eval")
+    save_mesh(truth(), folder / "truth.glb")
+    cameras = orbit(torch.tensor([10.0, 40.0, -20.0]), torch.tensor([0.0, 100.0, 220.0]), SIZE)
+    view = MeshScene(truth()).draw(cameras, shaded=False)
+    pictures = (255 * view.image).round().byte().numpy()
+    (folder / "nerf").mkdir()
+    (folder / "objaverse").mkdir()
+    frames = []
+    for index, pose in enumerate(cameras.camera_to_world.double().numpy()):
+        Image.fromarray(pictures[index]).save(folder / "nerf" / f"r_{index}.png")
+        Image.fromarray(pictures[index]).save(folder / "objaverse" / f"{index:03d}.png")
+        numpy.save(folder / "objaverse" / f"{index:03d}.npy", numpy.linalg.inv(pose)[:3])
+        frames.append({"file_path": f"./r_{index}", "transform_matrix": pose.tolist()})
+    layout = {"camera_angle_x": PUBLISHED_FOV, "frames": frames}
+    (folder / "nerf" / "transforms.json").write_text(json.dumps(layout))
+    rgba = numpy.concatenate([pictures[0], (255 * view.opacity[0]).round().byte().numpy()], axis=-1)
+    Image.fromarray(rgba, "RGBA").resize((128, 128)).save(folder / "picture.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    (folder / "recipe.yaml").write_text(RECIPE.format(folder=folder))
+    assert main(["run", str(folder / "recipe.yaml")]) == 0
+    return folder / "run"
+
+
+@pytest.mark.parametrize("layout", ["nerf", "objaverse"])
+def test_a_mesh_against_itself_and_its_own_views(folder, layout, tmp_path, capsys):
+    out = tmp_path / "figures.json"
+    arguments = [str(folder / "truth.glb"), "--mesh", str(folder / "truth.glb"), "--views", str(folder / layout)]
+    assert main(["eval", *arguments, "--json", str(out)]) == 0
+    figures = json.loads(out.read_text())
+    assert figures["views"] == 3
+    assert figures["iou"] == 1
+    assert figures["chamfer"] < 0.03
+    assert figures["psnr"] > 50  # what rounding to bytes leaves
+    assert figures["ssim"] > 0.999
+    printed = capsys.readouterr().out
+    assert "psnr" in printed
+    assert str(out.name) in printed.replace("\n", "")
+
+
+def test_a_turned_mesh_scores_worse(folder, tmp_path):
+    turned = truth()
+    turned.apply_transform(trimesh.transformations.rotation_matrix(numpy.pi / 2, [0, 0, 1]))
+    save_mesh(turned, tmp_path / "turned.glb")
+    arguments = [
+        "--mesh",
+        str(folder / "truth.glb"),
+        "--views",
+        str(folder / "nerf"),
+        "--json",
+        str(tmp_path / "f.json"),
+    ]
+    assert main(["eval", str(tmp_path / "turned.glb"), *arguments]) == 0
+    figures = json.loads((tmp_path / "f.json").read_text())
+    # 1 x 0.6 x 0.4 crossed with itself: 0.6 * 0.6 of 2 * 0.6 - 0.36, on cells of 1/64
+    assert figures["iou"] == pytest.approx(0.36 / 0.84, abs=0.02)
+    assert figures["psnr"] < 20
+    assert figures["ssim"] < 0.95
+
+
+def test_a_run(folder, run):
+    assert main(["eval", str(run), "--mesh", str(folder / "truth.glb"), "--views", str(folder / "nerf")]) == 0
+    figures = json.loads((run / "eval.json").read_text())
+    assert set(figures) == {"chamfer", "iou", "psnr", "ssim", "views"}
+    assert 0 < figures["chamfer"] < 1
+    assert 0 < figures["iou"] < 1
+    assert 0 < figures["psnr"] < 40
+
+
+def test_equal_pictures_stay_json(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("zero3d_metrics.image.psnr", lambda image, truth: torch.tensor([torch.inf]))
+    out = tmp_path / "f.json"
+    assert main(["eval", str(folder / "truth.glb"), "--views", str(folder / "nerf"), "--json", str(out)]) == 0
+    assert json.loads(out.read_text(), parse_constant=pytest.fail)["psnr"] is None
+
+
+def test_views_are_read_on_white_with_their_cameras(folder):
+    views = list(read_views(folder / "objaverse"))
+    for (rgb, camera), azimuth in zip(views, (0.0, 100.0, 220.0), strict=True):
+        assert rgb.shape == (1, SIZE, SIZE, 3)
+        assert rgb[0, 0, 0].tolist() == [1, 1, 1]
+        assert float(torch.rad2deg(camera.azimuth)) % 360 == pytest.approx(azimuth, abs=1e-3)
+        assert float(camera.distance) == pytest.approx(2.0, abs=1e-5)
+
+
+def test_transparent_views_are_laid_on_white(folder, tmp_path):
+    rgba = numpy.zeros((40, 40, 4), numpy.uint8)
+    rgba[..., 3] = 51
+    Image.fromarray(rgba, "RGBA").save(tmp_path / "000.png")
+    numpy.save(tmp_path / "000.npy", numpy.eye(4)[:3])
+    ((rgb, _),) = read_views(tmp_path)
+    torch.testing.assert_close(rgb, torch.full((1, 40, 40, 3), 0.8))
+
+
+def write(path, text):
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+
+
+def test_mistakes_are_one_line_and_exit_code_2(folder, tmp_path, capfd):
+    mesh, views = str(folder / "truth.glb"), str(folder / "nerf")
+    (tmp_path / "empty").mkdir()
+    write(tmp_path / "bad" / "transforms.json", "{}")
+    write(tmp_path / "lost" / "transforms.json", (folder / "nerf" / "transforms.json").read_text())
+    (tmp_path / "tiny").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "tiny" / "0.png")
+    numpy.save(tmp_path / "tiny" / "0.npy", numpy.eye(4)[:3])
+    (tmp_path / "square").mkdir()
+    Image.new("RGB", (64, 64)).save(tmp_path / "square" / "0.png")
+    numpy.save(tmp_path / "square" / "0.npy", numpy.eye(4))
+    write(tmp_path / "broken.glb", "no mesh")
+    cases = {
+        (mesh,): "nothing to compare with",
+        (mesh, "--mesh", "none.glb"): "none.glb: no such mesh",
+        ("none", "--mesh", mesh): "none: no such mesh",
+        (str(tmp_path / "broken.glb"), "--mesh", mesh): "cannot be read as a mesh",
+        (str(tmp_path / "empty"), "--mesh", mesh): "no exported mesh",
+        (str(tmp_path / "empty"), "--views", views): "no run's folder",
+        (mesh, "--views", str(tmp_path / "none")): "no such folder",
+        (mesh, "--views", str(tmp_path / "empty")): "holds no transforms.json",
+        (mesh, "--views", str(tmp_path / "bad")): "camera_angle_x",
+        (mesh, "--views", str(tmp_path / "lost")): "r_0.png",
+        (mesh, "--views", str(tmp_path / "tiny")): "8x8 pixels",
+        (mesh, "--views", str(tmp_path / "square")): "3x4",
+        (mesh, "--mesh", mesh, "--lpips", "w.pth"): "give --views",
+        (mesh, "--views", views, "--lpips", "w.pth"): "w.pth: no such file",
+        (mesh, "--mesh", mesh, "--json", str(tmp_path / "nowhere" / "f.json")): "cannot be written",
+    }
+    for arguments, said in cases.items():
+        assert main(["eval", *arguments]) == 2, arguments
+        (line,) = capfd.readouterr().err.splitlines()
+        assert line.startswith("zero3d: ")
+        assert said in line
