@@ -58,6 +58,7 @@ def reconstruct(name: str, recipe: str, folder: Path, overrides: list[str]) -> d
         [
             f"image={picture}",
             f"out={folder / name}",
+            "overwrite=true",
             f"denoiser={{type: oracle, mesh: {mesh_file}}}",
             f"input={{elevation_deg: {ELEVATION_DEG}, framing: keep, mask: alpha}}",
             "observers={}",

@@ -1,0 +1,74 @@
+"""The layers: the core knows no plug-in and no model library, plug-ins do not know each other, files stay small."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+PROJECT = tomllib.loads(Path("pyproject.toml").read_text())
+PLUGINS = sorted(path.name for path in Path("plugins").iterdir() if (path / "__init__.py").is_file())
+CORE = sorted(Path("zero3d").rglob("*.py"))
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield (node.module or "").split(".")[0]
+
+
+def test_import_linters_contracts_hold():
+    code = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_plugin_is_an_entry_point_and_in_the_contracts():
+    points = PROJECT["project"]["entry-points"]["zero3d"].values()
+    linter = PROJECT["tool"]["importlinter"]
+    core, independent = linter["contracts"][0], linter["contracts"][1]
+    for plugin in PLUGINS:
+        assert plugin in points
+        assert plugin in linter["root_packages"]
+        assert plugin in core["forbidden_modules"]
+        assert plugin in independent["modules"]
+
+
+def test_the_core_imports_no_plugin_and_no_model_library():
+    forbidden = {*PLUGINS, "diffusers", "transformers", "accelerate"}
+    for path in CORE:
+        assert not forbidden & set(imported(path)), path
+
+
+@pytest.mark.parametrize("plugin", PLUGINS)
+def test_a_plugin_imports_the_core_and_no_other_plugin(plugin):
+    others = set(PLUGINS) - {plugin}
+    for path in Path("plugins", plugin).rglob("*.py"):
+        assert not others & set(imported(path)), path
+
+
+def test_files_stay_small():
+    for path in [*CORE, *Path("plugins").rglob("*.py"), *Path("benchmarks").glob("*.py")]:
+        assert len(path.read_text().splitlines()) <= 400, path
+
+
+def test_the_command_line_starts_without_the_model_libraries():
+    code = (
+        "import sys; from zero3d.cli import main; main(['plugins']); "
+        "print([m for m in ('diffusers', 'transformers', 'av') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]"), done.stdout[-300:]
+
+
+def test_nothing_unpickles_arbitrary_objects():
+    for path in [*CORE, *Path("plugins").rglob("*.py")]:
+        text = path.read_text()
+        assert "import pickle" not in text, path
+        assert "torch.load(" not in text or "weights_only=True" in text, path
+        assert "yaml.load(" not in text, path
+        assert "allow_pickle=True" not in text, path

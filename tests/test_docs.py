@@ -1,0 +1,82 @@
+"""What the documents promise, done: the plug-in of CONTRIBUTING runs, files and commands exist, options are documented."""
+
+import dataclasses
+import re
+import types
+from pathlib import Path
+
+import pytest
+
+from zero3d.plugins import load_plugins, register_plugin
+from zero3d.run import run
+from zero3d.testing import check_regularizer
+
+REGISTRY = load_plugins()
+COMPONENTS = [entry.component for entry in REGISTRY.all()]
+
+
+def fenced(file, language):
+    return re.findall(rf"```{language}\n(.*?)```", Path(file).read_text(), flags=re.S)
+
+
+def test_contributings_regularizer_conforms_and_runs(tmp_path):
+    (code,) = fenced("CONTRIBUTING.md", "python")
+    module = types.ModuleType("zero3d_roundness")
+    exec(compile(code, "CONTRIBUTING.md", "exec"), module.__dict__)
+    check_regularizer(module.Roundness)
+    registry = load_plugins()
+    register_plugin(registry, module, "roundness")
+    session = run(
+        "recipes/nano.yaml",
+        registry,
+        [
+            "image=examples/mug.png",
+            f"out={tmp_path / 'round'}",
+            "device=cpu",
+            "steps=2",
+            "denoiser={type: gaussian, resolution: 16}",
+            "cameras={type: sphere, resolution: 16}",
+            "representation.resolution=12",
+            "observers={}",
+            "export={}",
+            "regularizers.roundness.weight=100",
+        ],
+        tell=lambda line: None,
+    )
+    assert "regularizers.roundness.value" in (session.folder / "metrics.jsonl").read_text()
+    lines = [line for line in code.splitlines() if line.strip() and not line.startswith(("import", "from"))]
+    assert len(lines) <= 30, "it says 30 lines"
+
+
+def test_every_file_the_readme_names_exists():
+    text = Path("README.md").read_text()
+    paths = set(re.findall(r"(?:recipes|examples|benchmarks|docs|tests|plugins|zero3d)/[\w./-]+\.\w+", text))
+    assert paths, "the README names files"
+    missing = [path for path in paths if not Path(path).exists() and "/tmp" not in path]
+    assert missing == []
+
+
+def test_every_command_the_readme_names_exists():
+    from zero3d.cli import main
+
+    names = set(re.findall(r"zero3d (\w+)", "\n".join(fenced("README.md", "sh"))))
+    assert {"run", "resume", "export", "eval", "plugins"} <= names
+    for name in names:
+        with pytest.raises(SystemExit) as done:
+            main([name, "--help"])
+        assert done.value.code == 0
+
+
+@pytest.mark.parametrize("component", COMPONENTS, ids=lambda c: f"{c.kind}-{c.name}")
+def test_every_component_and_option_is_documented(component):
+    assert component.__doc__
+    own = component.Config.__doc__ or ""
+    inherited = " ".join(base.__doc__ or "" for base in component.Config.__mro__)
+    for field in dataclasses.fields(component.Config):
+        assert field.name in own + inherited, f"{component.Config.__name__}.{field.name} is not documented"
+
+
+def test_the_changelog_names_this_version():
+    import zero3d
+
+    assert f"## {zero3d.__version__}" in Path("CHANGELOG.md").read_text()
