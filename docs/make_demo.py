@@ -38,7 +38,7 @@ def main() -> None:
     picture = session.engine.picture.resized(SIZE, SIZE)
     rows = [[picture.rgb, *field], [1 - picture.mask.expand(-1, -1, 3) * 0.25, *shape]]
     pixels = torch.cat([torch.cat([panel.cpu().clamp(0, 1) for panel in row], dim=1) for row in rows])
-    out = Path(__file__).parent / "demo.png"
+    out = Path(sys.argv[2] if len(sys.argv) > 2 else Path(__file__).parent / "demo.png")
     Image.fromarray(numpy.round(255 * pixels.numpy()).astype(numpy.uint8)).save(out, optimize=True)
     print(f"wrote {out}")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy
+import scipy
 import torch
-from scipy import ndimage, sparse
 
 from zero3d.errors import PictureError
 from zero3d.values import Picture
@@ -89,7 +89,7 @@ def _lint(opaque: numpy.ndarray, longest: int, side: float, framing: str) -> lis
         notes.append(f"the object's longest side is {longest / side:.2f} of the frame; input.framing=fit: {FIT_SHARE}")
     if longest < 32:
         notes.append(f"the object's longest side is {longest} pixels: expect little detail")
-    pieces, count = ndimage.label(opaque)
+    pieces, count = scipy.ndimage.label(opaque)
     if count > 1:
         sizes = numpy.bincount(pieces.ravel())[1:]
         main = _bounds(pieces == 1 + int(sizes.argmax()))
@@ -115,7 +115,7 @@ def _resample(rgba: numpy.ndarray, middle: tuple[float, float], side: float, siz
     return numpy.ascontiguousarray(numpy.stack(channels, axis=-1).swapaxes(0, 1)).clip(0, 1)
 
 
-def _shares(start: float, step: float, size: int, length: int) -> sparse.csr_array:
+def _shares(start: float, step: float, size: int, length: int) -> scipy.sparse.csr_array:
     """(size, length): what share of each source pixel goes into each of `size` intervals from `start`, `step` long.
 
     Shrinking averages over areas; enlarging interpolates linearly. Outside the picture is transparent, so rows may sum
@@ -134,4 +134,4 @@ def _shares(start: float, step: float, size: int, length: int) -> sparse.csr_arr
         share = (numpy.minimum(pixel + 1, high[:, None]) - numpy.maximum(pixel, low[:, None])) / step
     row = numpy.broadcast_to(numpy.arange(size)[:, None], pixel.shape)
     kept = (share > 0) & (pixel >= 0) & (pixel < length)
-    return sparse.csr_array((share[kept].astype(numpy.float32), (row[kept], pixel[kept])), shape=(size, length))
+    return scipy.sparse.csr_array((share[kept].astype(numpy.float32), (row[kept], pixel[kept])), shape=(size, length))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy
-from scipy import ndimage
+import scipy
 
 from zero3d_mesh.grid import DensityGrid
 
@@ -33,9 +33,11 @@ def extract(grid: DensityGrid, threshold: float, smallest_share: float, smoothin
     """
     level = numpy.minimum(grid.values / threshold, 2.0).astype(numpy.float64)
     if smoothing:
-        level[1:-1, 1:-1, 1:-1] = ndimage.uniform_filter(level, 2 * smoothing + 1, mode="constant")[1:-1, 1:-1, 1:-1]
+        level[1:-1, 1:-1, 1:-1] = scipy.ndimage.uniform_filter(level, 2 * smoothing + 1, mode="constant")[
+            1:-1, 1:-1, 1:-1
+        ]
     solid = level >= 1
-    pieces, count = ndimage.label(ndimage.binary_fill_holes(solid))
+    pieces, count = scipy.ndimage.label(scipy.ndimage.binary_fill_holes(solid))
     if count == 0:
         return None
     sizes = numpy.bincount(pieces.ravel(), minlength=count + 1)[1:]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy
+import scipy
 import torch
-from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
@@ -87,6 +87,6 @@ def _reaching(values: Tensor, thresholds: Tensor) -> Tensor:
 
 def paper_grid(grid: DensityGrid) -> tuple[DensityGrid, float]:
     """3drec's rule: mean filter 7^3, threshold 8 times the mean of that, then grey erosion 5^3."""
-    smooth = ndimage.uniform_filter(grid.values, 7, mode="constant")
+    smooth = scipy.ndimage.uniform_filter(grid.values, 7, mode="constant")
     threshold = 8 * float(smooth[1:-1, 1:-1, 1:-1].mean())
-    return DensityGrid(ndimage.grey_erosion(smooth, size=(5, 5, 5)), grid.origin, grid.spacing), threshold
+    return DensityGrid(scipy.ndimage.grey_erosion(smooth, size=(5, 5, 5)), grid.origin, grid.spacing), threshold

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy
-from scipy import ndimage
+import scipy
 
 from zero3d import PictureError
 
@@ -43,7 +43,7 @@ def plain_background(rgb: numpy.ndarray) -> Found | None:
     if _close(border, middle).mean() < PLAIN_SHARE:
         return None
     like = _close(rgb, middle)
-    regions, _ = ndimage.label(like)
+    regions, _ = scipy.ndimage.label(like)
     at_border = numpy.unique(numpy.concatenate([regions[0], regions[-1], regions[:, 0], regions[:, -1]]))
     background = numpy.isin(regions, at_border[at_border > 0])
     mask = _cleaned(~background)
@@ -94,7 +94,7 @@ def _close(rgb: numpy.ndarray, colour: numpy.ndarray) -> numpy.ndarray:
 
 def _cleaned(foreground: numpy.ndarray) -> numpy.ndarray | None:
     """Drop dust; None if hardly anything or nearly everything is left."""
-    pieces, count = ndimage.label(foreground)
+    pieces, count = scipy.ndimage.label(foreground)
     if count == 0:
         return None
     sizes = numpy.bincount(pieces.ravel())
