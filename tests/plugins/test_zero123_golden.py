@@ -1,7 +1,12 @@
 """The published network, from a folder in the published layout, against numbers of the original code."""
 
+import json
+import shutil
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from tests.plugins.zero123_tiny import GOLDEN, save_folder
 from zero3d.errors import RecipeError
@@ -91,6 +96,23 @@ def test_conforms(model, condition):
     assert denoiser.background().shape == (32, 32, 4)
 
 
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def skeleton(tmp_path_factory):
+    """A whole folder to copy and to damage."""
+    return save_folder(tmp_path_factory.mktemp("skeleton"))
+
+
+def projection(width, inputs):
+    return {"projection.weight": torch.zeros(width, inputs), "projection.bias": torch.zeros(width)}
+
+
+def narrow(config):
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"projection_dim": 32}))
+
+
 def test_the_other_layout_loads(tmp_path):
     folder = save_folder(tmp_path, "clip_camera_projection", "proj")
     denoiser = Zero123.build(Zero123Config(weights=str(folder)))
@@ -112,13 +134,69 @@ def save_weight():
         (lambda f: next((f / "cc_projection").iterdir()).unlink(), "no cc_projection or clip_camera_projection"),
         (lambda f: (f / "unet" / "config.json").write_text('{"in_channels": 4}'), "text-to-image"),
         (lambda f: (f / "unet" / "config.json").write_text("{"), "no valid JSON"),
+        (lambda f: (f / "cc_projection" / WEIGHTS).write_bytes(b"cut"), "no valid safetensors file"),
+        (lambda f: save_file({"projection.bias": torch.zeros(48)}, f / "cc_projection" / WEIGHTS), "weight is missing"),
+        (lambda f: save_file(projection(48, 48), f / "cc_projection" / WEIGHTS), r"\(48, 48\), \(48, 52\) is needed"),
+        (
+            lambda f: narrow(f / "image_encoder" / "config.json"),
+            "image_encoder gives 32 numbers, unet takes tokens of 48",
+        ),
     ],
 )
-def test_a_wrong_folder_is_refused_before_weights_are_read(tmp_path, damage, told):
-    folder = save_folder(tmp_path)
+def test_a_wrong_folder_is_refused_before_weights_are_read(skeleton, tmp_path, damage, told):
+    folder = shutil.copytree(skeleton, tmp_path / "model")
     damage(folder)
     with pytest.raises(RecipeError, match=told):
         Zero123.build(Zero123Config(weights=str(folder)))
+
+
+def test_half_precision_parts_run_in_float32(skeleton, tmp_path):
+    folder = shutil.copytree(skeleton, tmp_path / "half")
+    for part in ("vae", "image_encoder", "unet"):
+        (file,) = (folder / part).glob("*.safetensors")
+        save_file({k: v.half() for k, v in load_file(file).items()}, file, metadata={"format": "pt"})
+    config = folder / "image_encoder" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"dtype": "float16"}))
+    denoiser = Zero123.build(Zero123Config(weights=str(folder)))
+    denoiser.load(torch.device("cpu"))
+    picture = Picture(GOLDEN["image_u8"].float() / 255, torch.ones(256, 256, 1))
+    told = denoiser.condition(picture, pose_cameras("pose_cond_eye")[:1])
+    assert told.embedding.dtype == told.latent.dtype == torch.float32
+    assert relative_error(told.embedding[:, 0], GOLDEN["clip_embedding"]) < 5e-3, "weights rounded to half, no more"
+
+
+def test_a_projection_in_a_torch_file_is_read_without_unpickling_objects(skeleton, tmp_path):
+    folder = shutil.copytree(skeleton, tmp_path / "bin")
+    file = folder / "cc_projection" / WEIGHTS
+    state = load_file(file)
+    file.unlink()
+    bin_file = folder / "cc_projection" / "pytorch_model.bin"
+    torch.save(state, bin_file)
+    denoiser = Zero123.build(Zero123Config(weights=str(folder)))
+    assert torch.equal(denoiser._projection(48).weight, state["projection.weight"])
+    torch.save({"projection.weight": Path("x")}, bin_file)
+    with pytest.raises(RecipeError, match=r"pytorch_model\.bin: cannot be read \(UnpicklingError\)"):
+        denoiser._projection(48)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("steps", [50, 75])
+def test_the_demos_sampler_lands_where_the_original_does(steps, model, condition):
+    """DDIM, eta 0, scale 3, EMA weights: as many network calls in a row as the demo makes."""
+    denoiser, kind = model
+    if kind == "raw":
+        pytest.skip("the trajectory was recorded with EMA weights")
+    alphas = GOLDEN["alphas_cumprod"].float()
+    times = GOLDEN[f"ddim_S{steps}_timesteps"].tolist()
+    pose, latent = GOLDEN["pose_T"][:1].float(), GOLDEN["z_t"]
+    with torch.no_grad():
+        for index in reversed(range(len(times))):
+            t = times[index]
+            eps = denoiser.predict_eps(latent, torch.tensor([t]), condition, pose, 3.0)
+            now, then = alphas[t], alphas[times[index - 1]] if index else alphas[0]
+            x0 = (latent - (1 - now).sqrt() * eps) / now.sqrt()
+            latent = then.sqrt() * x0 + (1 - then).sqrt() * eps
+    assert relative_error(latent, GOLDEN[f"ddim_S{steps}_eta0_scale3"]) < TOLERANCE
 
 
 def test_a_missing_folder_is_named():

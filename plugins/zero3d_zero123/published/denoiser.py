@@ -21,7 +21,7 @@ from zero3d.geometry import relative_pose
 from zero3d.interfaces import Denoiser
 from zero3d.values import Cameras, Picture
 from zero3d_zero123.published.conditioning import PictureCondition, clip_pixels, posed_token
-from zero3d_zero123.published.layout import read_layout
+from zero3d_zero123.published.layout import check_projection_shapes, read_layout
 
 PICTURE = 256
 
@@ -67,7 +67,8 @@ class PublishedDenoiser(Denoiser):
             clip = CLIPVisionModelWithProjection.from_pretrained(root / "image_encoder", local_files_only=True)
         except (OSError, ValueError, RuntimeError) as error:
             raise RecipeError(f"denoiser.weights: {root}: {str(error).splitlines()[0]}; download it again") from None
-        self.use(unet, vae, clip, self._projection(clip.config.projection_dim), device)
+        # Some conversions store half precision, and transformers loads what is stored.
+        self.use(unet, vae.float(), clip.float(), self._projection(clip.config.projection_dim), device)
 
     def use(
         self, unet: nn.Module, vae: nn.Module, clip: nn.Module, projection: nn.Module, device: torch.device
@@ -86,14 +87,14 @@ class PublishedDenoiser(Denoiser):
 
             state = load_file(file)
         else:
-            state = torch.load(file, map_location="cpu", weights_only=True)
+            try:
+                state = torch.load(file, map_location="cpu", weights_only=True)
+            except Exception as error:  # a damaged file raises whatever zipfile or the unpickler stumble over
+                reason = type(error).__name__
+                raise RecipeError(f"denoiser.weights: {file}: cannot be read ({reason}); download it again") from None
+        check_projection_shapes(file, name, width, {key: tuple(value.shape) for key, value in state.items()})
         layer = nn.Linear(width + 4, width)
-        wanted = {key: (f"{name}.{key}", tuple(value.shape)) for key, value in layer.state_dict().items()}
-        for key, shape in wanted.values():
-            found = tuple(state[key].shape) if key in state else "missing"
-            if found != shape:
-                raise RecipeError(f"denoiser.weights: {file}: {key} is {found}, {shape} is needed; download it again")
-        layer.load_state_dict({key: state[full].float() for key, (full, _) in wanted.items()})
+        layer.load_state_dict({key: state[f"{name}.{key}"] for key in layer.state_dict()})
         return layer
 
     @torch.no_grad()
