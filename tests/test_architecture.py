@@ -1,8 +1,10 @@
 """The layers: the core knows no plug-in and no model library, plug-ins do not know each other, files stay small."""
 
 import ast
+import io
 import subprocess
 import sys
+import tokenize
 import tomllib
 from pathlib import Path
 
@@ -54,6 +56,24 @@ def test_a_plugin_imports_the_core_and_no_other_plugin(plugin):
 def test_files_stay_small():
     for path in [*CORE, *Path("plugins").rglob("*.py"), *Path("benchmarks").glob("*.py")]:
         assert len(path.read_text().splitlines()) <= 400, path
+
+
+def code_lines(path):
+    """How many lines hold code: no blank line, comment or docstring."""
+    source = path.read_text()
+    lines = set()
+    skipped = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in skipped:
+            lines |= set(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            lines -= set(range(node.lineno, node.end_lineno + 1))
+    return len(lines)
+
+
+def test_the_core_stays_small():
+    assert 1000 < sum(map(code_lines, CORE)) < 2500, "the core, zero3d.testing included"
 
 
 def test_the_command_line_starts_without_the_model_libraries():
