@@ -20,24 +20,29 @@ from torch import Tensor
 from zero3d.interfaces import TrainingBatch
 from zero3d.values import Cameras, Picture
 from zero3d_procedural.dataset import ProceduralConfig, ProceduralObjects
-from zero3d_zero123.nano.denoiser import NanoDenoiser
+from zero3d_zero123.nano.denoiser import NanoCondition, NanoDenoiser
 from zero3d_zero123.nano.losses import on_white
 from zero3d_zero123.nano.weights import EMBEDDED
 
 FIRST_SEED = 1_000_000
 TARGETS = 8
 GATE_DB = 3.0
-OFF_WHITE = 0.05
+OFF_WHITE = 0.1
 """A pixel whose darkest channel is this far from white belongs to a generated picture's object."""
 
 
-def sample(denoiser: NanoDenoiser, condition: object, cameras: Cameras, steps: int, scale: float, seed: int) -> Tensor:
-    """DDIM with eta 0 from pure noise, over `steps` timesteps evenly spaced from the last to 0; (B, 64, 64, 3)."""
+def sample(
+    denoiser: NanoDenoiser, condition: NanoCondition, cameras: Cameras, steps: int, scale: float, seed: int
+) -> Tensor:
+    """DDIM with eta 0 from pure noise, over `steps` timesteps evenly spaced from the last to 0; (B, 64, 64, 3).
+
+    The last noise level still shows a trace of the picture, so the noise is laid over the lift's drawing, not over white.
+    """
     generator = torch.Generator().manual_seed(seed)
     last = len(denoiser.sigmas) - 1
     sigmas = denoiser.sigmas[torch.linspace(last, 0, steps).round().long()]
     noise = torch.randn(1, 64, 64, 3, generator=generator).expand(len(cameras), -1, -1, -1)
-    x = 1 + sigmas[0] * noise
+    x = denoiser.drawing(condition, cameras) + sigmas[0] * noise
     for index, sigma in enumerate(sigmas):
         x0 = denoiser.denoise(x, sigma.expand(len(cameras)), condition, cameras, scale)
         following = sigmas[index + 1] if index + 1 < steps else torch.zeros(())
@@ -45,11 +50,13 @@ def sample(denoiser: NanoDenoiser, condition: object, cameras: Cameras, steps: i
     return x.clamp(0, 1)
 
 
-def one_step(denoiser: NanoDenoiser, condition: object, cameras: Cameras, scale: float) -> Tensor:
+def one_step(denoiser: NanoDenoiser, condition: NanoCondition, cameras: Cameras, scale: float) -> Tensor:
     """D at the highest noise level: the mean of what could be seen."""
     sigma = denoiser.sigmas[-1].expand(len(cameras))
     noise = torch.randn(len(cameras), 64, 64, 3, generator=torch.Generator().manual_seed(0))
-    return denoiser.denoise(1 + sigma[0] * noise, sigma, condition, cameras, scale).clamp(0, 1)
+    return denoiser.denoise(
+        denoiser.drawing(condition, cameras) + sigma[0] * noise, sigma, condition, cameras, scale
+    ).clamp(0, 1)
 
 
 def psnr(image: Tensor, truth: Tensor) -> Tensor:

@@ -97,7 +97,7 @@ def denoiser_loss(
 ) -> tuple[Tensor, dict[str, float]]:
     """Denoising score matching on the targets, each at NOISES levels; the lift is frozen.
 
-    Timesteps t = 999 u^0.7 favour strong noise; a share NULL_SHARE is trained without condition.
+    Timesteps are uniform, as Zero-1-to-3's; a share NULL_SHARE is trained without condition.
     """
     views = len(batch.target_cameras)
     per_object = views // len(batch.input_cameras)
@@ -109,7 +109,7 @@ def denoiser_loss(
         context = lifted.tokens.float().repeat_interleave(per_object, 0)
         x0 = on_white(batch.target_rgba).permute(0, 3, 1, 2)
         x0, drawn, pose, context = (part.repeat_interleave(NOISES, 0) for part in (x0, drawn, pose, context))
-        t = torch.rand(views * NOISES, generator=generator) ** 0.7 * (len(sigmas) - 1)
+        t = torch.rand(views * NOISES, generator=generator) * (len(sigmas) - 1)
         sigma = sigmas[t.round().long()]
         keep = (torch.rand(views * NOISES, generator=generator) >= NULL_SHARE).float()
         noised = x0 + broadcast(sigma, x0) * torch.randn(x0.shape, generator=generator)

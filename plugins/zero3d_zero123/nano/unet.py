@@ -16,8 +16,6 @@ SPREAD = 0.12
 """Root mean square of (picture - drawing) in [0, 1] units: what is left for the network to find."""
 SPREAD_NULL = 0.35
 """The same of (picture - white), for the null branch."""
-SPREAD_INPUT = 0.4
-"""Of the picture itself, about white; scales the network's input."""
 
 
 class UNet(nn.Module):
@@ -68,12 +66,12 @@ class UNet(nn.Module):
         kept = broadcast(keep, drawn)
         base, spread = 1 + kept * (drawn[:, :3] - 1), SPREAD_NULL + kept * (SPREAD - SPREAD_NULL)
         level = broadcast(sigma, noised)
-        scaled = (noised - 1) / (level**2 + SPREAD_INPUT**2).sqrt()
         condition = torch.cat([drawn[:, :3] - 1, drawn[:, 3:]], dim=1) * kept
+        variance = level**2 + spread**2
+        scaled = (noised - base) / variance.sqrt()
         e = self.noise(sinusoids(sigma.log()[:, None] / 4, 16)) + keep[:, None] * self.pose(sinusoids(pose, 8))
         found = self._network(torch.cat([scaled, condition], dim=1), functional.silu(e), context * keep[:, None, None])
         # a Gaussian around the drawing has its posterior mean at base + skip * (noised - base); the network adds to it
-        variance = level**2 + spread**2
         return base + spread**2 / variance * (noised - base) + level * spread / variance.sqrt() * found
 
     def _network(self, x: Tensor, e: Tensor, context: Tensor) -> Tensor:
