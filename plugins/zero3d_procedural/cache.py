@@ -8,7 +8,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
-from typing import Literal
 
 import numpy
 from numpy.lib.format import open_memmap
