@@ -96,20 +96,6 @@ def make_manifest(registry: Registry, components: dict[str, str], notes: list[st
     }
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a run.
-
-    Raises:
-        RunError: it is damaged.
-    """
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-        assert isinstance(manifest, dict)
-        return manifest
-    except (ValueError, AssertionError):
-        raise RunError(f"{folder / MANIFEST}: damaged; run the recipe again with overwrite=true") from None
-
-
 def file_sha256(path: Path) -> str:
     """Hex digest of a file."""
     with open(path, "rb") as file:

@@ -65,11 +65,6 @@ class Schedule:
         return before[1]
 
     @property
-    def ever_positive(self) -> bool:
-        """Whether the value is ever different from zero (a term with weight 0 need not be computed)."""
-        return any(knot.value != 0 for knot in self.knots)
-
-    @property
     def extremes(self) -> tuple[float, float]:
         """The smallest and the largest value it takes, for range checks."""
         values = [knot.value for knot in self.knots]

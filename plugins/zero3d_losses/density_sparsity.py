@@ -26,9 +26,9 @@ class DensitySparsityConfig:
 class DensitySparsity(Regularizer):
     """Mean ln(1 + 2 density^2) at random points of a radiance field's box.
 
-    Plenoxels' Cauchy loss (arXiv 2112.05131, eq. 4), on uniform points rather than along rays, so that fog which no ray
-    sees goes too: without it a hollow fills, because behind a closed lid nothing tells the field to be empty. Default
-    weight 10, found on the oracle gate's mug (on a picture term that is a sum over 64x64 pixels).
+    Plenoxels' Cauchy loss (arXiv 2112.05131, eq. 4), on uniform points rather than along rays, so that it also reaches
+    fog that no ray sees. Default weight 10, this project's own guess, where the picture terms are sums over 64x64
+    pixels: it empties the inside of closed shapes, and a weakly seen field dissolves under it; raise it with care.
     """
 
     name: ClassVar[str] = "density_sparsity"

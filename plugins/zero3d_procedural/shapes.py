@@ -70,20 +70,9 @@ def lathe(profile: numpy.ndarray, colour: Colour, sections: int = 40) -> Mesh:
     rings = profile if loop else profile[1:-1]
     circle = numpy.stack([numpy.cos(angles), numpy.sin(angles)], axis=1)
     vertices = [numpy.column_stack([radius * circle, numpy.full(sections, height)]) for radius, height in rings]
-    count = len(rings)
-    faces: list[tuple[int, int, int]] = []
-    for ring in range(count if loop else count - 1):
-        a, b = ring * sections, (ring + 1) % count * sections
-        for k in range(sections):
-            n = (k + 1) % sections
-            faces += [(a + k, a + n, b + n), (a + k, b + n, b + k)]
     if not loop:
-        low, high = count * sections, count * sections + 1
         vertices += [numpy.array([[0, 0, profile[0, 1]]]), numpy.array([[0, 0, profile[-1, 1]]])]
-        last = (count - 1) * sections
-        for k in range(sections):
-            n = (k + 1) % sections
-            faces += [(low, n, k), (last + k, last + n, high)]
+    faces = _stitched(len(rings), sections, closed=loop)
     return coloured(trimesh.Trimesh(numpy.concatenate(vertices), faces, process=False), colour)
 
 
@@ -101,19 +90,26 @@ def tube(path: numpy.ndarray, radius: float, colour: Colour, closed: bool = Fals
         side /= numpy.linalg.norm(side)
         other = numpy.cross(direction, side)
         vertices.append(point + radius * (numpy.outer(numpy.cos(angles), side) + numpy.outer(numpy.sin(angles), other)))
-    count, faces = len(path), []
+    if not closed:
+        vertices += [path[:1], path[-1:]]
+    faces = _stitched(len(path), sections, closed)
+    return coloured(trimesh.Trimesh(numpy.concatenate(vertices), faces, process=False), colour)
+
+
+def _stitched(count: int, sections: int, closed: bool) -> list[tuple[int, int, int]]:
+    """Faces between `count` rings of `sections` vertices: a loop, or capped by the two vertices after the last ring."""
+    faces: list[tuple[int, int, int]] = []
     for ring in range(count if closed else count - 1):
         a, b = ring * sections, (ring + 1) % count * sections
         for k in range(sections):
             n = (k + 1) % sections
             faces += [(a + k, a + n, b + n), (a + k, b + n, b + k)]
     if not closed:
-        vertices += [path[:1], path[-1:]]
         low, high, last = count * sections, count * sections + 1, (count - 1) * sections
         for k in range(sections):
             n = (k + 1) % sections
             faces += [(low, n, k), (last + k, last + n, high)]
-    return coloured(trimesh.Trimesh(numpy.concatenate(vertices), faces, process=False), colour)
+    return faces
 
 
 def arc(centre: Vector, radii: tuple[float, float], start: float, end: float, count: int = 20) -> numpy.ndarray:
