@@ -30,6 +30,8 @@ class Denoiser(Component):
     """Side of the square RGB pictures that it is conditioned on, and that `decode` returns."""
     sigmas: Tensor
     """(T,) its noise levels, ascending, indexed by the timestep t, in units of its image space."""
+    knows_elevation: bool = False
+    """It is told the input's absolute elevation in place of the change of distance (Stable Zero123)."""
 
     @abstractmethod
     def load(self, device: torch.device) -> None:

@@ -14,10 +14,12 @@ from zero3d_zero123.nano.draw import draw_rays, draw_views
 from zero3d_zero123.nano.lift import BOX, Lift, Lifted
 from zero3d_zero123.nano.unet import UNet, output_scale
 
-RAYS = 160
+RAYS = 200
 """Rays a target view lends to the picture loss."""
 SAMPLES = 40
 """Samples along each of them."""
+SOLID_WEIGHT, RGB_WEIGHT, ALPHA_WEIGHT = 10.0, 12.0, 3.0
+"""Of the lift's three losses."""
 NOISES = 3
 """Noise levels that one target picture and its drawing serve at once."""
 NULL_SHARE = 0.12
@@ -51,7 +53,7 @@ def lift_loss(lift: Lift, batch: TrainingBatch, generator: torch.Generator) -> t
         lifted = lift(lift_input(jittered(batch.input_rgba, generator)), batch.input_cameras)
     solid, figures = solid_loss(lifted, batch)
     rgb, alpha = ray_loss(lifted, batch, generator)
-    loss = solid + 4.0 * rgb + alpha
+    loss = solid + RGB_WEIGHT * rgb + ALPHA_WEIGHT * alpha
     return loss, {**figures, "solid": float(solid.detach()), "rgb": float(rgb.detach()), "alpha": float(alpha.detach())}
 
 
@@ -66,7 +68,7 @@ def solid_loss(lifted: Lifted, batch: TrainingBatch) -> tuple[Tensor, dict[str, 
     with torch.no_grad():
         guess = logits > 0
         iou = (guess & truth).sum((1, 2, 3)) / (guess | truth).sum((1, 2, 3)).clamp(min=1)
-    return 10 * loss, {"iou": float(iou.mean())}
+    return SOLID_WEIGHT * loss, {"iou": float(iou.mean())}
 
 
 def ray_loss(lifted: Lifted, batch: TrainingBatch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
