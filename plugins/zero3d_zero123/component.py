@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,30 +10,49 @@ from typing import Any, ClassVar
 from zero3d.interfaces import Denoiser
 from zero3d_zero123.nano.denoiser import NanoDenoiser
 from zero3d_zero123.published.denoiser import PublishedDenoiser
+from zero3d_zero123.published.original import is_original
 
 NANO = "nano"
 DTYPES = ("auto", "float32", "float16", "bfloat16")
+POSES = ("auto", "zero123", "stable")
+HASH = re.compile(r"auto|none|[0-9a-fA-F]{64}")
 
 
 @dataclass
 class Zero123Config:
     """Options of `zero123`.
 
-    weights: nano (embedded, 64x64 pixels), a .safetensors file of nano's that `zero3d train` wrote, or a folder in the
-    diffusers layout of the published model.
-    dtype: of the published network; auto is float16 on CUDA, float32 elsewhere.
+    weights: nano (embedded, 64x64 pixels); a .safetensors file of nano's that `zero3d train` wrote; an original
+    checkpoint, .ckpt or .safetensors; a folder in diffusers' layout; or a hub id (`zero3d weights list`). Those that
+    follow are of published weights. ema: the averaged U-Net (true, as the paper's code) or the raw one, where both are
+    there; many folders do not say which they hold. dtype: of the U-Net; auto is float16 on CUDA, float32 elsewhere.
+    variant: of a folder's files, for example fp16_ema; empty finds it from ema and dtype. pose: zero123, stable (the
+    input's elevation in place of the distance), or auto: stable if the weights' name says so. config: a JSON file
+    {part: {entry: value}} for an original checkpoint that is not of the published size. revision: of a hub id, a
+    commit or branch. offline: take what was fetched before, never the network. sha256: of a single file: auto (checked
+    where the published one is known), none, or 64 hex digits.
     """
 
     weights: str = NANO
+    ema: bool = True
     dtype: str = "auto"
+    variant: str = ""
+    pose: str = "auto"
+    config: str = ""
+    revision: str = ""
+    offline: bool = False
+    sha256: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.dtype not in DTYPES:
-            raise ValueError(f"dtype: {self.dtype!r}; one of {', '.join(DTYPES)}")
+        for name, allowed in (("dtype", DTYPES), ("pose", POSES)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name}: {getattr(self, name)!r}; one of {', '.join(allowed)}")
+        if not HASH.fullmatch(self.sha256):
+            raise ValueError(f"sha256: {self.sha256!r}; auto, none, or 64 hex digits")
 
 
 class Zero123(Denoiser):
-    """Draws the pictured object from elsewhere: the embedded nano, or the published Zero-1-to-3 from a folder."""
+    """Draws the pictured object from elsewhere: the embedded nano, or the published Zero-1-to-3."""
 
     name: ClassVar[str] = "zero123"
     Config: ClassVar[type[Any]] = Zero123Config
@@ -42,10 +62,11 @@ class Zero123(Denoiser):
         """NanoDenoiser or PublishedDenoiser.
 
         Raises:
-            RecipeError: the folder is not in the published layout.
+            RecipeError: the weights are not there, or not Zero-1-to-3's.
         """
         if config.weights == NANO:
             return NanoDenoiser(config)
-        if config.weights.endswith(".safetensors"):
-            return NanoDenoiser(config, Path(config.weights))
+        path = Path(config.weights)
+        if path.suffix == ".safetensors" and not (path.is_file() and is_original(path)):
+            return NanoDenoiser(config, path)
         return PublishedDenoiser(config)

@@ -130,7 +130,7 @@ def save_weight():
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (lambda f: (f / "vae" / "config.json").unlink(), "vae: config.json or weights missing"),
+        (lambda f: (f / "vae" / "config.json").unlink(), "vae: config.json missing"),
         (lambda f: next((f / "cc_projection").iterdir()).unlink(), "no cc_projection or clip_camera_projection"),
         (lambda f: (f / "unet" / "config.json").write_text('{"in_channels": 4}'), "text-to-image"),
         (lambda f: (f / "unet" / "config.json").write_text("{"), "no valid JSON"),
@@ -173,10 +173,10 @@ def test_a_projection_in_a_torch_file_is_read_without_unpickling_objects(skeleto
     bin_file = folder / "cc_projection" / "pytorch_model.bin"
     torch.save(state, bin_file)
     denoiser = Zero123.build(Zero123Config(weights=str(folder)))
-    assert torch.equal(denoiser._projection(48).weight, state["projection.weight"])
+    assert torch.equal(denoiser._source._load_projection().weight, state["projection.weight"])
     torch.save({"projection.weight": Path("x")}, bin_file)
     with pytest.raises(RecipeError, match=r"pytorch_model\.bin: cannot be read \(UnpicklingError\)"):
-        denoiser._projection(48)
+        denoiser._source._load_projection()
 
 
 @pytest.mark.slow
@@ -200,5 +200,5 @@ def test_the_demos_sampler_lands_where_the_original_does(steps, model, condition
 
 
 def test_a_missing_folder_is_named():
-    with pytest.raises(RecipeError, match="'nanoo' is neither nano nor a folder"):
+    with pytest.raises(RecipeError, match="'nanoo' is neither nano nor a file, a folder"):
         Zero123.build(Zero123Config(weights="nanoo"))

@@ -1,10 +1,13 @@
 """The Zero-1-to-3 network at a small width, with synthetic weights made from tensor names; golden numbers beside it."""
 
 import json
+import sys
+import types
 import zlib
 from pathlib import Path
 
 import numpy
+import pytest
 import torch
 
 SPEC = json.loads(Path("tests/data/zero123_tiny.json").read_text())
@@ -97,3 +100,52 @@ def save_folder(folder, layout="cc_projection", layer="projection", ema=True):
     weights = {f"{layer}.{name}": value for name, value in projection.state_dict().items()}
     save_file(weights, folder / layout / "diffusion_pytorch_model.safetensors")
     return folder
+
+
+def tiny_config(folder):
+    """The file that tells the loader of the tiny size."""
+    file = folder / "tiny.json"
+    changes = {
+        "unet": {
+            "block_out_channels": [CONFIG["model_channels"] * m for m in CONFIG["mult"]],
+            "cross_attention_dim": CONFIG["ctx"],
+        },
+        "vae": {"block_out_channels": [CONFIG["vae_ch"] * m for m in CONFIG["vae_mult"]]},
+        "image_encoder": {
+            "hidden_size": CONFIG["clip_width"],
+            "intermediate_size": 4 * CONFIG["clip_width"],
+            "num_hidden_layers": CONFIG["clip_layers"],
+            "num_attention_heads": CONFIG["clip_heads"],
+            "projection_dim": CONFIG["ctx"],
+        },
+    }
+    file.write_text(json.dumps(changes))
+    return str(file)
+
+
+def lightning_checkpoint(state):
+    """What PyTorch Lightning 1.4 saves around a state_dict; its own classes among it."""
+    callback = type("ModelCheckpoint", (), {"__module__": "pytorch_lightning.callbacks.model_checkpoint"})
+    return {
+        "epoch": 3,
+        "global_step": 105000,
+        "pytorch-lightning_version": "1.4.2",
+        "state_dict": state,
+        "callbacks": {callback: {"best_model_score": numpy.float64(0.02), "current": callback()}},
+        "optimizer_states": [{"state": {0: {"exp_avg": torch.ones(5), "step": 7}}, "param_groups": [{"lr": 1e-4}]}],
+        "lr_schedulers": [{"last_epoch": 1}],
+    }
+
+
+def save_checkpoint(path, state=None):
+    """A .ckpt in the published layout, pickled as Lightning does; Lightning need not be installed."""
+    content = lightning_checkpoint(original_state() if state is None else state)
+    (callback,) = content["callbacks"]
+    module = types.ModuleType(callback.__module__)
+    module.ModelCheckpoint = callback
+    with pytest.MonkeyPatch.context() as patch:
+        for part in ("pytorch_lightning", "pytorch_lightning.callbacks"):
+            patch.setitem(sys.modules, part, types.ModuleType(part))
+        patch.setitem(sys.modules, callback.__module__, module)
+        torch.save(content, path)
+    return path

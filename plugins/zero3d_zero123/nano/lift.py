@@ -64,7 +64,8 @@ class Lift(nn.Module):
         self.dec1 = ResidualBlock(2 * a, a, e)
         self.fine = nn.Conv2d(a, 4 * 16, 1)
         self.spread = nn.Linear(c, 48 * 8)
-        self.solid8 = ResidualBlock3d(48)
+        self.deep = nn.Conv2d(c, 48, 1)
+        self.solid8 = nn.Sequential(*(ResidualBlock3d(48) for _ in range(3)))
         self.solid8_up = nn.ConvTranspose3d(48, 32, 2, stride=2)
         self.solid16_in = nn.Conv3d(32 + 32 + 3, 32, 1)
         self.solid16 = ResidualBlock3d(32)
@@ -72,7 +73,9 @@ class Lift(nn.Module):
         self.solid32 = nn.Conv3d(16, 16, 3, padding=1)
         self.out = nn.Conv3d(16, 4, 1)
         assert self.out.bias is not None
-        nn.init.zeros_(self.out.weight)
+        assert self.deep.bias is not None
+        for start in (self.deep.weight, self.deep.bias, self.out.weight):
+            nn.init.zeros_(start)
         nn.init.zeros_(self.out.bias)
         with torch.no_grad():
             self.out.bias[0] = -3.0  # few cells are solid
@@ -92,11 +95,14 @@ class Lift(nn.Module):
         y1 = self.dec1(torch.cat([functional.interpolate(self.up1(y2), scale_factor=2.0), x1], dim=1), e)
         coarse = self.coarse(functional.silu(y2)).float()
         fine = functional.pixel_shuffle(self.fine(functional.silu(y1)), 2).float()
-        volume = self._solid(asked, coarse, fine, rgba, cameras)
+        deep = self.deep(picture(seen, 8)).float()
+        volume = self._solid(asked, deep, coarse, fine, rgba, cameras)
         return Lifted(volume, seen, cameras)
 
-    def _solid(self, asked: Tensor, coarse: Tensor, fine: Tensor, rgba: Tensor, cameras: Cameras) -> Tensor:
-        """The volume of logits from volume queries (B, 64, C) and the picture's features at two sizes."""
+    def _solid(
+        self, asked: Tensor, deep: Tensor, coarse: Tensor, fine: Tensor, rgba: Tensor, cameras: Cameras
+    ) -> Tensor:
+        """The volume of logits from volume queries (B, 64, C) and the picture's features at three sizes."""
         v = (
             self.spread(asked)
             .reshape(-1, 4, 4, 4, 48, 2, 2, 2)
@@ -104,6 +110,7 @@ class Lift(nn.Module):
             .reshape(-1, 48, 8, 8, 8)
             .contiguous(memory_format=torch.channels_last_3d)
         )
+        v = v + _unprojected(deep, _cells(8, cameras)[0]).to(v.dtype)
         v = self.solid8_up(self.solid8(v))
         at, place = _cells(16, cameras)
         v = torch.cat([v, _unprojected(coarse, at), place], dim=1).contiguous(memory_format=torch.channels_last_3d)

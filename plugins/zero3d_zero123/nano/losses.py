@@ -14,11 +14,11 @@ from zero3d_zero123.nano.draw import draw_rays, draw_views
 from zero3d_zero123.nano.lift import BOX, Lift, Lifted
 from zero3d_zero123.nano.unet import UNet, output_scale
 
-RAYS = 200
+RAYS = 256
 """Rays a target view lends to the picture loss."""
 SAMPLES = 40
 """Samples along each of them."""
-SOLID_WEIGHT, RGB_WEIGHT, ALPHA_WEIGHT = 10.0, 12.0, 3.0
+SOLID_WEIGHT, RGB_WEIGHT, ALPHA_WEIGHT = 6.0, 20.0, 4.0
 """Of the lift's three losses."""
 NOISES = 3
 """Noise levels that one target picture and its drawing serve at once."""

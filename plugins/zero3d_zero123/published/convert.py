@@ -101,10 +101,10 @@ def _vae_tensor(name: str, tensor: Tensor) -> Tensor:
 def convert_clip(state: State) -> dict[str, Tensor]:
     """The vision tower's tensors under transformers' names; the fused q, k, v rows are split, the projection transposed."""
     out: dict[str, Tensor] = {}
-    for key, tensor in state.items():
+    for key in state:
         if not key.startswith(CLIP):
             continue
-        name = key.removeprefix(CLIP)
+        name, tensor = key.removeprefix(CLIP), state[key]
         block = re.match(r"transformer\.resblocks\.(\d+)\.(.*)", name)
         if block and block[2].startswith("attn.in_proj_"):
             kind = block[2].removeprefix("attn.in_proj_")
@@ -129,4 +129,4 @@ def _clip_stem(name: str) -> str:
 
 def convert_projection(state: State) -> dict[str, Tensor]:
     """cc_projection: `weight` and `bias`."""
-    return {key.removeprefix(PROJECTION): tensor for key, tensor in state.items() if key.startswith(PROJECTION)}
+    return {key.removeprefix(PROJECTION): state[key] for key in state if key.startswith(PROJECTION)}

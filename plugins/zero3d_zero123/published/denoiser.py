@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from zero3d import RecipeError
 from zero3d.diffusion import (
     guided,
     scaled_linear_alphas_cumprod,
@@ -20,8 +19,9 @@ from zero3d.diffusion import (
 from zero3d.geometry import relative_pose
 from zero3d.interfaces import Denoiser
 from zero3d.values import Cameras, Picture
-from zero3d_zero123.published.conditioning import PictureCondition, clip_pixels, posed_token
-from zero3d_zero123.published.layout import check_projection_shapes, read_layout
+from zero3d_zero123.published.conditioning import PictureCondition, clip_pixels, posed_token, stable_pose
+from zero3d_zero123.published.network import Network
+from zero3d_zero123.published.source import check_hash, open_source
 
 PICTURE = 256
 
@@ -33,69 +33,40 @@ class PublishedDenoiser(Denoiser):
     picture_resolution = PICTURE
 
     def __init__(self, config: Any) -> None:
-        """Reads the folder's configurations only.
+        """Reads configurations and tables of contents only.
 
         Raises:
-            RecipeError: the folder is not the published layout.
+            RecipeError: the weights are not there, or not Zero-1-to-3's.
         """
         super().__init__(config)
-        self._layout = read_layout(config.weights)
-        vae = self._layout.configs["vae"]
+        self._source = open_source(config, half=config.dtype in ("float16", "bfloat16"))
+        vae = self._source.configs["vae"]
         self.channels = int(vae["latent_channels"])
         self.resolution = PICTURE // 2 ** (len(vae["block_out_channels"]) - 1)
         self._scale = float(vae.get("scaling_factor", 0.18215))
         self.sigmas = sigmas_from_alphas_cumprod(scaled_linear_alphas_cumprod()).float()
+        self.knows_elevation = self._source.stable if config.pose == "auto" else config.pose == "stable"
 
     def weight_files(self) -> list[Path]:
-        return self._layout.weight_files
+        return self._source.weight_files
 
     def load(self, device: torch.device) -> None:
         """Load the four parts, frozen.
 
         Raises:
-            RecipeError: a part's weights do not fit its configuration.
+            RecipeError: a wrong hash, or a part's weights do not fit its configuration.
         """
-        from diffusers import AutoencoderKL, UNet2DConditionModel
-        from transformers import CLIPVisionModelWithProjection
-
+        check_hash(self._source, self.config.sha256)
         auto = torch.float16 if device.type == "cuda" else torch.float32
         dtype = auto if self.config.dtype == "auto" else getattr(torch, self.config.dtype)
-        root = self._layout.root
-        try:
-            unet = UNet2DConditionModel.from_pretrained(root / "unet", torch_dtype=dtype, local_files_only=True)
-            vae = AutoencoderKL.from_pretrained(root / "vae", local_files_only=True)
-            clip = CLIPVisionModelWithProjection.from_pretrained(root / "image_encoder", local_files_only=True)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise RecipeError(f"denoiser.weights: {root}: {str(error).splitlines()[0]}; download it again") from None
-        # Some conversions store half precision, and transformers loads what is stored.
-        self.use(unet, vae.float(), clip.float(), self._projection(clip.config.projection_dim), device)
+        self.use(self._source.load(dtype), device)
 
-    def use(
-        self, unet: nn.Module, vae: nn.Module, clip: nn.Module, projection: nn.Module, device: torch.device
-    ) -> None:
+    def use(self, network: Network, device: torch.device) -> None:
         """Take these modules; the U-Net keeps its precision, the small parts run in float32 for exactness."""
-        parts = (part.to(device).eval().requires_grad_(False) for part in (unet, vae, clip, projection))
-        self._unet, self._vae, self._clip, self._cc = parts
-        self._dtype = next(unet.parameters()).dtype
-        self.sigmas = self.sigmas.to("cpu")
-
-    def _projection(self, width: int) -> nn.Linear:
-        """cc_projection, width + 4 -> width, from its own file."""
-        file, name = self._layout.projection_file, self._layout.projection_name
-        if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state = load_file(file)
-        else:
-            try:
-                state = torch.load(file, map_location="cpu", weights_only=True)
-            except Exception as error:  # a damaged file raises whatever zipfile or the unpickler stumble over
-                reason = type(error).__name__
-                raise RecipeError(f"denoiser.weights: {file}: cannot be read ({reason}); download it again") from None
-        check_projection_shapes(file, name, width, {key: tuple(value.shape) for key, value in state.items()})
-        layer = nn.Linear(width + 4, width)
-        layer.load_state_dict({key: state[f"{name}.{key}"] for key in layer.state_dict()})
-        return layer
+        network = network.frozen(device)
+        self._unet, self._vae, self._clip = network.unet, network.vae, network.clip
+        self._cc = network.projection
+        self._dtype = next(network.unet.parameters()).dtype
 
     @torch.no_grad()
     def condition(self, picture: Picture, input_camera: Cameras) -> PictureCondition:
@@ -109,9 +80,14 @@ class PublishedDenoiser(Denoiser):
     ) -> Tensor:
         z = noised.permute(0, 3, 1, 2)
         t = sigma_to_t(sigma.cpu(), self.sigmas).to(z.device)
-        pose = relative_pose(cameras, condition.camera)
+        pose = self.pose(cameras, condition.camera)
         eps = self.predict_eps(to_variance_preserving(z, sigma), t, condition, pose, guidance_scale)
         return x0_from_eps(z, eps, sigma).permute(0, 2, 3, 1)
+
+    def pose(self, cameras: Cameras, input_camera: Cameras) -> Tensor:
+        """The pose vector (B, 4) that the network was trained with."""
+        make = stable_pose if self.knows_elevation else relative_pose
+        return make(cameras, input_camera)
 
     def predict_eps(
         self, latent: Tensor, t: Tensor, condition: PictureCondition, pose: Tensor, guidance_scale: float

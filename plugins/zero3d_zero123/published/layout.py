@@ -1,69 +1,189 @@
-"""The folders that hold the published model in diffusers' layout, checked before a weight is read."""
+"""The published model as a folder of diffusers' parts, checked before a weight is read."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zero3d import RecipeError
+from zero3d_zero123.published.known import is_stable
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from zero3d_zero123.published.network import Network
 
 PARTS = ("unet", "vae", "image_encoder")
 PROJECTIONS = {"cc_projection": "projection", "clip_camera_projection": "proj"}
 """Folder -> the name its linear layer has there (kxic's and bennyguo's conversions)."""
-WEIGHT_NAMES = ("diffusion_pytorch_model", "model", "pytorch_model")
+WEIGHTS = re.compile(
+    r"(?:diffusion_pytorch_model|model|pytorch_model)(?:\.(?P<a>\w+))?(?:-\d+-of-\d+)?(?:\.(?P<b>\w+))?\.(?:safetensors|bin)"
+)
+"""A weight file's name; its variant stands before or after the number of a shard."""
 
 
 @dataclass(frozen=True)
-class Layout:
-    """A checked folder: the parts' configurations, the projection's weight file and its layer's name."""
+class Choice:
+    """Which of a folder's files to take. `variant`: named by the user, or empty to be found from `ema` and `half`."""
 
-    root: Path
-    configs: dict[str, dict[str, Any]]
-    projection_file: Path
-    projection_name: str
+    ema: bool = True
+    half: bool = False
+    variant: str = ""
+
+
+class Layout:
+    """A checked folder (or the listing of one on the hub): configurations, and for each part the variant to load."""
+
+    def __init__(self, root: Path, files: Iterable[str], choice: Choice) -> None:
+        """`files`: paths relative to `root`; those of weights need not be there yet.
+
+        Raises:
+            RecipeError: a part or its weights missing, a text-to-image U-Net, parts of different widths, no such
+                variant, or raw weights asked of a folder that has EMA weights alone.
+        """
+        self.root = root
+        listed = sorted(files)
+        self.configs = {part: _config(root, part) for part in PARTS}
+        self._check_widths()
+        variants = {part: _variants(part, listed) for part in PARTS}
+        for part, found in variants.items():
+            if not found:
+                raise RecipeError(f"denoiser.weights: {root / part}: no weights; download the whole model")
+        self.index = _index(root)
+        self.variants = {part: _choose(root / part, set(found), choice, part) for part, found in variants.items()}
+        if not choice.ema and self.index.get("_ema") is True:
+            raise RecipeError(f"denoiser.ema: false, but {root} holds EMA weights alone; convert again with --raw")
+        self.files = [name for part in PARTS for name in variants[part][self.variants[part]]]
+        self.projection, self.projection_layer = self._find_projection(listed)
+        self.files.append(self.projection)
+
+    @property
+    def width(self) -> int:
+        """Numbers in CLIP's embedding."""
+        return int(self.configs["image_encoder"].get("projection_dim", 512))  # libraries leave out their defaults
+
+    @property
+    def stable(self) -> bool:
+        """Whether it is of the Stable Zero123 family: as its index says, else its name."""
+        pose = self.index.get("_pose")
+        return is_stable(self.root.name) if pose is None else pose == "stable"
 
     @property
     def weight_files(self) -> list[Path]:
-        """Every weight file, for hashes."""
-        found = [path for part in PARTS for path in sorted((self.root / part).iterdir()) if _is_weights(path)]
-        return [*found, self.projection_file]
+        """Every weight file that is loaded, for hashes."""
+        return [self.root / name for name in self.files]
+
+    def _check_widths(self) -> None:
+        unet = self.configs["unet"]
+        inputs = unet.get("in_channels", 4)
+        if inputs != 8:
+            raise RecipeError(
+                f"denoiser.weights: {self.root / 'unet'} takes {inputs} channels, Zero-1-to-3 takes 8 (noisy latent "
+                "and picture); this is a text-to-image model, give a Zero-1-to-3 one"
+            )
+        context = unet.get("cross_attention_dim", 1280)
+        if self.width != context:
+            raise RecipeError(
+                f"denoiser.weights: {self.root}: image_encoder gives {self.width} numbers, unet takes tokens of "
+                f"{context}; the parts are of different models, download the whole model again"
+            )
+
+    def _find_projection(self, listed: list[str]) -> tuple[str, str]:
+        for folder, layer in PROJECTIONS.items():
+            files = [name for names in _variants(folder, listed).values() for name in names]
+            if files:
+                chosen = min(files, key=lambda name: (not name.endswith(".safetensors"), len(name)))
+                if (self.root / chosen).is_file():
+                    _check_projection(self.root / chosen, layer, self.width)
+                return chosen, layer
+        raise RecipeError(
+            f"denoiser.weights: {self.root}: no {' or '.join(PROJECTIONS)} with weights; download the whole model"
+        )
+
+    def load(self, dtype: torch.dtype) -> Network:
+        """The four parts; the U-Net in `dtype`, the others in float32. No code of the folder is run.
+
+        Raises:
+            RecipeError: a part's weights do not fit its configuration.
+        """
+        import torch
+        from diffusers import AutoencoderKL, UNet2DConditionModel
+        from transformers import CLIPVisionModelWithProjection
+
+        from zero3d_zero123.published.network import Network
+
+        def part(kind: Any, name: str, **options: Any) -> Any:
+            variant = self.variants[name] or None
+            try:
+                return kind.from_pretrained(self.root / name, variant=variant, local_files_only=True, **options)
+            except (OSError, ValueError, RuntimeError) as error:
+                reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+                raise RecipeError(
+                    f"denoiser.weights: {self.root / name}: {reason.strip()}; download it again"
+                ) from None
+
+        unet = part(UNet2DConditionModel, "unet", torch_dtype=dtype)
+        # Some conversions store half precision, and transformers loads what is stored.
+        vae = part(AutoencoderKL, "vae", torch_dtype=torch.float32).float()
+        clip = part(CLIPVisionModelWithProjection, "image_encoder").float()
+        return Network(unet, vae, clip, self._load_projection())
+
+    def _load_projection(self) -> nn.Linear:
+        import torch
+
+        file = self.root / self.projection
+        if file.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            state = load_file(file)
+        else:
+            try:
+                state = torch.load(file, map_location="cpu", weights_only=True)
+            except Exception as error:  # a damaged file raises whatever zipfile or the unpickler stumble over
+                reason = type(error).__name__
+                raise RecipeError(f"denoiser.weights: {file}: cannot be read ({reason}); download it again") from None
+        name = self.projection_layer
+        check_projection_shapes(file, name, self.width, {key: tuple(value.shape) for key, value in state.items()})
+        layer = torch.nn.Linear(self.width + 4, self.width)
+        layer.load_state_dict({key: state[f"{name}.{key}"] for key in layer.state_dict()})
+        return layer
 
 
-def read_layout(folder: str) -> Layout:
-    """Check a folder.
+def local_files(root: Path) -> list[str]:
+    """The files of a folder on this machine, relative to it."""
+    return [path.relative_to(root).as_posix() for path in root.glob("*/*") if path.is_file()]
 
-    Raises:
-        RecipeError: no folder, a part or its weights missing, a text-to-image U-Net, or parts of different widths.
-    """
-    root = Path(folder)
-    if not root.is_dir():
-        raise RecipeError(
-            f"denoiser.weights: {folder!r} is neither nano nor a folder; give the published model's folder "
-            f"(subfolders {', '.join(PARTS)}, cc_projection), for example a download of kxic/zero123-xl"
-        )
-    configs = {part: _config(root, part) for part in PARTS}
-    inputs = configs["unet"].get("in_channels")
-    if inputs != 8:
-        raise RecipeError(
-            f"denoiser.weights: {root / 'unet'} takes {inputs} channels, Zero-1-to-3 takes 8 (noisy latent and picture); "
-            "this is a text-to-image model, give a Zero-1-to-3 one"
-        )
-    width = configs["image_encoder"].get("projection_dim", 512)  # the libraries leave out what is their default
-    context = configs["unet"].get("cross_attention_dim", 1280)
-    if width != context:
-        raise RecipeError(
-            f"denoiser.weights: {root}: image_encoder gives {width} numbers, unet takes tokens of {context}; "
-            "the parts are of different models, download the whole model again"
-        )
-    for name, layer in PROJECTIONS.items():
-        files = [path for path in sorted((root / name).glob("*")) if _is_weights(path)]
-        if files:
-            _check_projection(files[-1], layer, width)
-            return Layout(root, configs, files[-1], layer)
-    raise RecipeError(f"denoiser.weights: {root}: no {' or '.join(PROJECTIONS)} with weights; download the whole model")
+
+def _variants(part: str, listed: list[str]) -> dict[str, list[str]]:
+    """Variant ("" for none) -> the weight files of a part; safetensors win over .bin."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for name in listed:
+        folder, _, file = name.partition("/")
+        match = WEIGHTS.fullmatch(file) if folder == part else None
+        if match:
+            kinds = found.setdefault(match["a"] or match["b"] or "", {})
+            kinds.setdefault(file.rsplit(".", 1)[-1], []).append(name)
+    return {variant: kinds.get("safetensors") or kinds["bin"] for variant, kinds in found.items()}
+
+
+def _choose(place: Path, found: set[str], choice: Choice, part: str) -> str:
+    """The variant of one part: as named, else by EMA (the U-Net alone has both), then by precision."""
+    if choice.variant:
+        if choice.variant in found:
+            return choice.variant
+        if part == "unet" or not found:
+            names = ", ".join(sorted(name or "the default" for name in found))
+            raise RecipeError(f"denoiser.variant: {choice.variant!r} is not in {place}; it has {names}")
+    averaged = {name for name in found if "ema" in name.lower() and "non_ema" not in name.lower()}
+    if not choice.ema and not found - averaged:
+        raise RecipeError(f"denoiser.ema: false, but {place} has EMA weights alone; set denoiser.ema=true")
+    pool = averaged if choice.ema and averaged else found - averaged
+    return min(pool, key=lambda name: (("fp16" in name) != choice.half, len(name), name))
 
 
 def _check_projection(file: Path, name: str, width: int) -> None:
@@ -94,15 +214,20 @@ def check_projection_shapes(file: Path, name: str, width: int, shapes: Mapping[s
 
 def _config(root: Path, part: str) -> dict[str, Any]:
     path = root / part / "config.json"
-    if not path.is_file() or not any(_is_weights(p) for p in path.parent.iterdir()):
-        raise RecipeError(f"denoiser.weights: {root / part}: config.json or weights missing; download the whole model")
+    if not path.is_file():
+        raise RecipeError(f"denoiser.weights: {root / part}: config.json missing; download the whole model")
+    return _json(path)
+
+
+def _index(root: Path) -> dict[str, Any]:
+    path = root / "model_index.json"
+    return _json(path) if path.is_file() else {}
+
+
+def _json(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text())
         assert isinstance(config, dict)
         return config
     except (ValueError, AssertionError):
         raise RecipeError(f"denoiser.weights: {path}: no valid JSON; download it again") from None
-
-
-def _is_weights(path: Path) -> bool:
-    return path.suffix in (".safetensors", ".bin") and path.name.split(".")[0].split("-")[0] in WEIGHT_NAMES

@@ -1,0 +1,111 @@
+"""An original checkpoint -> a folder of parts that stock diffusers and transformers load."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zero3d.errors import RunError
+from zero3d_zero123.published.configs import SCHEDULER
+from zero3d_zero123.published.layout import PARTS
+from zero3d_zero123.published.original import Original, check_fit, make_module
+
+SHARD = "2GB"
+"""Largest weight file: one is in memory at a time."""
+COMPONENTS = {
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+    "image_encoder": ["transformers", "CLIPVisionModelWithProjection"],
+    "scheduler": ["diffusers", "DDIMScheduler"],
+    "cc_projection": ["pipeline_zero1to3", "CCProjection"],
+}
+
+
+def convert(source: Original, out: Path, dtype: torch.dtype, stable: bool, tell: Callable[[str], None]) -> None:
+    """Write `out` whole or not at all. `stable`: whether the pose vector is Stable Zero123's; the index keeps it.
+
+    Raises:
+        RunError: `out` exists and is not empty.
+        RecipeError: the checkpoint does not fit its configuration; nothing is written.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RunError(f"{out}: is there already; name another folder or remove it")
+    sketches = {}
+    for part in (*PARTS, "cc_projection"):
+        with torch.device("meta"):
+            sketches[part] = make_module(part, source.configs)
+        check_fit(source.path, part, sketches[part], source.state(part))
+    temporary = out.with_name(out.name + ".tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        for part, sketch in sketches.items():
+            tell(f"{part} …")
+            _write_part(temporary / part, part, sketch, source.state(part), dtype)
+        _write_scheduler(temporary / "scheduler")
+        _write_index(temporary, source, stable)
+        if out.is_dir():
+            out.rmdir()
+        os.replace(temporary, out)
+    except OSError as error:
+        raise RunError(f"{out}: cannot be written ({error}); free some space or name another folder") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_part(folder: Path, part: str, sketch: Any, state: Mapping[str, Tensor], dtype: torch.dtype) -> None:
+    from huggingface_hub import save_torch_state_dict
+
+    folder.mkdir(parents=True)
+    if part == "image_encoder":
+        sketch.config.architectures = [type(sketch).__name__]
+        sketch.config.save_pretrained(folder)
+    elif part == "cc_projection":
+        width = sketch.out_features
+        _write_json(
+            folder / "config.json", {"_class_name": "CCProjection", "in_channel": width + 4, "out_channel": width}
+        )
+        state = {f"projection.{name}": tensor for name, tensor in state.items()}
+    else:
+        sketch.save_config(folder)
+    stem = "model" if part == "image_encoder" else "diffusion_pytorch_model"
+    save_torch_state_dict(
+        {name: _alone(tensor.to(dtype)) for name, tensor in state.items()},
+        folder,
+        filename_pattern=stem + "{suffix}.safetensors",
+        max_shard_size=SHARD,
+    )
+
+
+def _alone(tensor: Tensor) -> Tensor:
+    """A tensor that shares no memory with another, as safetensors wants it; copied only where it does."""
+    whole = tensor.is_contiguous() and tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
+    return tensor if whole else tensor.contiguous().clone()
+
+
+def _write_scheduler(folder: Path) -> None:
+    from diffusers import DDIMScheduler
+
+    scheduler: Any = DDIMScheduler(**SCHEDULER)
+    scheduler.save_pretrained(folder)
+
+
+def _write_index(folder: Path, source: Original, stable: bool) -> None:
+    """What diffusers looks for; entries of ours begin with an underscore, which it passes over."""
+    own = {
+        "_class_name": "Zero1to3StableDiffusionPipeline",
+        "_ema": source.ema,
+        "_pose": "stable" if stable else "zero123",
+        "_source": source.path.name,
+    }
+    _write_json(folder / "model_index.json", {**own, **COMPONENTS})
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n")

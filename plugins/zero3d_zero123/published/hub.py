@@ -1,0 +1,76 @@
+"""Weights on the Hugging Face hub: what is there, and fetching what is needed of it, once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from zero3d import RecipeError
+from zero3d_zero123.published.known import known
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+CONFIGS = ["model_index.json", "*/config.json"]
+Value = TypeVar("Value")
+
+
+class HubFolder:
+    """A repository of the hub in diffusers' layout. `root`: its snapshot here, which holds the configurations."""
+
+    def __init__(self, name: str, revision: str = "", offline: bool = False) -> None:
+        """Fetches the configurations (kilobytes) and the list of files; offline, what was fetched before.
+
+        Raises:
+            RecipeError: no network, no such repository or revision, or a licence that was not accepted.
+        """
+        from huggingface_hub import HfApi, constants
+
+        self.name, self.revision = name, revision or None
+        self._offline = offline or constants.HF_HUB_OFFLINE
+        self.root = self._fetch(CONFIGS)
+        if self._offline:
+            self.files = [path.relative_to(self.root).as_posix() for path in self.root.glob("*/*")]
+        else:
+            info = self._ask(lambda: HfApi().model_info(name, revision=self.revision, timeout=20))
+            self.files = [sibling.rfilename for sibling in info.siblings or []]
+
+    def fetch(self, files: list[str]) -> None:
+        """Download these files into `root`, if they are not there."""
+        self._fetch([*CONFIGS, *files])
+
+    def _fetch(self, patterns: list[str]) -> Path:
+        from huggingface_hub import snapshot_download
+
+        return Path(
+            self._ask(
+                lambda: snapshot_download(
+                    self.name,
+                    revision=self.revision,
+                    allow_patterns=patterns,
+                    local_files_only=self._offline,
+                    etag_timeout=10,
+                )
+            )
+        )
+
+    def _ask(self, request: Callable[[], Value]) -> Value:
+        from huggingface_hub import errors
+
+        # which HTTP library raises when nobody answers has changed from version to version of the hub's client
+        unreachable: Any = (OSError, ValueError, *errors.HfHubHTTPError.__bases__)
+        page = f"https://huggingface.co/{self.name}"
+        entry = known(self.name)
+        try:
+            return request()
+        except errors.GatedRepoError:
+            remedy = f"accept its licence on {page}, then run `hf auth login`"
+        except errors.RevisionNotFoundError:
+            remedy = f"it has no revision {self.revision!r}; see {page}/commits/main"
+        except errors.RepositoryNotFoundError:
+            remedy = f"neither a folder here nor a repository at {page}; `zero3d weights list` shows the known ones"
+        except unreachable as error:
+            reason = f"{type(error).__name__}: {str(error).splitlines()[0][:120]}" if str(error) else "no answer"
+            where = entry.line if entry else page
+            remedy = f"not in the cache, and the hub does not answer ({reason}); get it on a connected machine: {where}"
+        raise RecipeError(f"denoiser.weights: {self.name!r}: {remedy}") from None

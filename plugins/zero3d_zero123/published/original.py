@@ -1,0 +1,207 @@
+"""The original checkpoint as one file: a .ckpt of PyTorch Lightning's, or the same tensors as safetensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from zero3d import RecipeError
+from zero3d_zero123.published.configs import Configs, read_configs
+from zero3d_zero123.published.convert import (
+    CLIP,
+    EMA,
+    PROJECTION,
+    UNET,
+    VAE,
+    convert_clip,
+    convert_projection,
+    convert_unet,
+    convert_vae,
+)
+from zero3d_zero123.published.known import is_stable, where_to_get
+from zero3d_zero123.published.pickled import PickledTensors
+
+if TYPE_CHECKING:
+    from zero3d_zero123.published.network import Network
+
+SUFFIXES = (".ckpt", ".safetensors")
+PREFIXES = {"unet": UNET, "vae": VAE, "image_encoder": CLIP, "cc_projection": PROJECTION}
+
+
+class SafeTensors(Mapping[str, Tensor]):
+    """The tensors of a safetensors file, each mapped when asked for."""
+
+    step = None
+
+    def __init__(self, path: Path) -> None:
+        """Reads the header alone.
+
+        Raises:
+            RecipeError: no valid safetensors file.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            self._file = safe_open(path, framework="pt")
+            self._names = list(self._file.keys())
+        except (OSError, SafetensorError) as error:
+            reason = str(error).splitlines()[0]
+            raise RecipeError(
+                f"denoiser.weights: {path}: no valid safetensors file ({reason}); download it again"
+            ) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, name: str) -> Tensor:
+        tensor: Tensor = self._file.get_tensor(name)
+        return tensor
+
+
+def open_tensors(path: Path) -> PickledTensors | SafeTensors:
+    """The tensors of a .ckpt or .safetensors file; nothing pickled is run and no tensor is read yet."""
+    return SafeTensors(path) if path.suffix == ".safetensors" else PickledTensors(path)
+
+
+def is_original(path: Path) -> bool:
+    """Whether a .safetensors file has the original checkpoint's names (nano's own have not)."""
+    return any(name.startswith(UNET) for name in SafeTensors(path))
+
+
+class Original:
+    """A checked checkpoint file, its parts convertible one at a time."""
+
+    def __init__(self, path: Path, config_file: str = "", ema: bool = True) -> None:
+        """Reads the table of contents alone.
+
+        Raises:
+            RecipeError: no such file, unreadable, a part missing, a text-to-image U-Net, or no EMA weights.
+        """
+        if not path.is_file():
+            raise RecipeError(f"denoiser.weights: no file {str(path)!r}; {where_to_get(path.name)}")
+        self.path = path
+        self.ema = ema
+        self.configs: Configs = read_configs(config_file)
+        self.tensors = open_tensors(path)
+        for part, prefix in PREFIXES.items():
+            if not any(name.startswith(prefix) for name in self.tensors):
+                raise RecipeError(
+                    f"denoiser.weights: {path}: no {part} (no tensor named {prefix}*); give Zero-1-to-3's whole "
+                    f"checkpoint: {where_to_get(path.name)}"
+                )
+        if ema and not self.has_ema:
+            raise RecipeError(f"denoiser.ema: true, but {path} has no EMA weights; set denoiser.ema=false")
+        inputs = self.tensors[f"{UNET}input_blocks.0.0.weight"].shape[1]
+        if inputs != 8:
+            raise RecipeError(
+                f"denoiser.weights: {path}: its U-Net takes {inputs} channels, Zero-1-to-3 takes 8 (noisy latent and "
+                "picture); this is a text-to-image model, give a Zero-1-to-3 one"
+            )
+
+    @property
+    def has_ema(self) -> bool:
+        """Whether it holds the averaged U-Net beside the raw one."""
+        return any(name.startswith(EMA) for name in self.tensors)
+
+    @property
+    def stable(self) -> bool:
+        """Whether it is, by its name, of the Stable Zero123 family."""
+        return is_stable(self.path.name)
+
+    @property
+    def weight_files(self) -> list[Path]:
+        """The file, for hashes."""
+        return [self.path]
+
+    def state(self, part: str) -> dict[str, Tensor]:
+        """One part's tensors under the names of diffusers and transformers, mapped, not read.
+
+        Raises:
+            RecipeError: a tensor is missing.
+        """
+        makers: dict[str, Callable[[], dict[str, Tensor]]] = {
+            "unet": lambda: convert_unet(self.tensors, self.ema),
+            "vae": lambda: convert_vae(self.tensors),
+            "image_encoder": lambda: convert_clip(self.tensors),
+            "cc_projection": lambda: convert_projection(self.tensors),
+        }
+        try:
+            return makers[part]()
+        except KeyError as error:
+            raise RecipeError(f"denoiser.weights: {self.path}: {error.args[0]} is missing; download it again") from None
+
+    def build(self, part: str, dtype: torch.dtype = torch.float32) -> nn.Module:
+        """One part as its module, in `dtype`.
+
+        Raises:
+            RecipeError: a tensor missing, left over, or of another shape than the configuration's; it is named.
+        """
+        with torch.device("meta"):
+            module = make_module(part, self.configs)
+        state = self.state(part)
+        check_fit(self.path, part, module, state)
+        module.load_state_dict({name: tensor.to(dtype) for name, tensor in state.items()}, strict=False, assign=True)
+        _materialise_buffers(module)
+        return module
+
+    def load(self, dtype: torch.dtype) -> Network:
+        """The four parts; the U-Net in `dtype`, the others in float32."""
+        from zero3d_zero123.published.network import Network
+
+        rest = (self.build(part) for part in ("vae", "image_encoder", "cc_projection"))
+        return Network(self.build("unet", dtype), *rest)
+
+
+def make_module(part: str, configs: Configs) -> nn.Module:
+    """An untrained module of diffusers' or transformers' for one part (on the default device)."""
+    if part == "cc_projection":
+        width = int(configs["image_encoder"]["projection_dim"])
+        return nn.Linear(width + 4, width)
+    if part == "image_encoder":
+        from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+        return CLIPVisionModelWithProjection(CLIPVisionConfig(**configs[part]))
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+
+    kind: Any = UNet2DConditionModel if part == "unet" else AutoencoderKL
+    module: nn.Module = kind(**configs[part])
+    return module
+
+
+def check_fit(path: Path, part: str, module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Hold a part's tensors against its module's.
+
+    Raises:
+        RecipeError: a tensor missing, left over, or of another shape; it is named.
+    """
+    wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items() if not _derived(name)}
+    for name in sorted(wanted.keys() | state.keys()):
+        if _derived(name):
+            continue
+        found = tuple(state[name].shape) if name in state else None
+        if found != wanted.get(name):
+            raise RecipeError(
+                f"denoiser.weights: {path}: {part}'s {name} is {found or 'missing'}, the configuration wants "
+                f"{wanted.get(name) or 'no such tensor'}; it is another network, or of another size (denoiser.config)"
+            )
+
+
+def _derived(name: str) -> bool:
+    """transformers counts positions in a buffer that no checkpoint needs."""
+    return name.endswith("position_ids")
+
+
+def _materialise_buffers(module: nn.Module) -> None:
+    """Position counters were made without memory; count again."""
+    for owner in module.modules():
+        for name, buffer in owner.named_buffers(recurse=False):
+            if buffer.is_meta:
+                assert _derived(name), name
+                setattr(owner, name, torch.arange(buffer.shape[-1]).expand(buffer.shape))
