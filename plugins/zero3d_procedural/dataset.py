@@ -11,6 +11,7 @@ import torch
 
 from zero3d.interfaces import Dataset, TrainingBatch
 from zero3d.values import Cameras
+from zero3d_procedural.augment import augmented
 
 
 @dataclass
@@ -19,6 +20,7 @@ class ProceduralConfig:
 
     objects: how many, numbered from first_seed. variants: input views of each. targets: target views of each input.
     size: pixels of a view. cache: folder of the rendered examples (about 80 KB each). workers: rendering processes.
+    augment: batches mirror half of the objects and shuffle each one's colour channels.
     """
 
     cache: str
@@ -28,6 +30,7 @@ class ProceduralConfig:
     targets: int = 4
     size: int = 64
     workers: int = 2
+    augment: bool = True
 
     def __post_init__(self) -> None:
         for name, low, high in (("objects", 1, 10**7), ("variants", 1, 100), ("targets", 1, 64), ("size", 8, 512)):
@@ -57,7 +60,8 @@ class ProceduralObjects(Dataset):
     def batch(self, size: int, targets: int, generator: torch.Generator) -> TrainingBatch:
         rows = torch.randint(self._cache.complete, (size,), generator=generator)
         views = torch.randperm(self.config.targets, generator=generator)[:targets] + 1
-        return self.examples(rows.tolist(), [0, *views.tolist()])
+        batch = self.examples(rows.tolist(), [0, *views.tolist()])
+        return augmented(batch, generator) if self.config.augment else batch
 
     def examples(self, rows: list[int], views: list[int]) -> TrainingBatch:
         """Those examples, the first of `views` as input."""
