@@ -23,15 +23,17 @@ class Cleaned:
     dropped: int
 
 
-def extract(grid: DensityGrid, threshold: float, smallest_share: float, smoothing: int = 0) -> Cleaned | None:
+def extract(
+    grid: DensityGrid, threshold: float, smallest_share: float, smoothing: int = 0, ceiling: float = 2.0
+) -> Cleaned | None:
     """Marching Cubes at density `threshold`, without floaters and inner cavities; None where nothing is that dense.
 
-    Densities count up to twice the threshold, so that the surface lies midway across a hard edge however dense the
-    inside is; then they are averaged over 2 * `smoothing` + 1 samples a side. A solid's inside is whatever the outside
+    Densities count up to `ceiling` times the threshold: at 2, the surface lies midway across a hard edge however dense
+    the inside is; then they are averaged over 2 * `smoothing` + 1 samples a side. A solid's inside is whatever the outside
     cannot reach, so closed cavities are filled. A floater is a piece whose volume is below `smallest_share` of the
     largest one's.
     """
-    level = numpy.minimum(grid.values / threshold, 2.0).astype(numpy.float64)
+    level = numpy.minimum(grid.values / threshold, ceiling).astype(numpy.float64)
     if smoothing:
         level[1:-1, 1:-1, 1:-1] = scipy.ndimage.uniform_filter(level, 2 * smoothing + 1, mode="constant")[
             1:-1, 1:-1, 1:-1
