@@ -14,7 +14,8 @@ from zero3d.values import Cameras
 def augmented(batch: TrainingBatch, generator: torch.Generator) -> TrainingBatch:
     """Half of the objects mirrored at the plane y = 0, each with its colour channels in a random order.
 
-    The light is white and shines from above, so both are pictures that the renderer could have made (of other objects).
+    The light is white and comes from above, a little from one side: both are pictures that the renderer could have made of
+    other objects, but for that side.
     """
     objects = len(batch.input_cameras)
     per_object = len(batch.target_cameras) // objects
