@@ -8,9 +8,8 @@ from torch import nn
 
 from zero3d.errors import RecipeError, RunError
 from zero3d.geometry import orbit
-from zero3d.interfaces import Dataset, TrainableDenoiser, TrainingBatch
+from zero3d.interfaces import Dataset, PixelDenoiser, TrainableDenoiser, TrainingBatch
 from zero3d.plugins import load_plugins
-from zero3d.testing.pixels import PixelDenoiser
 from zero3d_training import state
 from zero3d_training.options import AdamWOptions, StageOptions, TrainOptions, load_train_recipe
 from zero3d_training.trainer import WEIGHTS, Trainer, learning_rate

@@ -9,6 +9,7 @@ from zero3d.interfaces.exporter import Exporter, ExportSubject
 from zero3d.interfaces.guidance import Guidance
 from zero3d.interfaces.image_source import ImageSource, SourcePicture
 from zero3d.interfaces.observer import Observer, RunView
+from zero3d.interfaces.pixel_denoiser import PixelDenoiser
 from zero3d.interfaces.regularizer import Regularizer
 from zero3d.interfaces.renderer import Renderer
 from zero3d.interfaces.representation import RadianceField, Representation
@@ -42,6 +43,7 @@ __all__ = [
     "ImageSource",
     "NoOptions",
     "Observer",
+    "PixelDenoiser",
     "RadianceField",
     "Regularizer",
     "Renderer",

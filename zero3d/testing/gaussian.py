@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from zero3d.diffusion import broadcast, guided
-from zero3d.testing.pixels import PixelDenoiser
+from zero3d.interfaces import PixelDenoiser
 from zero3d.values import Cameras, Picture
 
 

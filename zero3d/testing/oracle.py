@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from zero3d.errors import RecipeError
+from zero3d.interfaces import PixelDenoiser
 from zero3d.mesh_files import load_mesh
 from zero3d.mesh_views import MeshScene
-from zero3d.testing.pixels import PixelDenoiser
 from zero3d.values import Cameras, Picture
 
 

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from zero3d.diffusion import guided, stable_diffusion_sigmas
+from zero3d.diffusion import guided
 from zero3d.geometry import relative_pose
-from zero3d.interfaces import TrainableDenoiser, TrainingBatch
+from zero3d.interfaces import PixelDenoiser, TrainableDenoiser, TrainingBatch
 from zero3d.values import Cameras, Picture
 from zero3d_zero123.nano import weights
 from zero3d_zero123.nano.blocks import channels_last
@@ -36,19 +36,17 @@ class NanoCondition:
         return self.last[1]
 
 
-class NanoDenoiser(TrainableDenoiser):
+class NanoDenoiser(PixelDenoiser, TrainableDenoiser):
     """The embedded Zero-1-to-3 for 64x64 pictures: lifts the picture to a solid, draws it, and denoises with that."""
 
     name: ClassVar[str] = "nano"
     stages: ClassVar[tuple[str, ...]] = ("lift", "denoiser")
-    channels = 3
     resolution = PICTURE
     picture_resolution = PICTURE
 
     def __init__(self, config: Any = None, file: Path = weights.EMBEDDED) -> None:
         super().__init__(config)
         self._file = file
-        self.sigmas = stable_diffusion_sigmas() / 2  # its data span [-1, 1], ours [0, 1]
         self._lift: Lift | None = None
         self._unet: UNet | None = None
 
@@ -81,15 +79,6 @@ class NanoDenoiser(TrainableDenoiser):
             if guidance_scale != 1:
                 kept = guided(self._ask(planes, sigma, drawn, pose, context, 0.0), kept, guidance_scale)
         return kept.permute(0, 2, 3, 1)
-
-    def encode(self, image: Tensor) -> Tensor:
-        return image
-
-    def decode(self, latent: Tensor) -> Tensor:
-        return latent
-
-    def background(self) -> Tensor:
-        return torch.ones(3)
 
     def drawing(self, condition: NanoCondition, cameras: Cameras) -> Tensor:
         """The lifted solid as it is, without the U-Net: RGB on white, (B, H, W, 3). For evaluation."""

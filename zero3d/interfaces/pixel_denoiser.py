@@ -1,12 +1,14 @@
-"""What denoisers over plain pixels share."""
+"""PixelDenoiser: what denoisers over plain pixels share."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from zero3d.diffusion import stable_diffusion_sigmas
-from zero3d.interfaces import Denoiser
+from zero3d.interfaces.denoiser import Denoiser
 
 
 class PixelDenoiser(Denoiser):
@@ -17,7 +19,7 @@ class PixelDenoiser(Denoiser):
 
     channels = 3
 
-    def __init__(self, config: object) -> None:
+    def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.sigmas = stable_diffusion_sigmas() / 2
 
