@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -30,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command is None:
             parser.print_help()
             return 0
+        if getattr(arguments, "offline", False):
+            os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's client, which reads it then
         return _dispatch(arguments, registry, commands)
     except UserError as error:
         print(f"zero3d: {error}", file=sys.stderr)
@@ -45,25 +48,29 @@ def _parser(registry: Registry) -> tuple[argparse.ArgumentParser, dict[str, Comm
         prog="zero3d", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     sub = parser.add_subparsers(dest="command", metavar="COMMAND")
-    run = sub.add_parser("run", help="make a 3D model from a picture", description="Run a recipe from the start.")
+    network = argparse.ArgumentParser(add_help=False)
+    network.add_argument("--offline", action="store_true", help="take weights that are here, never ask the network")
+    run = sub.add_parser(
+        "run", parents=[network], help="make a 3D model from a picture", description="Run a recipe from the start."
+    )
     run.add_argument("recipe", help="a YAML file, for example recipes/nano.yaml")
     _add_overrides(run)
-    resume = sub.add_parser("resume", help="go on with an interrupted run")
+    resume = sub.add_parser("resume", parents=[network], help="go on with an interrupted run")
     resume.add_argument("run", help="the run's folder (its out)")
-    export = sub.add_parser("export", help="write a run's model again, with other options if given")
+    export = sub.add_parser("export", parents=[network], help="write a run's model again, with other options if given")
     export.add_argument("run", help="the run's folder (its out)")
     _add_overrides(export)
     sub.add_parser("plugins", help="list what is installed")
     recipe = sub.add_parser("recipe", help="check a recipe without running it")
     actions = recipe.add_subparsers(dest="action", metavar="ACTION", required=True)
-    check = actions.add_parser("check", help="is everything spelled right, and do the parts fit?")
+    check = actions.add_parser("check", parents=[network], help="is everything spelled right, and do the parts fit?")
     check.add_argument("recipe", help="a YAML file")
     _add_overrides(check)
     commands = {}
     for entry in registry.all():
         if issubclass(entry.component, Command):
             command = entry.component(entry.component.Config())
-            own = sub.add_parser(command.name, help=(command.__doc__ or "").splitlines()[0])
+            own = sub.add_parser(command.name, parents=[network], help=(command.__doc__ or "").splitlines()[0])
             command.add_arguments(own)
             commands[command.name] = command
     return parser, commands

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -344,6 +345,19 @@ def test_a_hub_id_offline_is_read_from_the_cache(tmp_path, monkeypatch):
     assert eps_error(loaded(weights="someone/zero123-tiny", offline=True), "ema") < 1e-4
     with pytest.raises(RecipeError, match=r"kxic/zero123-xl.*not in the cache.*5\.0 GB, MIT"):
         Zero123.build(Zero123Config(weights="kxic/zero123-xl", offline=True))
+
+
+def test_the_offline_flag_reaches_the_hubs_client(tmp_path):
+    """In a process of its own: the client reads its environment once."""
+    command = ["recipe", "check", "recipes/nano.yaml", "image=examples/mug.png", "denoiser.weights=kxic/zero123-xl"]
+    environment = {**os.environ, "HF_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "zero3d.cli", *command, "--offline"], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "kxic/zero123-xl" in done.stderr
+    assert "ffline" in done.stderr or "cache" in done.stderr
+    assert "ConnectError" not in done.stderr, "nobody was asked"
 
 
 def test_a_hub_id_online_fetches_configurations_first_and_weights_when_loaded(tmp_path, monkeypatch):
