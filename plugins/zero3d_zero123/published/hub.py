@@ -70,7 +70,8 @@ class HubFolder:
         except errors.RepositoryNotFoundError:
             remedy = f"neither a folder here nor a repository at {page}; `zero3d weights list` shows the known ones"
         except unreachable as error:
-            reason = f"{type(error).__name__}: {str(error).splitlines()[0].split(". ")[0][:120]}" if str(error) else "no answer"
+            sentence = (str(error).splitlines() or ["no answer"])[0].split(". ")[0][:120]
+            reason = f"{type(error).__name__}: {sentence}"
             where = entry.line if entry else page
             remedy = f"not in the cache, and the hub does not answer ({reason}); get it on a connected machine: {where}"
         raise RecipeError(f"denoiser.weights: {self.name!r}: {remedy}") from None
