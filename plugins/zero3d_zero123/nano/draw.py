@@ -13,6 +13,9 @@ from zero3d_zero123.nano.lift import BOX, CELL, Lifted, turned
 HALF_SPAN = 0.95
 """Samples cover the camera's distance from the origin +- this, along the ray, world units."""
 
+LEAST_WEIGHT = 1e-4
+"""Samples with a smaller share of their ray lend it no colour (as in SJC's renderer)."""
+
 
 def draw_rays(
     lifted: Lifted, origins: Tensor, directions: Tensor, distance: Tensor, samples: int, far: float = 3.0
@@ -27,17 +30,29 @@ def draw_rays(
     offset = (torch.arange(samples, device=origins.device) + 0.5) * delta - HALF_SPAN
     t = distance[..., None] + offset
     points = (origins[:, :, None] + directions[:, :, None] * t[..., None]) / BOX
-    values = functional.grid_sample(lifted.volume, points[:, :, :, None], padding_mode="border", align_corners=False)[
-        ..., 0
-    ]
+    logit = functional.grid_sample(
+        lifted.volume[:, :1], points[:, :, :, None], padding_mode="border", align_corners=False
+    )[:, 0, ..., 0]
     inside = (points.abs() <= 1).all(dim=-1)
-    optical = functional.softplus(values[:, 0]) * (delta / CELL) * inside
+    optical = functional.softplus(logit) * (delta / CELL) * inside
     transmitted = torch.exp(-torch.cumsum(optical, dim=-1))
     before = torch.cat([torch.ones_like(transmitted[..., :1]), transmitted[..., :-1]], dim=-1)
     weights = before - transmitted
     opacity = 1 - transmitted[..., -1:]
-    colour = torch.einsum("bcns,bns->bnc", values[:, 1:].sigmoid(), weights) + transmitted[..., -1:]
+    colour = _colours(lifted.volume[:, 1:], points, weights) + transmitted[..., -1:]
     return colour, opacity, (weights * t).sum(dim=-1, keepdim=True) + (1 - opacity) * far
+
+
+def _colours(colours: Tensor, points: Tensor, weights: Tensor) -> Tensor:
+    """Sum of weight times colour along each ray, (B, N, 3). Most samples are of empty space and are passed over."""
+    drawn = []
+    for volume, place, weight in zip(colours, points, weights, strict=True):
+        ray, sample = (weight.detach() > LEAST_WEIGHT).nonzero(as_tuple=True)
+        at = place[ray, sample].reshape(1, 1, 1, -1, 3)
+        raw = functional.grid_sample(volume[None], at, padding_mode="border", align_corners=False)[0, :, 0, 0]
+        shares = weight[ray, sample, None] * raw.T.sigmoid()
+        drawn.append(shares.new_zeros(len(weight), 3).index_add(0, ray, shares))
+    return torch.stack(drawn)
 
 
 def draw_views(lifted: Lifted, cameras: Cameras, samples: int = 48) -> Tensor:
