@@ -62,11 +62,17 @@ def create(folder: Path, recipe: dict[str, Any], picture: Any, manifest: dict[st
         if folder.is_dir():
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
-        Image.fromarray(picture, "RGBA").save(folder / PICTURE)
+        save_picture(picture, folder / PICTURE)
         write_atomically(folder / RECIPE, yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True))
         write_atomically(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
     except OSError as error:
         raise RunError(f"out: {folder} cannot be written ({error.strerror}); take another folder") from None
+
+
+def save_picture(picture: Any, path: Path) -> None:
+    """Write (H, W, 4) uint8 as PNG; the folder is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture, "RGBA").save(path)
 
 
 def open_run(folder: str | Path) -> Path:

@@ -68,9 +68,9 @@ def run(file: str, registry: Registry, overrides: Sequence[str] = (), tell: Call
         raise RecipeError(f"{recipe.place('image')}: missing; give a picture, for example image=examples/mug.png")
     out = folder.check_out(recipe.options.out, recipe.options.overwrite)
     notes: list[str] = []
-    source: SourcePicture = recipe.image.build().load(recipe.options.input.mask)
-    notes += source.notes
     parts = build_parts(recipe)
+    source = _picture(recipe, registry, out)
+    notes += source.notes
     framed = _frame(recipe, source, parts)
     notes += framed.notes
     notes += _elevation_note(recipe)
@@ -210,10 +210,28 @@ def _teach(recipe: Recipe, source: SourcePicture, engine: Engine) -> None:
         teacher.condition = teacher.denoiser.condition(picture, engine.input_camera.resized(size, size))
 
 
+def _picture(recipe: Recipe, registry: Registry, out: Path) -> SourcePicture:
+    """The recipe's picture with a mask. One that was made, and in which no object is found, is kept beside `out`."""
+    assert recipe.image is not None
+    mask = recipe.options.input.mask
+    source: SourcePicture = recipe.image.build().load(mask)
+    if source.masked:
+        return source
+    made = out.with_name(f"{out.name}.{folder.PICTURE}")
+    folder.save_picture(source.rgba, made)
+    found = _read_picture(made, registry, mask)
+    made.unlink()
+    return SourcePicture(found.rgba, source.notes + found.notes, source.origin)
+
+
 def _kept_picture(path: Path, registry: Registry) -> SourcePicture:
     """The run's own copy, so that the folder can move and the original can go."""
-    source = registry.get("image_source", "file", str(path))
-    picture: SourcePicture = source(source.Config(path=str(path / folder.PICTURE))).load("alpha")  # type: ignore[attr-defined]
+    return _read_picture(path / folder.PICTURE, registry, "alpha")
+
+
+def _read_picture(file: Path, registry: Registry, mask: str | None) -> SourcePicture:
+    source = registry.get("image_source", "file", str(file))
+    picture: SourcePicture = source(source.Config(path=str(file))).load(mask)  # type: ignore[attr-defined]
     return picture
 
 

@@ -13,11 +13,15 @@ from zero3d.interfaces.component import Component
 
 @dataclass(frozen=True)
 class SourcePicture:
-    """`rgba` (H, W, 4) uint8, straight alpha, mask in alpha; `notes` for the user; `origin`: what it was."""
+    """`rgba` (H, W, 4) uint8, straight alpha, mask in alpha; `notes` for the user; `origin`: what it was.
+
+    `masked`: False where nobody has looked for the object yet; the source called "file" then does.
+    """
 
     rgba: numpy.ndarray
     notes: tuple[str, ...]
     origin: str
+    masked: bool = True
 
 
 class ImageSource(Component):
@@ -27,7 +31,7 @@ class ImageSource(Component):
 
     @abstractmethod
     def load(self, mask: str | None) -> SourcePicture:
-        """Read (or make) the picture.
+        """Read the picture, or make it: called once a run, after the recipe's parts were checked. A resumed run keeps it.
 
         Args:
             mask: the recipe's `input.mask`: None to find it ("alpha", else a plain background), a file's path, or the
