@@ -87,7 +87,7 @@ class VoxelField(RadianceField):
         self.raw_features = nn.Parameter(torch.zeros(1, config.channels, z, y, x))
         self.log_scale = nn.Parameter(torch.zeros(()), requires_grad=config.learn_scale)
         automatic = "sigmoid" if config.channels == 3 else "none"
-        self._sigmoid = (automatic if config.activation == "auto" else config.activation) == "sigmoid"
+        self.sigmoid: bool = (automatic if config.activation == "auto" else config.activation) == "sigmoid"
 
     def initialise(self, step: Step) -> None:
         self.raw_density.zero_()
@@ -108,7 +108,7 @@ class VoxelField(RadianceField):
     def features(self, points: Tensor) -> Tensor:
         """RGB through a sigmoid, or the raw latent."""
         raw = interpolate(self.raw_features, self._place(points)).T
-        return raw.sigmoid() if self._sigmoid else raw
+        return raw.sigmoid() if self.sigmoid else raw
 
     def _place(self, points: Tensor) -> Tensor:
         """World (N, 3) -> voxels from the box's low corner, (3, N)."""

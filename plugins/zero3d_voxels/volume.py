@@ -13,6 +13,7 @@ from torch.nn import functional
 from zero3d.geometry import rays
 from zero3d.interfaces import RadianceField, Renderer, Representation
 from zero3d.values import FAR, Cameras, Step, View
+from zero3d_voxels.marching import box_interval, fitted, jitter_shift
 
 
 @dataclass
@@ -87,7 +88,7 @@ class VolumeRenderer(Renderer):
         left = (1 - opacity).reshape(shape)
         depth = (weights * samples.distance).sum(dim=-1)
         return View(
-            image=colour.reshape(shape) + left * _fitted(background, cameras),
+            image=colour.reshape(shape) + left * fitted(background, cameras),
             opacity=opacity.reshape(shape),
             depth=depth.reshape(shape) + left * self.config.far,
             weights=weights.reshape(shape) if "weights" in needs else None,
@@ -103,13 +104,13 @@ class VolumeRenderer(Renderer):
         return int(rays * 80 * math.ceil(float(side.max()) / spacing))
 
     def _sample(self, field: RadianceField, origins: Tensor, directions: Tensor, step: Step | None) -> _Samples:
-        near, far = _box_interval(origins, directions, field.box.to(origins.dtype))
+        near, far = box_interval(origins, directions, field.box.to(origins.dtype))
         size = field.spacing * self.config.step_ratio
         chord = (far - near).clamp(min=0)
         count = math.floor(float(chord.max()) / size) + 1
         offset = torch.arange(count, dtype=origins.dtype, device=origins.device) * size
-        if self.config.jitter and step is not None:
-            shift = torch.rand(len(origins), 1, generator=step.generator("jitter")).to(origins)
+        shift = jitter_shift(self.config.jitter, step, origins)
+        if shift is not None:
             offset = offset + shift * size
         valid = (offset < chord[:, None]).flatten().nonzero()[:, 0]
         return _Samples(origins.T.contiguous(), directions.T.contiguous(), near[:, None] + offset, valid, size)
@@ -127,22 +128,3 @@ class VolumeRenderer(Renderer):
         seen = (flat.detach() > self.config.weight_threshold).nonzero()[:, 0]
         share = flat.index_select(0, seen)[:, None] * field.features(samples.points(seen))
         return share.new_zeros(len(weights), field.channels).index_add(0, seen // weights.shape[1], share)
-
-
-def _box_interval(origins: Tensor, directions: Tensor, box: Tensor) -> tuple[Tensor, Tensor]:
-    """Where each ray enters and leaves the box, distances >= 0; a ray that misses leaves before it enters."""
-    safe = torch.where(directions.abs() < 1e-9, torch.full_like(directions, 1e-9), directions)
-    a, b = (box[0] - origins) / safe, (box[1] - origins) / safe
-    near = torch.minimum(a, b).amax(dim=-1).clamp(min=0)
-    return near, torch.maximum(a, b).amin(dim=-1).clamp(min=0)
-
-
-def _fitted(background: Tensor, cameras: Cameras) -> Tensor:
-    """(C,) or (h, w, C) -> broadcastable to (B, H, W, C)."""
-    if background.ndim == 1:
-        return background
-    planes = background.permute(2, 0, 1)[None]
-    size = (cameras.height, cameras.width)
-    if planes.shape[-2:] != size:
-        planes = functional.interpolate(planes, size, mode="bilinear", align_corners=False)
-    return planes[0].permute(1, 2, 0)

@@ -1,0 +1,37 @@
+"""What a fused march needs besides the grids, for any device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class March:
+    """R rays and the rules for drawing them.
+
+    origins, directions (R, 3). spans (R, 2): distance to the box and the chord through it. starts (R,): by how much the
+    first sample lies behind the box's face. `box`: its low corner (x, y, z), voxels a world unit, voxels; nine numbers.
+    `step`: between samples, world units; `samples`: S, at most so many a ray. `filled`, `near`, `group`: where the field
+    is not empty, and for how many samples at once that is asked; see `occupancy`.
+    `least_light`: a ray ends when less is left. `picture`: views, height, width, together R. `wants_weights`: each
+    sample's weight is returned.
+    """
+
+    origins: Tensor
+    directions: Tensor
+    spans: Tensor
+    starts: Tensor
+    box: tuple[float, ...]
+    step: float
+    samples: int
+    density_shift: float
+    sigmoid: bool
+    weight_threshold: float
+    least_light: float
+    filled: Tensor
+    near: Tensor
+    group: int
+    picture: tuple[int, int, int]
+    wants_weights: bool

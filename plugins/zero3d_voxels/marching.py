@@ -1,0 +1,35 @@
+"""What the volume renderers share: where rays meet the box, where samples lie, what lies behind."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from zero3d.values import Cameras, Step
+
+
+def box_interval(origins: Tensor, directions: Tensor, box: Tensor) -> tuple[Tensor, Tensor]:
+    """Where each ray (R, 3) enters and leaves the box, distances (R,) >= 0; a ray that misses leaves before it enters."""
+    safe = torch.where(directions.abs() < 1e-9, torch.full_like(directions, 1e-9), directions)
+    a, b = (box[0] - origins) / safe, (box[1] - origins) / safe
+    near = torch.minimum(a, b).amax(dim=-1).clamp(min=0)
+    return near, torch.maximum(a, b).amin(dim=-1).clamp(min=0)
+
+
+def jitter_shift(jitter: bool, step: Step | None, origins: Tensor) -> Tensor | None:
+    """The random part of a step, (R, 1) in [0, 1), by which each ray's samples are shifted; None for none."""
+    if not jitter or step is None:
+        return None
+    return torch.rand(len(origins), 1, generator=step.generator("jitter")).to(origins)
+
+
+def fitted(background: Tensor, cameras: Cameras) -> Tensor:
+    """(C,) or (h, w, C) -> broadcastable to (B, H, W, C)."""
+    if background.ndim == 1:
+        return background
+    planes = background.permute(2, 0, 1)[None]
+    size = (cameras.height, cameras.width)
+    if planes.shape[-2:] != size:
+        planes = functional.interpolate(planes, size, mode="bilinear", align_corners=False)
+    return planes[0].permute(1, 2, 0)
