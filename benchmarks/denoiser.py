@@ -1,0 +1,210 @@
+"""What the published network costs: seconds and memory a guidance step and a view, at full size with random weights.
+
+    python benchmarks/denoiser.py [--tiny] [--device cuda] [--dtype float16] [--steps 75] [--samples 4] [--json FILE]
+
+Nothing is downloaded. A guidance step is one classifier-free-guided evaluation of one view (both branches in one batch);
+the paper's also decodes the input view with its gradient. A view is what `steps` of the published demo ask for, times
+`samples` drawn together, and their decoding; it is timed on --evaluations of them and scaled. On a CPU at full size
+(float32, about 6 GB) take --repeat 1 --warmup 0 --evaluations 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zero3d.geometry import orbit
+from zero3d.parts import choose_device
+from zero3d.values import Picture
+from zero3d_zero123.component import Zero123, Zero123Config
+from zero3d_zero123.published.configs import PUBLISHED, Configs
+from zero3d_zero123.published.denoiser import PublishedDenoiser
+from zero3d_zero123.published.network import Network
+from zero3d_zero123.published.original import make_module
+
+TINY: dict[str, dict[str, Any]] = {
+    "unet": {"block_out_channels": [32, 64, 64, 64], "cross_attention_dim": 48},
+    "vae": {"block_out_channels": [32, 32, 64, 64]},
+    "image_encoder": {
+        "hidden_size": 64,
+        "intermediate_size": 256,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "projection_dim": 48,
+    },
+}
+PAPER = {"view_s": 2.0, "reconstruction_min": 30.0, "device": "RTX A6000"}
+RECONSTRUCTION_STEPS = 10_000
+
+
+def random_denoiser(configs: Configs, device: torch.device, dtype: str) -> PublishedDenoiser:
+    """The network with the weights its modules begin with; the files that the loader looks for are there, but empty."""
+    with tempfile.TemporaryDirectory() as place:
+        for part, config in configs.items():
+            (Path(place) / part).mkdir()
+            (Path(place) / part / "config.json").write_text(json.dumps(config))
+            (Path(place) / part / "diffusion_pytorch_model.safetensors").touch()
+        (Path(place) / "cc_projection").mkdir()
+        (Path(place) / "cc_projection/diffusion_pytorch_model.bin").touch()
+        denoiser = Zero123.build(Zero123Config(weights=place))
+    assert isinstance(denoiser, PublishedDenoiser)
+    with device:
+        unet, *rest = (make_module(part, configs) for part in (*configs, "cc_projection"))
+    unet = unet if dtype == "float32" else unet.to(getattr(torch, dtype))
+    denoiser.use(Network(unet, *rest), device)
+    return denoiser
+
+
+class Stopwatch:
+    """Seconds and peak memory of one kind of work."""
+
+    def __init__(self, device: torch.device, warmup: int, repeat: int) -> None:
+        self.device, self.warmup, self.repeat = device, warmup, repeat
+
+    def __call__(self, work: Callable[[], Any], repeat: int | None = None) -> dict[str, float]:
+        for _ in range(self.warmup):
+            work()
+        self._wait()
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        count = repeat or self.repeat
+        started = time.perf_counter()
+        for _ in range(count):
+            work()
+        self._wait()
+        return {"seconds": (time.perf_counter() - started) / count, "peak_gb": self._peak()}
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def _peak(self) -> float:
+        """On a CPU, the most that the process ever held."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device) / 1e9
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def evaluations_of(steps: int) -> int:
+    """How often the published demo's sampler asks the network: range(0, 1000, 1000 // S) without its last."""
+    return len(range(0, 1000, 1000 // steps)) - 1
+
+
+def measure(denoiser: PublishedDenoiser, device: torch.device, options: argparse.Namespace) -> dict[str, Any]:
+    """The figures of one configuration."""
+    watch = Stopwatch(device, options.warmup, options.repeat)
+    generator = torch.Generator().manual_seed(0)
+    size, side = denoiser.picture_resolution, denoiser.resolution
+    picture = Picture(torch.rand(size, size, 3, generator=generator).to(device), torch.ones(size, size, 1).to(device))
+    camera = orbit(20.0, 0.0, size).to(device)
+    condition = denoiser.condition(picture, camera)
+    noised = torch.randn(options.samples, side, side, denoiser.channels, generator=generator).to(device)
+    sigma = denoiser.sigmas[torch.full((options.samples,), 500)].to(device)
+    around = orbit(0.0, torch.linspace(30, 330, options.samples), size).to(device)
+
+    def step() -> None:
+        with torch.no_grad():
+            denoiser.denoise(noised[:1], sigma[:1], condition, around[:1], 100.0)
+
+    def evaluation() -> None:
+        with torch.no_grad():
+            denoiser.denoise(noised, sigma, condition, around, 3.0)
+
+    def decode() -> None:
+        with torch.no_grad():
+            denoiser.decode(noised)
+
+    def decode_with_gradient() -> None:
+        latent = noised[:1].clone().requires_grad_()
+        denoiser.decode(latent).square().mean().backward()
+
+    def encode_with_gradient() -> None:
+        image = picture.rgb[None].clone().requires_grad_()
+        denoiser.encode(image).square().mean().backward()
+
+    figures: dict[str, Any] = {
+        "condition, once a run": watch(lambda: denoiser.condition(picture, camera)),
+        "guidance step": watch(step),
+        "decode with gradient (latent fields)": watch(decode_with_gradient),
+        "encode with gradient (RGB fields)": watch(encode_with_gradient),
+        f"evaluation of {options.samples} samples": watch(evaluation, options.evaluations),
+        f"decode of {options.samples} samples": watch(decode),
+    }
+    count = evaluations_of(options.steps)
+    view = count * figures[f"evaluation of {options.samples} samples"]["seconds"]
+    view += figures[f"decode of {options.samples} samples"]["seconds"]
+    paper_step = figures["guidance step"]["seconds"] + figures["decode with gradient (latent fields)"]["seconds"]
+    return {
+        "parts": figures,
+        "evaluations_a_view": count,
+        "view_s": view,
+        "view_s_a_sample": view / options.samples,
+        "reconstruction_min": RECONSTRUCTION_STEPS * paper_step / 60,
+    }
+
+
+def report(result: dict[str, Any]) -> None:
+    """The table."""
+    print(f"{result['network']}, {result['parameters_m']:.0f} M parameters, {result['dtype']} on {result['device']}")
+    for name, figure in result["parts"].items():
+        print(f"  {name:40s}{figure['seconds']:10.4f} s   peak {figure['peak_gb']:6.2f} GB")
+    what = f"a pose, {result['samples']} samples, S={result['steps']}"
+    print(f"  {what:40s}{result['view_s']:10.2f} s   {result['view_s_a_sample']:.2f} s a sample")
+    minutes = f"{RECONSTRUCTION_STEPS} steps, rendering not counted"
+    print(f"  {minutes:40s}{result['reconstruction_min']:10.1f} min")
+    print(f"  the paper, on an {PAPER['device']}: {PAPER['view_s']:g} s a view, {PAPER['reconstruction_min']:g} min")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tiny", action="store_true", help="a network of a few million parameters, to try this out")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="of the U-Net (float16 on CUDA)")
+    parser.add_argument("--steps", type=int, default=75, help="S of the demo's sampler")
+    parser.add_argument("--samples", type=int, default=4, help="drawn together in one view")
+    parser.add_argument("--evaluations", type=int, default=10, help="of the U-Net that a view's time is scaled from")
+    parser.add_argument("--repeat", type=int, default=5, help="of everything else")
+    parser.add_argument("--warmup", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    options = parser.parse_args()
+    if not 1 <= options.steps <= 500 or min(options.samples, options.evaluations, options.repeat) < 1:
+        parser.error("--steps is 1 to 500; --samples, --evaluations and --repeat are at least 1")
+    device = choose_device(options.device)
+    dtype = options.dtype or ("float16" if device.type == "cuda" else "float32")
+    configs = {part: {**config, **(TINY[part] if options.tiny else {})} for part, config in PUBLISHED.items()}
+    with contextlib.redirect_stdout(sys.stderr):
+        denoiser = random_denoiser(configs, device, dtype)
+    with torch.device("meta"):
+        parameters = sum(p.numel() for part in configs for p in make_module(part, configs).parameters())
+    result = {
+        "network": "tiny" if options.tiny else "published size",
+        "parameters_m": parameters / 1e6,
+        "device": torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"{device} ({torch.get_num_threads()})",
+        "dtype": dtype,
+        "torch": torch.__version__,
+        "steps": options.steps,
+        "samples": options.samples,
+        **measure(denoiser, device, options),
+        "paper": PAPER,
+    }
+    report(result)
+    print(json.dumps(result))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
