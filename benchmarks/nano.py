@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from zero3d.diffusion import ddim_step
 from zero3d.interfaces import TrainingBatch
 from zero3d.values import Cameras, Picture
 from zero3d_procedural.dataset import ProceduralConfig, ProceduralObjects
@@ -46,7 +47,7 @@ def sample(
     for index, sigma in enumerate(sigmas):
         x0 = denoiser.denoise(x, sigma.expand(len(cameras)), condition, cameras, scale)
         following = sigmas[index + 1] if index + 1 < steps else torch.zeros(())
-        x = x0 + following / sigma * (x - x0)
+        x = ddim_step(x, x0, sigma, following, 0.0, torch.zeros_like(x))
     return x.clamp(0, 1)
 
 

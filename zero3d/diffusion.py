@@ -51,6 +51,17 @@ def to_variance_preserving(noised: Tensor, sigma: Tensor) -> Tensor:
     return noised / (1 + broadcast(sigma, noised) ** 2).sqrt()
 
 
+def ddim_step(noised: Tensor, x0: Tensor, sigma: Tensor, following: Tensor, eta: float, noise: Tensor) -> Tensor:
+    """From level `sigma` to the lower `following` (scalars): DDIM with eta (arXiv 2010.02502, eq. 12 and 16).
+
+    There, s^2 = eta^2 (1 - a')/(1 - a) (1 - a/a') with a = alpha_bar. Divided by sqrt(a'), the sigma form has
+    s = eta following sqrt(sigma^2 - following^2) / sigma, and the scale of the data drops out. eta 0 is deterministic.
+    """
+    fresh = eta * following * (sigma**2 - following**2).clamp(min=0).sqrt() / sigma
+    kept = (following**2 - fresh**2).clamp(min=0).sqrt()
+    return x0 + kept * (noised - x0) / sigma + fresh * noise
+
+
 def one_minus_alphas_cumprod(sigma: Tensor) -> Tensor:
     """w = 1 - alpha_bar = sigma^2 / (1 + sigma^2): DreamFusion's weight as threestudio uses it."""
     return sigma**2 / (1 + sigma**2)

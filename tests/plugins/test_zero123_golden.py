@@ -11,8 +11,10 @@ from safetensors.torch import load_file, save_file
 from tests.plugins.zero123_tiny import GOLDEN, save_folder
 from zero3d.errors import RecipeError
 from zero3d.geometry import look_at, orbit
+from zero3d.interfaces import Teacher
 from zero3d.testing import check_denoiser
 from zero3d.values import Cameras, Picture
+from zero3d_views.sampler import DemoSampler, Request
 from zero3d_zero123.component import Zero123, Zero123Config
 from zero3d_zero123.published.conditioning import PictureCondition, clip_pixels, posed_token
 
@@ -181,21 +183,19 @@ def test_a_projection_in_a_torch_file_is_read_without_unpickling_objects(skeleto
 
 @pytest.mark.slow
 @pytest.mark.parametrize("steps", [50, 75])
-def test_the_demos_sampler_lands_where_the_original_does(steps, model, condition):
+def test_the_demos_sampler_lands_where_the_original_does(steps, model, condition, monkeypatch):
     """DDIM, eta 0, scale 3, EMA weights: as many network calls in a row as the demo makes."""
     denoiser, kind = model
     if kind == "raw":
         pytest.skip("the trajectory was recorded with EMA weights")
-    alphas = GOLDEN["alphas_cumprod"].float()
-    times = GOLDEN[f"ddim_S{steps}_timesteps"].tolist()
-    pose, latent = GOLDEN["pose_T"][:1].float(), GOLDEN["z_t"]
-    with torch.no_grad():
-        for index in reversed(range(len(times))):
-            t = times[index]
-            eps = denoiser.predict_eps(latent, torch.tensor([t]), condition, pose, 3.0)
-            now, then = alphas[t], alphas[times[index - 1]] if index else alphas[0]
-            x0 = (latent - (1 - now).sqrt() * eps) / now.sqrt()
-            latent = then.sqrt() * x0 + (1 - then).sqrt() * eps
+    sampler = DemoSampler(steps, eta=0.0)
+    assert sampler.timesteps == GOLDEN[f"ddim_S{steps}_timesteps"].tolist()
+    monkeypatch.setattr("zero3d_views.sampler._noise", lambda *_: GOLDEN["z_t"].permute(0, 2, 3, 1))
+    pose = GOLDEN["pose_T"][:1].float()
+    monkeypatch.setattr(denoiser, "pose", lambda *_: pose)
+    cameras = pose_cameras("pose_target_eye")[:1]
+    found = sampler.sample(Teacher(denoiser, condition), Request(cameras, []), 3.0, lambda: None)
+    latent = found.permute(0, 3, 1, 2)
     assert relative_error(latent, GOLDEN[f"ddim_S{steps}_eta0_scale3"]) < TOLERANCE
 
 

@@ -30,6 +30,10 @@ class Denoiser(Component):
     """Side of the square RGB pictures that it is conditioned on, and that `decode` returns."""
     sigmas: Tensor
     """(T,) its noise levels, ascending, indexed by the timestep t, in units of its image space."""
+    unit: float = 1.0
+    """Its noise levels are `unit` times Stable Diffusion's: the scale of its data in a variance-preserving model's eyes."""
+    centre: float = 0.0
+    """The value of its image space that such a model takes for zero."""
     knows_elevation: bool = False
     """It is told the input's absolute elevation in place of the change of distance (Stable Zero123)."""
 

@@ -14,14 +14,17 @@ from zero3d.interfaces.denoiser import Denoiser
 class PixelDenoiser(Denoiser):
     """A denoiser whose image space is RGB in [0, 1]: encode and decode are the identity, white is 1.
 
-    Noise levels are Stable Diffusion's, halved: its data span [-1, 1], ours half of that.
+    Noise levels are Stable Diffusion's, halved: its data span [-1, 1], ours half of that. White counts as zero, because
+    most of a picture is white.
     """
 
     channels = 3
+    unit = 0.5
+    centre = 1.0
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
-        self.sigmas = stable_diffusion_sigmas() / 2
+        self.sigmas = self.unit * stable_diffusion_sigmas()
 
     def load(self, device: torch.device) -> None:
         """Nothing to load."""

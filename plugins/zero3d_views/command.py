@@ -1,0 +1,261 @@
+"""`zero3d views IMAGE`: the pictured object from elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from zero3d.errors import RecipeError, RunError
+from zero3d.interfaces import Command
+
+if TYPE_CHECKING:
+    import numpy
+    import torch
+
+    from zero3d.interfaces import Denoiser, SourcePicture
+    from zero3d.registry import Registry
+    from zero3d_views.poses import Pose
+    from zero3d_views.sampler import Sampler
+
+EXAMPLES = """angles are relative to the input and in degrees; every combination of the lists is drawn
+
+  zero3d views cat.png --azimuth 0,45,90 --out views/                    three views, from the embedded nano
+  zero3d views cat.png --weights kxic/zero123-xl --samples 4 --out views/  the published model, four samples of each
+"""
+DEFAULT_ELEVATION_DEG = 20.0
+BYTES_A_PIXEL = 16 * 1024
+"""A view in flight takes about this much memory for each pixel of the decoded picture (1 GiB at 256x256: the network's
+two branches); half of what is free is used."""
+
+
+class Views(Command):
+    """Draw novel views of one picture."""
+
+    name: ClassVar[str] = "views"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+        parser.epilog = EXAMPLES
+        add = parser.add_argument
+        add("image", help="a picture, best a PNG with alpha")
+        add("--out", type=Path, required=True, help="the folder to write")
+        add("--azimuth", default="0,45,90,180,270", metavar="A,B,…", help="+ moves the camera to its right")
+        add("--elevation", default="0", metavar="A,B,…", help="+ moves the camera up")
+        add("--distance", default="0", metavar="A,B,…", help="+ moves it away, world units (the input is at 2)")
+        add("--input-elevation", type=float, metavar="DEG", help="how far the picture's camera looked down (20)")
+        add("--samples", type=int, default=1, help="of each view (1)")
+        add("--seed", type=int, default=0, help="same seed, same pictures, whatever the batch (0)")
+        add("--scale", type=float, default=3.0, help="guidance scale (3)")
+        add("--steps", type=int, default=75, help="as the published demo counts them (75)")
+        add("--eta", type=float, default=1.0, help="of DDIM: 1 as the demo, 0 deterministic")
+        add("--scheduler", metavar="NAME", help="one of diffusers' instead, for example EulerDiscreteScheduler")
+        add("--batch", type=int, help="pictures at once (found from free memory)")
+        add("--weights", help="of the denoiser: nano, a checkpoint, a folder or a hub id")
+        add("--denoiser", default="zero123", metavar="TYPE", help="any registered denoiser (zero123)")
+        add("--option", action="append", default=[], metavar="key=value", help="another option of the denoiser")
+        add("--mask", help="as input.mask: a file, alpha, background, grabcut")
+        add("--framing", choices=("keep", "demo", "fit"), help="as input.framing (demo for latent models, else fit)")
+        add("--device", default="auto", help="auto, cpu, cuda or mps")
+        add("--overwrite", action="store_true", help="replace a folder that this command wrote")
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        from zero3d.parts import choose_device
+        from zero3d.picture import frame
+        from zero3d.plugins import load_plugins
+        from zero3d_views.poses import cameras_at, make_poses, parse_numbers
+
+        started = time.monotonic()
+        registry = load_plugins()
+        poses = make_poses(
+            parse_numbers(arguments.azimuth, "--azimuth"),
+            parse_numbers(arguments.elevation, "--elevation"),
+            parse_numbers(arguments.distance, "--distance"),
+        )
+        sampler = _sampler(arguments)
+        device = choose_device(arguments.device)
+        out = _check_out(arguments.out, arguments.overwrite)
+        denoiser = _denoiser(arguments, registry)
+        elevation = _input_elevation(arguments, denoiser, poses)
+        cameras = cameras_at(poses, elevation, denoiser.resolution)
+        source = _picture(arguments, registry)
+        framing = arguments.framing or ("fit" if denoiser.channels == 3 else "demo")
+        framed = frame(source.rgba, framing, denoiser.picture_resolution)
+        for note in (*source.notes, *framed.notes):
+            print(f"note: {note}", file=sys.stderr)
+        given = framed.picture
+        denoiser.load(device)
+        rows = draw_views(denoiser, given, elevation, cameras, sampler, arguments, device)
+        facts = {
+            "image": str(arguments.image),
+            "denoiser": arguments.denoiser,
+            "weights": {path.name: _sha256(path) for path in denoiser.weight_files()},
+            "input_elevation_deg": elevation,
+            "framing": framing,
+            **{key: getattr(arguments, key) for key in ("samples", "seed", "scale", "steps", "eta", "scheduler")},
+            "evaluations": sampler.calls,
+        }
+        _write(out, given.rgb, poses, rows, facts, started)
+        print(f"wrote {len(poses) * arguments.samples} pictures and sheet.png to {out}")
+        return 0
+
+
+def draw_views(
+    denoiser: Denoiser,
+    picture: Any,
+    input_elevation_deg: float,
+    cameras: Any,
+    sampler: Sampler,
+    arguments: argparse.Namespace,
+    device: torch.device,
+) -> list[list[numpy.ndarray]]:
+    """Pose -> samples, uint8 (H, W, 3). What one picture gets does not depend on the others or on the batch."""
+    import torch
+    from tqdm import tqdm
+
+    from zero3d.geometry import orbit
+    from zero3d.interfaces import Teacher
+    from zero3d.random import Generators
+    from zero3d_views.sampler import Request
+
+    size = denoiser.picture_resolution
+    input_camera = orbit(input_elevation_deg, 0.0, size).to(device)
+    teacher = Teacher(denoiser, denoiser.condition(picture.to(device), input_camera))
+    jobs = [(view, sample) for view in range(len(cameras)) for sample in range(arguments.samples)]
+    streams = Generators(arguments.seed)
+    batch = arguments.batch or _batch(size, device)
+    rows: list[list[numpy.ndarray]] = [[] for _ in range(len(cameras))]
+    batches = [jobs[start : start + batch] for start in range(0, len(jobs), batch)]
+    with tqdm(total=len(batches) * sampler.calls, desc="views", unit="step") as bar:
+        for some in batches:
+            index = torch.tensor([view for view, _ in some])
+            chosen = type(cameras)(cameras.camera_to_world[index], cameras.height, cameras.width, cameras.fov)
+            request = Request(chosen.to(device), [streams[f"view{v}.sample{s}"] for v, s in some])
+            with torch.no_grad():
+                decoded = denoiser.decode(sampler.sample(teacher, request, arguments.scale, lambda: bar.update()))
+            for (view, _), image in zip(some, decoded.clamp(0, 1).float().cpu(), strict=True):
+                rows[view].append((255 * image).round().byte().numpy())
+    return rows
+
+
+def _sampler(arguments: argparse.Namespace) -> Sampler:
+    from zero3d_views.sampler import DemoSampler, SchedulerSampler
+
+    for option, low in (("samples", 1), ("batch", 1), ("seed", 0)):
+        value = getattr(arguments, option)
+        if value is not None and value < low:
+            raise RecipeError(f"--{option}: {value}; at least {low}")
+    if not 0 <= arguments.eta <= 1:
+        raise RecipeError(f"--eta: {arguments.eta}; 0 to 1")
+    if arguments.scheduler:
+        return SchedulerSampler(arguments.scheduler, arguments.steps)
+    return DemoSampler(arguments.steps, arguments.eta)
+
+
+def _denoiser(arguments: argparse.Namespace, registry: Registry) -> Denoiser:
+    import yaml
+
+    from zero3d.recipe import make_block
+
+    options: dict[str, Any] = {"type": arguments.denoiser}
+    for given in arguments.option:
+        key, found, value = given.partition("=")
+        if not found:
+            raise RecipeError(f"--option: {given!r}; write key=value")
+        options[key] = yaml.safe_load(value)
+    if arguments.weights is not None:
+        options["weights"] = arguments.weights
+    denoiser: Denoiser = make_block(registry, "denoiser", "zero3d views", "denoiser", options).build()
+    return denoiser
+
+
+def _input_elevation(arguments: argparse.Namespace, denoiser: Denoiser, poses: list[Pose]) -> float:
+    """As given, else assumed and said; a denoiser that is told it needs it and knows no distance."""
+    if denoiser.knows_elevation:
+        if arguments.input_elevation is None:
+            raise RecipeError(
+                "--input-elevation: missing; Stable Zero123 must be told how far the picture's camera looked down"
+            )
+        if any(pose.distance for pose in poses):
+            raise RecipeError(
+                f"--distance: {arguments.distance}; Stable Zero123 cannot change the distance, leave it at 0"
+            )
+    if arguments.input_elevation is None:
+        print(f"note: --input-elevation not given: {DEFAULT_ELEVATION_DEG:g} degrees are assumed", file=sys.stderr)
+        return DEFAULT_ELEVATION_DEG
+    return float(arguments.input_elevation)
+
+
+def _picture(arguments: argparse.Namespace, registry: Registry) -> SourcePicture:
+    from zero3d.recipe import make_block
+
+    block = make_block(registry, "image_source", "zero3d views", "image", {"type": "file", "path": arguments.image})
+    found: SourcePicture = block.build().load(arguments.mask)
+    return found
+
+
+def _batch(size: int, device: torch.device) -> int:
+    """As many pictures as half of the free memory holds, 16 at most."""
+    import psutil
+    import torch
+
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    return max(1, min(16, int(free / 2 / (BYTES_A_PIXEL * size**2))))
+
+
+def _check_out(out: Path, overwrite: bool) -> Path:
+    """The folder to write, not yet made.
+
+    Raises:
+        RunError: not empty, or no folder of this command's.
+    """
+    if out.exists() and not out.is_dir():
+        raise RunError(f"--out: {out} is a file; name a folder")
+    if out.is_dir() and any(out.iterdir()):
+        if not overwrite:
+            raise RunError(f"--out: {out} is not empty; take another folder or --overwrite")
+        if not (out / "views.json").is_file():
+            raise RunError(f"--out: {out} was not written by this command, so --overwrite does not delete it")
+    return out
+
+
+def _write(
+    out: Path, given: Any, poses: list[Pose], rows: list[list[numpy.ndarray]], facts: dict[str, Any], started: float
+) -> None:
+    """Whole or not at all."""
+    from PIL import Image
+
+    from zero3d_views.sheet import contact_sheet
+
+    temporary = out.with_name(out.name + ".tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+        files = []
+        for number, (pose, row) in enumerate(zip(poses, rows, strict=True)):
+            for sample, pixels in enumerate(row):
+                name = f"{number:03d}_{pose.name}_s{sample}.png"
+                Image.fromarray(pixels).save(temporary / name)
+                files.append({"file": name, **asdict(pose), "sample": sample})
+        pixels = (255 * given.clamp(0, 1)).round().byte().cpu().numpy()
+        contact_sheet(pixels, rows, [pose.label for pose in poses]).save(temporary / "sheet.png")
+        record = {**facts, "seconds": round(time.monotonic() - started, 2), "views": files}
+        (temporary / "views.json").write_text(json.dumps(record, indent=2) + "\n")
+        shutil.rmtree(out, ignore_errors=True)
+        os.replace(temporary, out)
+    except OSError as error:
+        raise RunError(f"--out: {out} cannot be written ({error}); name another folder") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sha256(path: Path) -> str:
+    from zero3d.folder import file_sha256
+
+    return file_sha256(path)
