@@ -84,22 +84,26 @@ def _load(config: Any, dtype: torch.dtype) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No advice and no bars of the libraries' own: what is wrong is told in one line."""
+    """No advice, retries or bars of the libraries' own (but for downloads): what is wrong is told in one line."""
     from diffusers.utils import logging as diffusers_logging
+    from huggingface_hub.utils import logging as hub_logging
     from transformers.utils import logging as transformers_logging
 
-    libraries = (diffusers_logging, transformers_logging)
-    levels = [library.get_verbosity() for library in libraries]
-    for library in libraries:
+    talkers: tuple[Any, ...] = (diffusers_logging, transformers_logging, hub_logging)
+    with_bars = talkers[:2]
+    levels = [library.get_verbosity() for library in talkers]
+    for library in talkers:
         library.set_verbosity_error()
+    for library in with_bars:
         library.disable_progress_bar()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for library, level in zip(libraries, levels, strict=True):
+        for library, level in zip(talkers, levels, strict=True):
             library.set_verbosity(level)
+        for library in with_bars:
             library.enable_progress_bar()
 
 

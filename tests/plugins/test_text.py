@@ -179,6 +179,11 @@ def test_a_picture_without_an_object_is_kept_for_the_user_to_cut_out(model, tmp_
     assert Image.open(kept).size == (SIDE, SIDE)
 
 
+def test_nothing_is_drawn_for_a_recipe_that_cannot_run(model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("zero3d_text.pipeline.draw", lambda config: pytest.fail("drawn"))
+    assert "representation.channels" in refused(capsys, tmp_path, image(model), "representation.channels=5")
+
+
 def without_parts(model, folder, *names):
     shutil.copytree(model, folder)
     for name in names:
