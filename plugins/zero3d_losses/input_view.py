@@ -27,8 +27,9 @@ class InputViewConfig:
 class InputView(Regularizer):
     """Squared error of the picture and of its mask, seen from the input camera.
 
-    rgb mean (decode(x_0) - I)^2 + mask mean (opacity_0 - M)^2. Default weight 1e4 on the picture from 3drec
-    (view_weight); the picture:mask ratio 10:1 from threestudio's zero123.yaml (500:50).
+    rgb mean (decode(x_0) - I)^2 + mask mean (opacity_0 - M)^2, pictures in [0, 1]. Default weight 1e4, the figure of
+    3drec's view_weight; there pictures are in [-1, 1], so that its 1e4 is 4e4 here (recipes/zero123-sjc.yaml). The
+    picture:mask ratio 10:1 from threestudio's zero123.yaml (500:50).
     """
 
     name: ClassVar[str] = "input_view"
