@@ -39,21 +39,34 @@ def pack(grid: Any, sides: Any, flags: Any, bricks: Any, lanes: int, worker: int
 
 
 @compiled()
-def unpack(parts: Any, sides: Any, flags: Any, grid: Any, lanes: int, worker: int, workers: int) -> None:
-    """The transpose: a flat grid (C Z Y X) = the sum of parts (T, count 64 lanes), in order, where flags are set."""
+def clear(parts: Any, flags: Any, lanes: int, worker: int, workers: int) -> None:
+    """Zeros into this worker's part (T, count 64 lanes), where flags (z, y, x) are set."""
     deep, high, wide = flags.shape
-    for layer in range(worker, deep, workers):
+    for layer in range(deep):
         for row in range(high):
             for column in range(wide):
                 if flags[layer, row, column] != 0:
                     start = ((layer * high + row) * wide + column) * VOXELS * lanes
-                    spans, whole = _spans(layer, row, column, sides)
-                    for part in range(len(parts)):
-                        brick = parts[part, start : start + VOXELS * lanes]
-                        if whole:
-                            _add(brick, sides, spans, (0, SIDE, 0, SIDE, 0, SIDE), grid, lanes)
-                        else:
-                            _add(brick, sides, spans, spans[3:], grid, lanes)
+                    parts[worker, start : start + VOXELS * lanes] = 0
+
+
+@compiled()
+def unpack(parts: Any, sides: Any, flags: Any, grid: Any, lanes: int, worker: int, workers: int) -> None:
+    """A flat grid (C Z Y X) = the sum of parts (T, count 64 lanes), in order, where flags are set, and 0 elsewhere."""
+    deep, high, wide = flags.shape
+    for layer in range(worker, deep, workers):
+        for row in range(high):
+            for column in range(wide):
+                start = ((layer * high + row) * wide + column) * VOXELS * lanes
+                spans, whole = _spans(layer, row, column, sides)
+                for part in range(len(parts) if flags[layer, row, column] != 0 else 1):
+                    brick = parts[part, start : start + VOXELS * lanes]
+                    keep = part > 0
+                    take = flags[layer, row, column] != 0
+                    if whole:
+                        _add(brick, sides, spans, (0, SIDE, 0, SIDE, 0, SIDE), grid, lanes, keep, take)
+                    else:
+                        _add(brick, sides, spans, spans[3:], grid, lanes, keep, take)
 
 
 @compiled()
@@ -81,7 +94,8 @@ def _fill(grid: Any, sides: Any, spans: Any, inside: Any, brick: Any, lanes: int
 
 
 @compiled()
-def _add(brick: Any, sides: Any, spans: Any, inside: Any, grid: Any, lanes: int) -> None:
+def _add(brick: Any, sides: Any, spans: Any, inside: Any, grid: Any, lanes: int, keep: bool, take: bool) -> None:
+    """grid = grid (if `keep`) + brick (if `take`)."""
     channels, depth, height, width = sides
     z0, z1, y0, y1, x0, x1 = inside
     for c in range(channels):
@@ -89,5 +103,8 @@ def _add(brick: Any, sides: Any, spans: Any, inside: Any, grid: Any, lanes: int)
             for y in range(y0, y1):
                 source = ((c * depth + spans[0] + z) * height + spans[1] + y) * width + spans[2]
                 for x in range(x0, x1):
-                    place = ((z * SIDE + y) * SIDE + x) * lanes + c
-                    grid[numpy.uint64(source + x)] += brick[numpy.uint64(place)]
+                    place = numpy.uint64(source + x)
+                    value = grid[place] if keep else brick.dtype.type(0)
+                    if take:
+                        value = value + brick[numpy.uint64(((z * SIDE + y) * SIDE + x) * lanes + c)]
+                    grid[place] = value

@@ -95,7 +95,7 @@ class FusedRenderer(VolumeRenderer):
         shift = jitter_shift(self.config.jitter, step, origins)
         sides = field.raw_density.new_tensor(field.config.sides)
         diagonal = float((high - low).norm())
-        filled, near_filled = occupancy(field.raw_density, self._empty_below(field, diagonal))
+        filled, near_filled, read = occupancy(field.raw_density, self._empty_below(field, diagonal))
         return March(
             origins=origins,
             directions=directions,
@@ -110,6 +110,7 @@ class FusedRenderer(VolumeRenderer):
             least_light=self.config.tolerance,
             filled=filled,
             near=near_filled,
+            read=read,
             group=group_size(self.config.step_ratio),
             picture=(len(cameras), cameras.height, cameras.width),
             wants_weights=wants_weights,

@@ -13,8 +13,8 @@ class March:
 
     origins, directions (R, 3). spans (R, 2): distance to the box and the chord through it. starts (R,): by how much the
     first sample lies behind the box's face. `box`: its low corner (x, y, z), voxels a world unit, voxels; nine numbers.
-    `step`: between samples, world units; `samples`: S, at most so many a ray. `filled`, `near`, `group`: where the field
-    is not empty, and for how many samples at once that is asked; see `occupancy`.
+    `step`: between samples, world units; `samples`: S, at most so many a ray. `filled`, `near`, `read`, `group`: where the
+    field is not empty, and for how many samples at once that is asked; see `occupancy`.
     `least_light`: a ray ends when less is left. `picture`: views, height, width, together R. `wants_weights`: each
     sample's weight is returned.
     """
@@ -32,6 +32,7 @@ class March:
     least_light: float
     filled: Tensor
     near: Tensor
+    read: Tensor
     group: int
     picture: tuple[int, int, int]
     wants_weights: bool

@@ -31,7 +31,7 @@ class CpuMarch:
 
         self.kernels, self.bricks = march_numba, bricks_numba
         self.march, self.shapes = march, (density.shape, features.shape)
-        self.read = march.near.numpy()
+        self.read = march.read.numpy()
         self.dtype = density.dtype
         real = density.detach().numpy().dtype
         several = -(-features.shape[1] // vector_numba.LANES) * vector_numba.LANES
@@ -56,12 +56,14 @@ class CpuMarch:
         """dL/d density, dL/d features and dL/d log_scale from the gradients of what `forward` returned."""
         workers = max(1, min(threads(), PRIVATE_BYTES // sum(grid.nbytes for grid in self.grids)))
         cotangents = [part.contiguous().numpy() for part in told]
-        own = [numpy.zeros((workers, len(grid)), grid.dtype) for grid in self.grids]  # memory comes when touched
+        own = [numpy.empty((workers, len(grid)), grid.dtype) for grid in self.grids]
+        for parts, lanes in zip(own, self.lanes, strict=True):
+            _share(partial(self.bricks.clear, parts, self.read, lanes), workers)
         scales = _share(
             lambda w, count: self.kernels.backward(*self.inputs, w, count, *cotangents, *(part[w] for part in own)),
             workers,
         )
-        totals = [torch.zeros(shape, dtype=self.dtype) for shape in self.shapes]
+        totals = [torch.empty(shape, dtype=self.dtype) for shape in self.shapes]
         for parts, total, lanes in zip(own, totals, self.lanes, strict=True):
             flat, sides = total.numpy().ravel(), total.shape[1:]
             _share(partial(self.bricks.unpack, parts, tuple(sides), self.read, flat, lanes), workers)
@@ -81,7 +83,7 @@ class CpuMarch:
             (high * wide * self.bricks.VOXELS, wide * self.bricks.VOXELS),
             (real(scale), real(march.density_shift)),
             march.filled.numpy(),
-            self.read,
+            march.near.numpy(),
             (real(march.step), real(march.weight_threshold), real(march.least_light), march.samples, march.group),
             march.sigmoid,
             _tiles(*march.picture),

@@ -48,16 +48,22 @@ def _count(chord: Any, size: Any, shift: Any, limit: int) -> int:
     return n
 
 
+@compiled(exact=True)
+def _place(origin: Any, direction: Any, t: Any, low: Any, voxels: Any) -> Any:
+    """Where a sample lies along one axis, in voxels of the grid with its shell: the same bits wherever it is asked."""
+    return ((origin + direction * t) - low) * voxels + HALF
+
+
 @compiled()
 def _look(blocks: Any, t: Any, ray: Any, box: Any) -> int:
     """What a map of blocks of cells says of the place at distance t."""
     _, _, _, ox, oy, oz, dx, dy, dz = ray
-    lx, ly, lz, vx, vy, vz, _, _, _ = box
-    depth, height, width = blocks.shape
-    x = min(max(int((((ox + dx * t) - lx) * vx + HALF) * QUARTER), 0), width - 1)
-    y = min(max(int((((oy + dy * t) - ly) * vy + HALF) * QUARTER), 0), height - 1)
-    z = min(max(int((((oz + dz * t) - lz) * vz + HALF) * QUARTER), 0), depth - 1)
-    return blocks[numpy.uint64(z), numpy.uint64(y), numpy.uint64(x)]
+    lx, ly, lz, vx, vy, vz, nx, ny, nz = box
+    x, y, z = _place(ox, dx, t, lx, vx), _place(oy, dy, t, ly, vy), _place(oz, dz, t, lz, vz)
+    bx = numpy.uint64(min(max(x, ZERO), nx) * QUARTER)
+    by = numpy.uint64(min(max(y, ZERO), ny) * QUARTER)
+    bz = numpy.uint64(min(max(z, ZERO), nz) * QUARTER)
+    return blocks[bz, by, bx]
 
 
 @compiled()
@@ -89,7 +95,7 @@ def _fill(s: Any, q: Any, first: int, count: int, group: int, ray: Any, box: Any
 @compiled()
 def _axis(place: Any, n: Any) -> Any:
     """The voxel below a place along one axis, counted with the shell, the one above, and that one's weight."""
-    shifted = min(max(place + HALF, ZERO), n + ONE)
+    shifted = min(max(place, ZERO), n + ONE)
     low = min(numpy.floor(shifted), n)
     return numpy.int32(low), numpy.int32(low + ONE), shifted - low
 
@@ -113,9 +119,7 @@ def _absorb(density: Any, s: Any, q: Any, n: int, ray: Any, box: Any, brick: Any
     layer, row = numpy.int32(brick[0]), numpy.int32(brick[1])
     for j in range(P):
         t = s[AT + j]
-        px = ((ox + dx * t) - lx) * vx
-        py = ((oy + dy * t) - ly) * vy
-        pz = ((oz + dz * t) - lz) * vz
+        px, py, pz = _place(ox, dx, t, lx, vx), _place(oy, dy, t, ly, vy), _place(oz, dz, t, lz, vz)
         x0, x1, a = _axis(px, nx)
         y0, y1, b = _axis(py, ny)
         z0, z1, c = _axis(pz, nz)
@@ -133,7 +137,8 @@ def _absorb(density: Any, s: Any, q: Any, n: int, ray: Any, box: Any, brick: Any
         q[R01 + j] = l0 + r1
         q[R10 + j] = l1 + r0
         q[R11 + j] = l1 + r1
-        out = max(abs(px - HALF * nx) - HALF * nx, abs(py - HALF * ny) - HALF * ny, abs(pz - HALF * nz) - HALF * nz)
+        below, above = min(px, min(py, pz)), max(px - nx, max(py - ny, pz - nz))
+        out = max(HALF - below, above - HALF)
         s[INSIDE + j] = ZERO if out > ROUND_OFF else s[INSIDE + j]
     for j in range(n):
         (i0, i1, i2, i3, i4, i5, i6, i7), (w0, w1, w2, w3, w4, w5, w6, w7) = _corners(s, q, j)

@@ -12,20 +12,21 @@ REACH = BLOCK - 1.1
 """Voxels by which a sample may lie outside the block that was looked up, and still be answered for."""
 
 
-def occupancy(raw_density: Tensor, empty_below: float) -> tuple[Tensor, Tensor]:
-    """(1, 1, Z, Y, X) raw density -> two (z, y, x) maps in bytes, `filled` and `near`.
+def occupancy(raw_density: Tensor, empty_below: float) -> tuple[Tensor, Tensor, Tensor]:
+    """(1, 1, Z, Y, X) raw density -> three (z, y, x) maps in bytes, `filled`, `near` and `read`.
 
     Counted with the shell, voxel k of the grid is k + 1, and the cell above voxel p lies in block p // BLOCK. `filled` is
     0 where no corner of any of the block's cells is `empty_below` or more. `near` is 0 where `filled` is 0 in the block
     and the 26 around it, 2 where it is 1 in all of these, else 1: of samples within REACH of a block that is 0, none
-    needs a look; of those near a 2, each is in a filled block. Corners that are read lie in blocks that are not 0.
+    needs a look; of those near a 2, each is in a filled block. `read` is 0 where no cell of a filled block has a corner.
     """
     grid = raw_density.detach()[0, 0]
     for axis in range(3):
         grid = _largest(grid, axis)
     filled = (grid >= empty_below).to(torch.float32)
     near = _dilated(filled) + 1 - _dilated(1 - filled)
-    return filled.to(torch.uint8), near.to(torch.uint8)
+    read = functional.max_pool3d(functional.pad(filled[None], (1, 0) * 3), 2, stride=1)[0]
+    return filled.to(torch.uint8), near.to(torch.uint8), read.to(torch.uint8)
 
 
 def group_size(step_ratio: float) -> int:
