@@ -88,13 +88,14 @@ class FusedRenderer(VolumeRenderer):
         origins, directions = (part.reshape(-1, 3) for part in rays(cameras))
         dtype = field.raw_density.dtype
         origins, directions = origins.to(dtype).contiguous(), directions.to(dtype).contiguous()
-        low, high = field.box.to(dtype)
         near, far = box_interval(origins, directions, field.box.to(dtype))
         size = field.spacing * self.config.step_ratio
         chord = (far - near).clamp(min=0)
         shift = jitter_shift(self.config.jitter, step, origins)
-        sides = field.raw_density.new_tensor(field.config.sides)
+        low, high = field.config.corners.to(dtype)  # not the field's own: reading numbers back from a GPU takes time
+        sides = torch.tensor(field.config.sides, dtype=dtype)
         diagonal = float((high - low).norm())
+        longest = float(chord.max()) if wants_weights else diagonal
         filled, near_filled, read = occupancy(field.raw_density, self._empty_below(field, diagonal))
         return March(
             origins=origins,
@@ -103,7 +104,7 @@ class FusedRenderer(VolumeRenderer):
             starts=torch.zeros_like(near) if shift is None else (shift * size)[:, 0],
             box=tuple(torch.cat([low, sides / (high - low), sides]).tolist()),
             step=size,
-            samples=math.floor(float(chord.max()) / size) + 1,
+            samples=math.floor(longest / size) + 1,
             density_shift=field.config.density_shift,
             sigmoid=field.sigmoid,
             weight_threshold=self.config.weight_threshold,
@@ -116,13 +117,12 @@ class FusedRenderer(VolumeRenderer):
             wants_weights=wants_weights,
         )
 
-    def _empty_below(self, field: VoxelField, diagonal: float) -> float:
+    def _empty_below(self, field: VoxelField, diagonal: float) -> Tensor | float:
         """The raw density below which space is empty: softplus(e^s gain raw + shift) = tolerance / diagonal."""
         if self.config.tolerance == 0:
             return -math.inf
         argument = math.log(math.expm1(self.config.tolerance / diagonal))
-        scale = float(field.log_scale.detach().exp()) * field.config.density_gain
-        return (argument - field.config.density_shift) / scale
+        return (argument - field.config.density_shift) / (field.log_scale.detach().exp() * field.config.density_gain)
 
 
 class _Fused(torch.autograd.Function):
@@ -130,8 +130,7 @@ class _Fused(torch.autograd.Function):
     def forward(
         ctx: Any, march: March, gain: float, density: Tensor, features: Tensor, log_scale: Tensor
     ) -> tuple[Tensor, ...]:
-        scale = float(log_scale.exp()) * gain
-        ctx.marcher = _marcher(density.device)(march, density, features, scale)
+        ctx.marcher = _marcher(density.device)(march, density, features, log_scale.exp() * gain)
         ctx.log_scale = log_scale
         return ctx.marcher.forward()
 
@@ -154,4 +153,8 @@ def _marcher(device: torch.device) -> Any:
 
 
 def _has_kernel(grid: Tensor) -> bool:
-    return grid.device.type == "cpu" and grid.dtype in (torch.float32, torch.float64)
+    return (grid.device.type, grid.dtype) in (
+        ("cpu", torch.float32),
+        ("cpu", torch.float64),
+        ("cuda", torch.float32),
+    )

@@ -25,8 +25,8 @@ PRIVATE_BYTES = 1 << 31
 class CpuMarch:
     """One march through one field: its bricks are made once for both passes."""
 
-    def __init__(self, march: March, density: Tensor, features: Tensor, scale: float) -> None:
-        """density (1, 1, Z, Y, X), features (1, C, Z, Y, X), `scale` of the raw density."""
+    def __init__(self, march: March, density: Tensor, features: Tensor, scale: Tensor) -> None:
+        """density (1, 1, Z, Y, X), features (1, C, Z, Y, X), `scale` (scalar) of the raw density."""
         from zero3d_voxels import bricks_numba, march_numba, vector_numba
 
         self.kernels, self.bricks = march_numba, bricks_numba
@@ -41,7 +41,7 @@ class CpuMarch:
         for grid, bricks, lanes in zip((density, features), self.grids, self.lanes, strict=True):
             flat, sides = grid.detach().contiguous().numpy().ravel(), grid.shape[1:]
             _share(partial(bricks_numba.pack, flat, tuple(sides), self.read, bricks, lanes), workers)
-        self.inputs = self._inputs(real.type, scale)
+        self.inputs = self._inputs(real.type, float(scale))
 
     def forward(self) -> tuple[Tensor, ...]:
         """Colour (R, C), opacity (R,), distance (R,), weights (R, S) or (0, 0)."""

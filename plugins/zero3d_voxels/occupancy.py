@@ -12,7 +12,7 @@ REACH = BLOCK - 1.1
 """Voxels by which a sample may lie outside the block that was looked up, and still be answered for."""
 
 
-def occupancy(raw_density: Tensor, empty_below: float) -> tuple[Tensor, Tensor, Tensor]:
+def occupancy(raw_density: Tensor, empty_below: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
     """(1, 1, Z, Y, X) raw density -> three (z, y, x) maps in bytes, `filled`, `near` and `read`.
 
     Counted with the shell, voxel k of the grid is k + 1, and the cell above voxel p lies in block p // BLOCK. `filled` is

@@ -339,3 +339,31 @@ def test_kernels_compile_where_nothing_can_be_written(tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "2", done.stderr
+
+
+INTERPRETED = """
+import torch
+from tests.plugins import test_fused
+from zero3d_voxels import fused
+from zero3d_voxels.march_cuda import CudaMarch
+
+fused._marcher = lambda device: CudaMarch
+cameras = test_fused.TWO.resized(5, 5)
+for options in ({"channels": 3}, {"channels": 1, "hole": 0.7}, {"channels": 6, "activation": "sigmoid"}):
+    field = test_fused.voxels(resolution=[7, 4, 6], std=0.7, **options)
+    for needs in (frozenset(), test_fused.EVERYTHING):
+        test_fused.assert_agree(field, cameras, needs=needs, weight_threshold=0.0, step_ratio=1.0, jitter=True)
+eye = torch.tensor([[2.0, 1.0, 0.5]])
+miss = test_fused.Cameras(test_fused.look_at(eye, 2 * eye), 3, 3)
+assert not test_fused.drawn(fused.FusedRenderer(fused.FusedConfig()), field, miss)["opacity"].any()
+print("agreed")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Triton is made for Linux")
+def test_the_triton_kernels_agree_under_their_interpreter():
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", INTERPRETED], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "agreed", done.stderr

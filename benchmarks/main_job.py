@@ -1,0 +1,142 @@
+"""The main job, recipes/nano.yaml on examples/mug.png, with the plain and with the fused renderer.
+
+    python benchmarks/main_job.py [--rounds 2] [--steps 300] [--json main_job.json] [--readme] [key=value ...]
+
+The two take turns, each run in a process of its own. Printed are the seconds of a whole run (imports, weights, preview,
+turntable and mesh included), their ratio, and where a step's time goes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import torch
+
+RENDERERS = ("volume", "fused")
+PARTS = ("render", "denoise", "regularize", "optimise", "rest")
+
+
+def timed(owner: Any, method: str, part: str, spent: Counter[str]) -> None:
+    """Count the seconds that a method takes."""
+    plain: Callable[..., Any] = getattr(owner, method)
+
+    @wraps(plain)
+    def wrapper(*arguments: Any, **options: Any) -> Any:
+        started = time.perf_counter()
+        try:
+            return plain(*arguments, **options)
+        finally:
+            spent[part] += time.perf_counter() - started
+
+    setattr(owner, method, wrapper)
+
+
+def one_run(renderer: str, steps: int, overrides: list[str]) -> dict[str, Any]:
+    """In this process: the seconds of the run, and milliseconds of a step by part, the first two steps left out."""
+    started = time.perf_counter()
+    from zero3d.engine import Engine
+    from zero3d.plugins import load_plugins
+    from zero3d.run import run
+
+    spent: Counter[str] = Counter()
+    timed(Engine, "_draw", "render", spent)
+    timed(Engine, "_backward", "render", spent)
+    timed(Engine, "_guide", "denoise", spent)
+    timed(Engine, "_regularize", "regularize", spent)
+    timed(torch.optim.Adam, "step", "optimise", spent)
+    counted = 0
+    plain_step = Engine.step
+
+    def step(engine: Engine, index: int) -> Any:
+        nonlocal counted
+        counted += 1
+        if counted == 3:
+            spent.clear()  # compilers and caches are warm
+        began = time.perf_counter()
+        figures = plain_step(engine, index)
+        spent["step"] += time.perf_counter() - began
+        return figures
+
+    Engine.step = step  # type: ignore[method-assign]
+    with tempfile.TemporaryDirectory() as folder:
+        run(
+            "recipes/nano.yaml",
+            load_plugins(),
+            [
+                "image=examples/mug.png",
+                f"out={folder}/run",
+                "input.elevation_deg=20",
+                f"renderer.type={renderer}",
+                f"steps={steps}",
+                *overrides,
+            ],
+            tell=lambda line: None,
+        )
+    seconds = time.perf_counter() - started
+    spent["rest"] = spent["step"] - sum(spent[part] for part in PARTS[:-1])
+    milliseconds = {part: 1000 * spent[part] / max(counted - 2, 1) for part in (*PARTS, "step")}
+    return {"seconds": seconds, "milliseconds": milliseconds, "threads": torch.get_num_threads()}
+
+
+def in_a_process(renderer: str, steps: int, overrides: list[str]) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--only", renderer, "--steps", str(steps), *overrides]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def report(runs: dict[str, list[dict[str, Any]]], steps: int) -> str:
+    best = {name: min(rounds, key=lambda one: one["seconds"]) for name, rounds in runs.items()}
+    lines = [
+        f"{steps} steps, {best['fused']['threads']} thread(s), the better of {len(runs['fused'])} run(s) each.",
+        "",
+        f"| renderer | whole run | a step | {' | '.join(PARTS)} |",
+        "|---|---|---|" + "---|" * len(PARTS),
+    ]
+    for name, one in best.items():
+        shares = " | ".join(f"{one['milliseconds'][part]:.1f} ms" for part in PARTS)
+        lines.append(f"| `{name}` | {one['seconds']:.1f} s | {one['milliseconds']['step']:.1f} ms | {shares} |")
+    whole = best["volume"]["seconds"] / best["fused"]["seconds"]
+    step = best["volume"]["milliseconds"]["step"] / best["fused"]["milliseconds"]["step"]
+    return "\n".join([*lines, "", f"`fused` is {whole:.2f}x as fast over the whole run, {step:.2f}x in a step."])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--only", choices=RENDERERS, help="one run, here, printed as JSON")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--readme", action="store_true", help="write the table into benchmarks/README.md")
+    parser.add_argument("overrides", nargs="*")
+    arguments = parser.parse_args()
+    if arguments.only:
+        print(json.dumps(one_run(arguments.only, arguments.steps, arguments.overrides)))
+        return
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in RENDERERS}
+    for _ in range(arguments.rounds):
+        for name in RENDERERS:
+            runs[name].append(in_a_process(name, arguments.steps, arguments.overrides))
+            print(f"{name}: {runs[name][-1]['seconds']:.1f} s", flush=True)
+    text = report(runs, arguments.steps)
+    print(text)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(runs, indent=2))
+    if arguments.readme:
+        from render import write_readme
+
+        write_readme("main job", text)
+
+
+if __name__ == "__main__":
+    main()
