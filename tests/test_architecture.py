@@ -88,7 +88,8 @@ def test_the_command_line_starts_without_the_model_libraries():
 def test_nothing_unpickles_arbitrary_objects():
     for path in [*CORE, *Path("plugins").rglob("*.py")]:
         text = path.read_text()
-        assert "import pickle" not in text, path
+        if "import pickle" in text:  # a reader that resolves every name itself, and nothing else
+            assert path.name == "pickled.py" and "def find_class(" in text and "pickle.load" not in text, path
         assert "torch.load(" not in text or "weights_only=True" in text, path
         assert "yaml.load(" not in text, path
         assert "allow_pickle=True" not in text, path

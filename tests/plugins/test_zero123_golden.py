@@ -1,5 +1,6 @@
 """The published network, from a folder in the published layout, against numbers of the original code."""
 
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -88,6 +89,15 @@ def test_vae_decode(model):
     with torch.no_grad():
         decoded = 2 * model[0].decode(latent).permute(0, 3, 1, 2) - 1
     assert relative_error(decoded[..., ::4, ::4], GOLDEN["vae_decode_of_zt_x0.8"]) < TOLERANCE
+
+
+def test_a_flat_picture_keeps_its_variance(model):
+    """White is the background of every run; held against the same network in double precision."""
+    denoiser = model[0]
+    exact = copy.deepcopy(denoiser._vae).double()
+    with torch.no_grad():
+        mode = exact.encode(torch.ones(1, 3, 256, 256, dtype=torch.float64)).latent_dist.mode()
+    assert relative_error(denoiser.background(), 0.18215 * mode[0].permute(1, 2, 0).float()) < TOLERANCE
 
 
 def test_conforms(model, condition):

@@ -70,7 +70,7 @@ class PublishedDenoiser(Denoiser):
 
     @torch.no_grad()
     def condition(self, picture: Picture, input_camera: Cameras) -> PictureCondition:
-        x = 2 * picture.rgb.permute(2, 0, 1)[None] - 1
+        x = _planes(2 * picture.rgb[None] - 1)
         pixels = clip_pixels(x, self._clip.config.image_size)  # type: ignore[union-attr, arg-type]
         embedding = self._clip(pixel_values=pixels).image_embeds[:, None]
         return PictureCondition(embedding, self._vae.encode(x).latent_dist.mode(), input_camera)  # type: ignore[operator]
@@ -78,7 +78,7 @@ class PublishedDenoiser(Denoiser):
     def denoise(
         self, noised: Tensor, sigma: Tensor, condition: PictureCondition, cameras: Cameras, guidance_scale: float
     ) -> Tensor:
-        z = noised.permute(0, 3, 1, 2)
+        z = _planes(noised)
         t = sigma_to_t(sigma.cpu(), self.sigmas).to(z.device)
         pose = self.pose(cameras, condition.camera)
         eps = self.predict_eps(to_variance_preserving(z, sigma), t, condition, pose, guidance_scale)
@@ -116,14 +116,20 @@ class PublishedDenoiser(Denoiser):
         return out.to(latent.dtype)
 
     def encode(self, image: Tensor) -> Tensor:
-        latent: Tensor = self._vae.encode(2 * image.permute(0, 3, 1, 2) - 1).latent_dist.mode()  # type: ignore[operator]
+        latent: Tensor = self._vae.encode(_planes(2 * image - 1)).latent_dist.mode()  # type: ignore[operator]
         return self._scale * latent.permute(0, 2, 3, 1)
 
     def decode(self, latent: Tensor) -> Tensor:
-        decoded: Tensor = self._vae.decode(latent.permute(0, 3, 1, 2) / self._scale).sample  # type: ignore[operator]
+        decoded: Tensor = self._vae.decode(_planes(latent / self._scale)).sample  # type: ignore[operator]
         return (decoded.permute(0, 2, 3, 1) + 1) / 2
 
     @torch.no_grad()
     def background(self) -> Tensor:
         device = next(self._vae.parameters()).device
         return self.encode(torch.ones(1, PICTURE, PICTURE, 3, device=device))[0]
+
+
+def _planes(image: Tensor) -> Tensor:
+    """(B, H, W, C) -> (B, C, H, W), laid out so: PyTorch's group norm on a CPU loses the variance of flat pictures in the
+    other layout."""
+    return image.permute(0, 3, 1, 2).contiguous()
