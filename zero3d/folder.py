@@ -9,6 +9,7 @@ import platform
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,14 @@ def file_sha256(path: Path) -> str:
     """Hex digest of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_hashes(paths: Sequence[Path]) -> dict[str, str]:
+    """Path from the files' common folder -> sha256: parts of one model often share a file name."""
+    if not paths:
+        return {}
+    common = os.path.commonpath([path.parent for path in paths])
+    return {Path(os.path.relpath(path, common)).as_posix(): file_sha256(path) for path in paths}
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -271,9 +271,9 @@ def _components(recipe: Recipe) -> dict[str, str]:
 
 
 def _weight_hashes(parts: Parts) -> dict[str, Any]:
-    """Per denoiser, the files it read (attribute `weight_files`, if it has any) with their sha256."""
+    """Per denoiser, the files it read with their sha256."""
     files = {label: denoiser.weight_files() for label, denoiser in parts.denoisers.items()}
-    return {label: {p.name: folder.file_sha256(p) for p in paths} for label, paths in files.items() if paths}
+    return {label: folder.file_hashes(paths) for label, paths in files.items() if paths}
 
 
 @contextlib.contextmanager
