@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import shutil
+import math
+import re
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -43,32 +41,47 @@ class Views(Command):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.formatter_class = argparse.RawDescriptionHelpFormatter
         parser.epilog = EXAMPLES
+        # argparse takes `-90,0,90` for an option: it knows single negative numbers only
+        parser._negative_number_matcher = re.compile(r"-[\d.]")
         add = parser.add_argument
         add("image", help="a picture, best a PNG with alpha")
         add("--out", type=Path, required=True, help="the folder to write")
         add("--azimuth", default="0,45,90,180,270", metavar="A,B,…", help="+ moves the camera to its right")
         add("--elevation", default="0", metavar="A,B,…", help="+ moves the camera up")
         add("--distance", default="0", metavar="A,B,…", help="+ moves it away, world units (the input is at 2)")
-        add("--input-elevation", type=float, metavar="DEG", help="how far the picture's camera looked down (20)")
-        add("--samples", type=int, default=1, help="of each view (1)")
+        add("--input-elevation", type=float, metavar="DEG", help="degrees the picture's camera looked down (20)")
+        add("--samples", type=int, default=1, help="pictures of each view (1)")
         add("--seed", type=int, default=0, help="same seed, same pictures, whatever the batch (0)")
-        add("--scale", type=float, default=3.0, help="guidance scale (3)")
-        add("--steps", type=int, default=75, help="as the published demo counts them (75)")
-        add("--eta", type=float, default=1.0, help="of DDIM: 1 as the demo, 0 deterministic")
-        add("--scheduler", metavar="NAME", help="one of diffusers' instead, for example EulerDiscreteScheduler")
-        add("--batch", type=int, help="pictures at once (found from free memory)")
-        add("--weights", help="of the denoiser: nano, a checkpoint, a folder or a hub id")
+        add("--scale", type=float, default=3.0, help="guidance scale: how closely to follow the picture (3)")
+        add("--steps", type=int, default=75, help="more are slower and finer; counted as in the published demo (75)")
+        add("--eta", type=float, help="fresh noise in each step: 1 as in the demo, 0 none (1)")
+        add("--scheduler", metavar="NAME", help="one of diffusers' in place of the demo's: EulerDiscreteScheduler, …")
+        add("--batch", type=int, help="pictures at once (as half of the free memory holds, 16 at most)")
+        add("--weights", help="nano, a checkpoint, a folder or a hub id (nano)")
         add("--denoiser", default="zero123", metavar="TYPE", help="any registered denoiser (zero123)")
-        add("--option", action="append", default=[], metavar="key=value", help="another option of the denoiser")
-        add("--mask", help="as input.mask: a file, alpha, background, grabcut")
-        add("--framing", choices=("keep", "demo", "fit"), help="as input.framing (demo for latent models, else fit)")
+        add(
+            "--option",
+            action="append",
+            default=[],
+            metavar="key=value",
+            help="another option of the denoiser; may be repeated",
+        )
+        add("--mask", help="where the object is: a file, alpha, background or grabcut (found)")
+        add(
+            "--framing",
+            choices=("keep", "demo", "fit"),
+            help="the object in its frame: as given, at 200/256 as in the published demo, at 0.6 as nano was trained "
+            "(demo for latent models, else fit)",
+        )
         add("--device", default="auto", help="auto, cpu, cuda or mps")
         add("--overwrite", action="store_true", help="replace a folder that this command wrote")
 
     def run(self, arguments: argparse.Namespace) -> int:
+        from zero3d.folder import file_hashes
         from zero3d.parts import choose_device
         from zero3d.picture import frame
         from zero3d.plugins import load_plugins
+        from zero3d_views.output import check_out, write
         from zero3d_views.poses import cameras_at, make_poses, parse_numbers
 
         started = time.monotonic()
@@ -80,7 +93,7 @@ class Views(Command):
         )
         sampler = _sampler(arguments)
         device = choose_device(arguments.device)
-        out = _check_out(arguments.out, arguments.overwrite)
+        out = check_out(arguments.out, arguments.overwrite)
         denoiser = _denoiser(arguments, registry)
         elevation = _input_elevation(arguments, denoiser, poses)
         cameras = cameras_at(poses, elevation, denoiser.resolution)
@@ -94,15 +107,19 @@ class Views(Command):
         rows = draw_views(denoiser, given, elevation, cameras, sampler, arguments, device)
         facts = {
             "image": str(arguments.image),
-            "denoiser": arguments.denoiser,
-            "weights": {path.name: _sha256(path) for path in denoiser.weight_files()},
+            "denoiser": _options(arguments),
+            "mask": arguments.mask,
+            "weights": file_hashes(denoiser.weight_files()),
             "input_elevation_deg": elevation,
             "framing": framing,
-            **{key: getattr(arguments, key) for key in ("samples", "seed", "scale", "steps", "eta", "scheduler")},
+            **{key: getattr(arguments, key) for key in ("samples", "seed", "scale", "steps", "scheduler")},
+            "eta": sampler.eta,
             "evaluations": sampler.calls,
+            "device": str(device),
+            "seconds": round(time.monotonic() - started, 2),
         }
-        _write(out, given.rgb, poses, rows, facts, started)
-        print(f"wrote {len(poses) * arguments.samples} pictures and sheet.png to {out}")
+        write(out, to_bytes(given.rgb), poses, rows, facts)
+        print(f"wrote {len(poses) * arguments.samples} pictures and sheet.png to {arguments.out}")
         return 0
 
 
@@ -137,11 +154,20 @@ def draw_views(
             index = torch.tensor([view for view, _ in some])
             chosen = type(cameras)(cameras.camera_to_world[index], cameras.height, cameras.width, cameras.fov)
             request = Request(chosen.to(device), [streams[f"view{v}.sample{s}"] for v, s in some])
-            with torch.no_grad():
-                decoded = denoiser.decode(sampler.sample(teacher, request, arguments.scale, lambda: bar.update()))
-            for (view, _), image in zip(some, decoded.clamp(0, 1).float().cpu(), strict=True):
-                rows[view].append((255 * image).round().byte().numpy())
+            try:
+                with torch.no_grad():
+                    decoded = denoiser.decode(sampler.sample(teacher, request, arguments.scale, lambda: bar.update()))
+            except torch.OutOfMemoryError:
+                raise RunError(f"--batch: {batch} pictures at once do not fit into {device}'s memory; fewer") from None
+            for (view, _), image in zip(some, decoded, strict=True):
+                rows[view].append(to_bytes(image))
     return rows
+
+
+def to_bytes(image: torch.Tensor) -> numpy.ndarray:
+    """(H, W, 3) about [0, 1] -> uint8."""
+    pixels: numpy.ndarray = (255 * image.float().clamp(0, 1)).round().byte().cpu().numpy()
+    return pixels
 
 
 def _sampler(arguments: argparse.Namespace) -> Sampler:
@@ -151,32 +177,45 @@ def _sampler(arguments: argparse.Namespace) -> Sampler:
         value = getattr(arguments, option)
         if value is not None and value < low:
             raise RecipeError(f"--{option}: {value}; at least {low}")
-    if not 0 <= arguments.eta <= 1:
+    if not 0 <= arguments.scale < math.inf:
+        raise RecipeError(f"--scale: {arguments.scale}; 0 or more")
+    if arguments.eta is not None and not 0 <= arguments.eta <= 1:
         raise RecipeError(f"--eta: {arguments.eta}; 0 to 1")
-    if arguments.scheduler:
-        return SchedulerSampler(arguments.scheduler, arguments.steps)
-    return DemoSampler(arguments.steps, arguments.eta)
+    if arguments.scheduler is not None:
+        return SchedulerSampler(arguments.scheduler, arguments.steps, arguments.eta)
+    return DemoSampler(arguments.steps, 1.0 if arguments.eta is None else arguments.eta)
 
 
-def _denoiser(arguments: argparse.Namespace, registry: Registry) -> Denoiser:
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The denoiser as a recipe's block."""
     import yaml
-
-    from zero3d.recipe import make_block
 
     options: dict[str, Any] = {"type": arguments.denoiser}
     for given in arguments.option:
         key, found, value = given.partition("=")
         if not found:
             raise RecipeError(f"--option: {given!r}; write key=value")
-        options[key] = yaml.safe_load(value)
+        try:
+            options[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise RecipeError(f"--option: {given!r} is no YAML; quote the value, key='\"value\"'") from None
     if arguments.weights is not None:
         options["weights"] = arguments.weights
+    return options
+
+
+def _denoiser(arguments: argparse.Namespace, registry: Registry) -> Denoiser:
+    from zero3d.recipe import make_block
+
+    options = _options(arguments)
     denoiser: Denoiser = make_block(registry, "denoiser", "zero3d views", "denoiser", options).build()
     return denoiser
 
 
 def _input_elevation(arguments: argparse.Namespace, denoiser: Denoiser, poses: list[Pose]) -> float:
     """As given, else assumed and said; a denoiser that is told it needs it and knows no distance."""
+    from zero3d_views.poses import STEEPEST_DEG
+
     if denoiser.knows_elevation:
         if arguments.input_elevation is None:
             raise RecipeError(
@@ -186,6 +225,10 @@ def _input_elevation(arguments: argparse.Namespace, denoiser: Denoiser, poses: l
             raise RecipeError(
                 f"--distance: {arguments.distance}; Stable Zero123 cannot change the distance, leave it at 0"
             )
+    if arguments.input_elevation is not None and not abs(arguments.input_elevation) <= STEEPEST_DEG:
+        raise RecipeError(
+            f"--input-elevation: {arguments.input_elevation:g}; -{STEEPEST_DEG:g} to {STEEPEST_DEG:g} degrees"
+        )
     if arguments.input_elevation is None:
         print(f"note: --input-elevation not given: {DEFAULT_ELEVATION_DEG:g} degrees are assumed", file=sys.stderr)
         return DEFAULT_ELEVATION_DEG
@@ -207,55 +250,3 @@ def _batch(size: int, device: torch.device) -> int:
 
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
     return max(1, min(16, int(free / 2 / (BYTES_A_PIXEL * size**2))))
-
-
-def _check_out(out: Path, overwrite: bool) -> Path:
-    """The folder to write, not yet made.
-
-    Raises:
-        RunError: not empty, or no folder of this command's.
-    """
-    if out.exists() and not out.is_dir():
-        raise RunError(f"--out: {out} is a file; name a folder")
-    if out.is_dir() and any(out.iterdir()):
-        if not overwrite:
-            raise RunError(f"--out: {out} is not empty; take another folder or --overwrite")
-        if not (out / "views.json").is_file():
-            raise RunError(f"--out: {out} was not written by this command, so --overwrite does not delete it")
-    return out
-
-
-def _write(
-    out: Path, given: Any, poses: list[Pose], rows: list[list[numpy.ndarray]], facts: dict[str, Any], started: float
-) -> None:
-    """Whole or not at all."""
-    from PIL import Image
-
-    from zero3d_views.sheet import contact_sheet
-
-    temporary = out.with_name(out.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        temporary.mkdir(parents=True)
-        files = []
-        for number, (pose, row) in enumerate(zip(poses, rows, strict=True)):
-            for sample, pixels in enumerate(row):
-                name = f"{number:03d}_{pose.name}_s{sample}.png"
-                Image.fromarray(pixels).save(temporary / name)
-                files.append({"file": name, **asdict(pose), "sample": sample})
-        pixels = (255 * given.clamp(0, 1)).round().byte().cpu().numpy()
-        contact_sheet(pixels, rows, [pose.label for pose in poses]).save(temporary / "sheet.png")
-        record = {**facts, "seconds": round(time.monotonic() - started, 2), "views": files}
-        (temporary / "views.json").write_text(json.dumps(record, indent=2) + "\n")
-        shutil.rmtree(out, ignore_errors=True)
-        os.replace(temporary, out)
-    except OSError as error:
-        raise RunError(f"--out: {out} cannot be written ({error}); name another folder") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _sha256(path: Path) -> str:
-    from zero3d.folder import file_sha256
-
-    return file_sha256(path)

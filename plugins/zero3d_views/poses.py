@@ -28,13 +28,18 @@ class Pose:
     def name(self) -> str:
         """For file names."""
         distance = f"_di{self.distance:+.2f}" if self.distance else ""
-        return f"az{self.azimuth_deg:+04.0f}_el{self.elevation_deg:+03.0f}{distance}"
+        return f"az{_padded(self.azimuth_deg, 3)}_el{_padded(self.elevation_deg, 2)}{distance}"
 
     @property
     def label(self) -> str:
         """For people."""
         distance = f" dist {self.distance:+g}" if self.distance else ""
         return f"az {self.azimuth_deg:+g} el {self.elevation_deg:+g}{distance}"
+
+
+def _padded(value: float, digits: int) -> str:
+    """`+045`, `-22.5`: sign, `digits` before the point, and a fraction where there is one."""
+    return f"{value + 0.0:+0{digits + 4}.2f}".rstrip("0").rstrip(".")
 
 
 def parse_numbers(text: str, option: str) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -33,6 +34,10 @@ class Sampler(Protocol):
 
     calls: int
     """Network evaluations a batch takes."""
+
+    @property
+    def eta(self) -> float | None:
+        """The share of fresh noise, where it is a choice."""
 
     def sample(self, teacher: Teacher, request: Request, guidance_scale: float, tick: Callable[[], None]) -> Tensor:
         """(B, h, w, C) in the denoiser's image space; `tick` after each evaluation."""
@@ -78,10 +83,18 @@ class DemoSampler:
 class SchedulerSampler:
     """Any of diffusers' schedulers over Stable Diffusion's noise levels; only the noisy part is scaled by it."""
 
-    def __init__(self, name: str, steps: int) -> None:
-        """Raises RecipeError where there is no such scheduler, or it cannot follow these noise levels."""
+    def __init__(self, name: str, steps: int, eta: float | None = None) -> None:
+        """`eta`: of a scheduler that takes one (None: its own default).
+
+        Raises:
+            RecipeError: no such scheduler, it cannot follow these noise levels, or takes no eta.
+        """
         self._make = lambda: make_scheduler(name, steps)
-        self.calls = len(self._make().timesteps)
+        self.eta = eta
+        scheduler = self._make()
+        self.calls = len(scheduler.timesteps)
+        if eta is not None and "eta" not in inspect.signature(scheduler.step).parameters:
+            raise RecipeError(f"--eta: {eta:g}, but {name} takes none; leave --eta out")
 
     def sample(self, teacher: Teacher, request: Request, guidance_scale: float, tick: Callable[[], None]) -> Tensor:
         """(B, h, w, C)."""
@@ -95,9 +108,19 @@ class SchedulerSampler:
             x = space.noised(fed, sigma)
             level = (sigma * teacher.denoiser.unit).to(x).expand(len(x))
             eps = eps_from_x0(x, teacher.denoise(x, level, request.cameras, guidance_scale), level)
-            latent = _step(scheduler, eps, t, latent, request.generators)
+            latent = self._step(scheduler, eps, t, latent, request.generators)
             tick()
         return space.centre + space.unit * latent
+
+    def _step(
+        self, scheduler: Any, eps: Tensor, t: Tensor, latent: Tensor, generators: Sequence[torch.Generator]
+    ) -> Tensor:
+        """One step of diffusers'; its pictures have channels second, its random streams are ours where it has any."""
+        options: dict[str, Any] = {} if self.eta is None else {"eta": self.eta}
+        if "generator" in inspect.signature(scheduler.step).parameters:
+            options["generator"] = list(generators)
+        moved: Tensor = scheduler.step(eps.permute(0, 3, 1, 2), t, latent.permute(0, 3, 1, 2), **options).prev_sample
+        return moved.permute(0, 2, 3, 1)
 
 
 @dataclass(frozen=True)
@@ -130,13 +153,3 @@ def _noise(teacher: Teacher, request: Request) -> Tensor:
     shape = (denoiser.resolution, denoiser.resolution, denoiser.channels)
     drawn = torch.stack([torch.randn(shape, generator=generator) for generator in request.generators])
     return drawn.to(request.cameras.camera_to_world.device)
-
-
-def _step(scheduler: Any, eps: Tensor, t: Tensor, latent: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-    """One step of diffusers'; its pictures have channels second, its random streams are ours where it has any."""
-    import inspect
-
-    planes = (tensor.permute(0, 3, 1, 2) for tensor in (eps, latent))
-    random = {"generator": list(generators)} if "generator" in inspect.signature(scheduler.step).parameters else {}
-    moved: Tensor = scheduler.step(next(planes), t, next(planes), **random).prev_sample
-    return moved.permute(0, 2, 3, 1)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy
 import pytest
@@ -72,6 +73,35 @@ def test_samples_have_the_priors_mean_and_spread(eta):
     assert torch.allclose(found.std(0), torch.full((3,), 0.2), rtol=0.1), "to the first order of a hundred steps"
 
 
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+def test_the_whole_trajectory_is_diffusers_ddim_at_the_demos_timesteps(eta):
+    """diffusers' 50 steps without the first are the demo's 49; their x0 comes from the variance-preserving formulas."""
+    from diffusers import DDIMScheduler
+
+    scheduler = DDIMScheduler(
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+    )
+    scheduler.set_timesteps(50)
+    teacher = gaussian()
+    unit, centre = teacher.denoiser.unit, teacher.denoiser.centre
+    stream = Generators(3)["0"]
+    latent = torch.randn(1, RESOLUTION, RESOLUTION, 3, generator=stream)
+    for t in scheduler.timesteps[1:]:
+        alpha = scheduler.alphas_cumprod[t]
+        sigma = unit * ((1 - alpha) / alpha).sqrt()
+        x0 = teacher.denoise(centre + unit * latent / alpha.sqrt(), sigma[None], request().cameras, 1.0)
+        eps = (latent - alpha.sqrt() * (x0 - centre) / unit) / (1 - alpha).sqrt()
+        fresh = torch.randn(latent.shape, generator=stream) if eta else None
+        latent = scheduler.step(eps, t, latent, eta=eta, variance_noise=fresh).prev_sample
+    found = draw(DemoSampler(50, eta), teacher, seed=3)
+    assert torch.allclose(found, centre + unit * latent, atol=1e-4)
+
+
 @pytest.mark.parametrize("eta", [0.3, 1.0])
 def test_one_step_with_fresh_noise_is_diffusers_ddim(eta):
     from diffusers import DDIMScheduler
@@ -104,8 +134,14 @@ def test_other_schedulers_reach_the_prior_too(name):
     ("make", "told"),
     [
         (lambda: SchedulerSampler("DDIMSheduler", 10), "Did you mean 'DDIMScheduler'"),
-        (lambda: SchedulerSampler("EDMEulerScheduler", 10), "cannot follow"),
+        (lambda: SchedulerSampler("EDMEulerScheduler", 10), "EDMEulerScheduler does not sample"),
         (lambda: SchedulerSampler("DDIMScheduler", 5000), "DDIMScheduler with 5000 steps"),
+        (lambda: SchedulerSampler("DDIMScheduler", 0), "--steps: 0; at least 2"),
+        (lambda: SchedulerSampler("EulerDiscreteScheduler", 10, 0.5), "--eta: 0.5, but EulerDiscreteScheduler takes"),
+        (lambda: SchedulerSampler("DDIMInverseScheduler", 10), "DDIMInverseScheduler does not sample"),
+        (lambda: SchedulerSampler("CogVideoXDDIMScheduler", 10), "CogVideoXDDIMScheduler does not sample"),
+        (lambda: SchedulerSampler("IPNDMScheduler", 10), "IPNDMScheduler does not sample"),
+        (lambda: SchedulerSampler("RePaintScheduler", 10), "RePaintScheduler with 10 steps"),
         (lambda: DemoSampler(2, 1.0), "--steps: 2"),
         (lambda: cameras_at([Pose(0, 80, 0)], 20.0, 8), "--elevation: 80 above an input at 20 is 100"),
         (lambda: cameras_at([Pose(0, 0, -1.6)], 20.0, 8), "inside the object"),
@@ -114,6 +150,13 @@ def test_other_schedulers_reach_the_prior_too(name):
 def test_what_cannot_be_drawn_is_refused_by_name(make, told):
     with pytest.raises(RecipeError, match=told):
         make()
+
+
+def test_ddims_eta_reaches_diffusers():
+    teacher = gaussian()
+    still, default, lively = (draw(SchedulerSampler("DDIMScheduler", 5, eta), teacher) for eta in (0.0, None, 1.0))
+    assert torch.equal(still, default)
+    assert (still - lively).abs().max() > 0.1
 
 
 def test_a_sample_does_not_depend_on_its_batch():
@@ -159,10 +202,27 @@ def test_the_command_writes_pictures_a_sheet_and_a_record(picture, tmp_path):
     assert names[-1] == "003_az-045_el+00_di+0.20_s1.png"
     record = json.loads((out / "views.json").read_text())
     assert (record["input_elevation_deg"], record["evaluations"], len(record["views"])) == (10, 6, 8)
+    assert record["denoiser"] == {"type": "gaussian", "resolution": 16}
+    assert record["eta"] == 1
     sheet = Image.open(out / "sheet.png")
     assert sheet.width > 3 * 128
     assert sheet.height > 4 * 128
-    assert not (tmp_path / "views.tmp").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["block.png", "views"]
+
+
+def test_a_list_may_begin_with_a_negative_number(picture, tmp_path):
+    assert views(picture, tmp_path / "views", "--azimuth", "-90,0", "--elevation", "-.5,3", "--distance", "-0.2") == 0
+    assert (tmp_path / "views" / "000_az-090_el-00.5_di-0.20_s0.png").exists()
+
+
+def test_an_empty_working_directory_can_be_filled_and_a_neighbour_is_safe(picture, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here.tmp").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert views(picture, ".") == 0
+    assert views(picture, ".", "--overwrite", "--azimuth", "30") == 0
+    assert sorted(path.name for path in Path.cwd().iterdir()) == ["000_az+030_el+00_s0.png", "sheet.png", "views.json"]
+    assert (tmp_path / "here.tmp").is_dir()
 
 
 def test_the_same_seed_gives_the_same_pictures_whatever_the_batch(picture, tmp_path):
@@ -173,7 +233,7 @@ def test_the_same_seed_gives_the_same_pictures_whatever_the_batch(picture, tmp_p
         [numpy.asarray(Image.open(path)) for path in sorted((tmp_path / name).glob("*_s*.png"))]
         for name in ("1", "4", "other")
     ]
-    assert all((a.astype(int) - b).max() <= 1 for a, b in zip(pictures[0], pictures[1], strict=True))
+    assert all(abs(a.astype(int) - b).max() <= 1 for a, b in zip(pictures[0], pictures[1], strict=True))
     assert not all((a == b).all() for a, b in zip(pictures[0], pictures[2], strict=True))
     assert (pictures[0][0] != pictures[0][1]).any(), "samples differ"
 
@@ -186,6 +246,10 @@ def test_the_same_seed_gives_the_same_pictures_whatever_the_batch(picture, tmp_p
         (["--scheduler", "nosuch"], "--scheduler: no 'nosuch'"),
         (["--samples", "0"], "--samples: 0"),
         (["--eta", "2"], "--eta: 2"),
+        (["--scale", "nan"], "--scale: nan"),
+        (["--input-elevation", "nan"], "--input-elevation: nan"),
+        (["--input-elevation", "100", "--elevation", "-50"], "--input-elevation: 100"),
+        (["--option", "mean=["], "no YAML"),
         (["--option", "x"], "write key=value"),
         (["--option", "size=3"], "size"),
         (["--device", "tpu"], "tpu"),
@@ -223,7 +287,9 @@ def test_the_published_network_draws_at_256_pixels(picture, published, tmp_path)
     command = ["views", picture, "--out", str(out), "--weights", str(published), "--azimuth", "30", "--steps", "3"]
     assert main(command) == 0
     assert Image.open(next(out.glob("000*.png"))).size == (256, 256)
-    assert json.loads((out / "views.json").read_text())["framing"] == "demo"
+    record = json.loads((out / "views.json").read_text())
+    assert record["framing"] == "demo"
+    assert len(record["weights"]) == 4, "each part's hash, though two files share a name"
 
 
 def test_stable_zero123_needs_the_inputs_elevation_and_knows_no_distance(picture, published, tmp_path, capsys):
