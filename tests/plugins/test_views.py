@@ -16,8 +16,10 @@ from zero3d.geometry import orbit, relative_pose
 from zero3d.interfaces import Teacher
 from zero3d.random import Generators
 from zero3d.testing.gaussian import GaussianConfig, GaussianDenoiser
+from zero3d.values import Picture
 from zero3d_views.poses import Pose, cameras_at, make_poses
 from zero3d_views.sampler import DemoSampler, Request, SchedulerSampler, demo_timesteps
+from zero3d_zero123.component import Zero123, Zero123Config
 
 RESOLUTION = 8
 
@@ -265,6 +267,16 @@ def test_a_users_mistake_is_one_line_and_leaves_nothing(picture, tmp_path, capsy
     assert [path.name for path in tmp_path.iterdir()] == ["block.png"]
 
 
+def test_too_large_a_batch_is_one_line_and_leaves_nothing(picture, tmp_path, capsys, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(GaussianDenoiser, "denoise", full)
+    assert views(picture, tmp_path / "out", "--batch", "3") == 2
+    assert "zero3d: --batch: 3 pictures at once do not fit" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["block.png"]
+
+
 def test_only_a_folder_of_its_own_is_overwritten(picture, tmp_path, capsys):
     out = tmp_path / "views"
     assert views(picture, out) == 0
@@ -290,6 +302,30 @@ def test_the_published_network_draws_at_256_pixels(picture, published, tmp_path)
     record = json.loads((out / "views.json").read_text())
     assert record["framing"] == "demo"
     assert len(record["weights"]) == 4, "each part's hash, though two files share a name"
+
+
+def test_a_scheduler_over_the_published_network_is_diffusers_own_loop(published):
+    """Euler scales what the network sees: the noisy latent alone, never the picture's."""
+    from diffusers import EulerDiscreteScheduler
+
+    scheduler = EulerDiscreteScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", timestep_spacing="leading", steps_offset=1
+    )
+    scheduler.set_timesteps(4)
+    denoiser = Zero123.build(Zero123Config(weights=str(published)))
+    denoiser.load(torch.device("cpu"))
+    seen = Picture(GOLDEN["image_u8"].float() / 255, torch.ones(256, 256, 1))
+    condition = denoiser.condition(seen, orbit(20.0, 0.0, 256))
+    cameras = orbit(20.0, 45.0, 32)
+    pose = relative_pose(cameras, condition.camera)
+    latent = torch.randn(1, 32, 32, 4, generator=Generators(0)["0"]).permute(0, 3, 1, 2) * scheduler.init_noise_sigma
+    with torch.no_grad():
+        for t in scheduler.timesteps:
+            eps = denoiser.predict_eps(scheduler.scale_model_input(latent, t), t[None].long(), condition, pose, 3.0)
+            latent = scheduler.step(eps, t, latent).prev_sample
+    sampler = SchedulerSampler("EulerDiscreteScheduler", 4)
+    ours = sampler.sample(Teacher(denoiser, condition), Request(cameras, [Generators(0)["0"]]), 3.0, lambda: None)
+    assert (ours.permute(0, 3, 1, 2) - latent).abs().max() < 1e-4 * latent.abs().max()
 
 
 def test_stable_zero123_needs_the_inputs_elevation_and_knows_no_distance(picture, published, tmp_path, capsys):
