@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from zero3d.interfaces import Denoiser
-from zero3d_zero123.nano.denoiser import NanoDenoiser
+from zero3d_zero123.nano.denoiser import TEMPERATURE, NanoDenoiser
 from zero3d_zero123.published.denoiser import PublishedDenoiser
 from zero3d_zero123.published.original import is_original
 
@@ -23,8 +23,10 @@ class Zero123Config:
     """Options of `zero123`.
 
     weights: nano (embedded, 64x64 pixels); a .safetensors file of nano's that `zero3d train` wrote; an original
-    checkpoint, .ckpt or .safetensors; a folder in diffusers' layout; or a hub id (`zero3d weights list`). Those that
-    follow are of published weights. ema: the averaged U-Net (true, as the paper's code) or the raw one, where both are
+    checkpoint, .ckpt or .safetensors; a folder in diffusers' layout; or a hub id (`zero3d weights list`).
+    temperature: of nano alone, above 0 to 1: how far its pictures stray from the drawing of the solid it lifts; at 1 as
+    in training (a random sample has twice the mean's error), towards 0 only the drawing. Those that follow are of
+    published weights. ema: the averaged U-Net (true, as the paper's code) or the raw one, where both are
     there; many folders do not say which they hold. dtype: of the U-Net; auto is float16 on CUDA, float32 elsewhere.
     variant: of a folder's files, for example fp16_ema; empty finds it from ema and dtype. pose: zero123, stable (the
     input's elevation in place of the distance), or auto: stable if the weights' name says so. config: a JSON file
@@ -34,6 +36,7 @@ class Zero123Config:
     """
 
     weights: str = NANO
+    temperature: float = TEMPERATURE
     ema: bool = True
     dtype: str = "auto"
     variant: str = ""
@@ -47,6 +50,8 @@ class Zero123Config:
         for name, allowed in (("dtype", DTYPES), ("pose", POSES)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}: {getattr(self, name)!r}; one of {', '.join(allowed)}")
+        if not 0 < self.temperature <= 1:
+            raise ValueError(f"temperature: {self.temperature}; above 0, at most 1")
         if not HASH.fullmatch(self.sha256):
             raise ValueError(f"sha256: {self.sha256!r}; auto, none, or 64 hex digits")
 

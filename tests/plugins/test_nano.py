@@ -10,12 +10,13 @@ from zero3d.geometry import orbit
 from zero3d.interfaces import TrainingBatch
 from zero3d.testing.conformance import check_denoiser
 from zero3d.values import Cameras, Picture
+from zero3d_zero123.component import Zero123Config
 from zero3d_zero123.nano import weights
 from zero3d_zero123.nano.denoiser import NanoDenoiser
 from zero3d_zero123.nano.draw import draw_views
 from zero3d_zero123.nano.lift import BOX, GRID, TOKEN_WIDTH, Lift, Lifted
 from zero3d_zero123.nano.losses import lift_loss
-from zero3d_zero123.nano.unet import UNet, output_scale
+from zero3d_zero123.nano.unet import SPREAD, UNet, output_scale
 
 
 def ball_volume(radius=0.4, centre=(0.0, 0.0, 0.0)):
@@ -172,3 +173,29 @@ def test_the_embedded_weights_draw_what_they_see():
     x0 = denoiser.denoise(noised, sigma, condition, camera, 1.0)[0]
     assert (x0 - rgb).square().mean() < 0.02
     assert x0[:8].min() > 0.9
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5, 0.25])
+def test_temperature_narrows_the_pictures_about_the_drawing(temperature):
+    """A U-Net that adds nothing is the denoiser of N(drawing, S^2); narrowed, it must be that of N(drawing, (T S)^2)."""
+    denoiser = NanoDenoiser()
+    denoiser.load(torch.device("cpu"))
+    torch.nn.init.zeros_(denoiser._unet.out.weight)
+    torch.nn.init.zeros_(denoiser._unet.out.bias)
+    denoiser.temperature = temperature
+    generator = torch.Generator().manual_seed(0)
+    picture = Picture(torch.rand(64, 64, 3, generator=generator), torch.ones(64, 64, 1))
+    cameras = orbit(10.0, [40.0, 200.0], 64)
+    condition = denoiser.condition(picture, orbit(20.0, 0.0, 64))
+    drawn = denoiser.drawing(condition, cameras)
+    sigma = torch.tensor([0.05, 1.2])
+    noised = drawn + sigma[:, None, None, None] * torch.randn(drawn.shape, generator=generator)
+    variance, noise = (temperature * SPREAD) ** 2, sigma[:, None, None, None] ** 2
+    expected = drawn + variance / (variance + noise) * (noised - drawn)
+    assert torch.allclose(denoiser.denoise(noised, sigma, condition, cameras, 1.0), expected, atol=1e-5)
+
+
+def test_a_temperature_out_of_range_is_named():
+    for temperature in (0.0, 1.5):
+        with pytest.raises(ValueError, match=f"temperature: {temperature}"):
+            Zero123Config(temperature=temperature)

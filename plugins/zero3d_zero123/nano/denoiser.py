@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from zero3d.diffusion import guided
+from zero3d.diffusion import broadcast, guided
 from zero3d.geometry import relative_pose
 from zero3d.interfaces import PixelDenoiser, TrainableDenoiser, TrainingBatch
 from zero3d.values import Cameras, Picture
@@ -19,6 +19,9 @@ from zero3d_zero123.nano.draw import draw_views
 from zero3d_zero123.nano.lift import PICTURE, Lift, Lifted
 from zero3d_zero123.nano.losses import denoiser_loss, lift_loss
 from zero3d_zero123.nano.unet import UNet
+
+TEMPERATURE = 0.25
+"""How far pictures stray from the lift's drawing, as a share of how far they did in training. See `Zero123Config`."""
 
 
 @dataclass
@@ -46,6 +49,7 @@ class NanoDenoiser(PixelDenoiser, TrainableDenoiser):
 
     def __init__(self, config: Any = None, file: Path = weights.EMBEDDED) -> None:
         super().__init__(config)
+        self.temperature: float = TEMPERATURE if config is None else config.temperature
         self._file = file
         self._lift: Lift | None = None
         self._unet: UNet | None = None
@@ -106,6 +110,14 @@ class NanoDenoiser(PixelDenoiser, TrainableDenoiser):
         return self._lift, self._unet
 
     def _ask(self, planes: Tensor, sigma: Tensor, drawn: Tensor, pose: Tensor, context: Tensor, keep: float) -> Tensor:
+        """x0 of one branch, at this denoiser's temperature.
+
+        Were every picture drawn towards `base` by the factor T, the noised picture y = base + T (x0 - base) + sigma n
+        would be base + T (x0 - base + (sigma / T) n): the network's own question at the level sigma / T.
+        """
         assert self._unet is not None, "load() first"
-        found: Tensor = self._unet(planes, sigma, drawn, pose, context, torch.full_like(sigma, keep))
-        return found
+        base = 1 + keep * (drawn[:, :3] - 1)
+        level = (sigma / self.temperature).clamp(max=float(self.sigmas[-1]))
+        widened = base + broadcast(level / sigma, planes) * (planes - base)
+        found: Tensor = self._unet(widened, level, drawn, pose, context, torch.full_like(sigma, keep))
+        return base + self.temperature * (found - base)
