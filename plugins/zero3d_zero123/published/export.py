@@ -17,7 +17,7 @@ from zero3d_zero123.published.configs import SCHEDULER
 from zero3d_zero123.published.layout import PARTS
 from zero3d_zero123.published.original import Original, check_fit, make_module
 
-SHARD = "2GB"
+SHARD = "1GB"
 """Largest weight file: one is in memory at a time."""
 COMPONENTS = {
     "unet": ["diffusers", "UNet2DConditionModel"],
