@@ -81,6 +81,12 @@ def test_an_original_file_gives_the_originals_numbers(form, kind, config, reques
     assert eps_error(loaded(weights=str(file), config=config, ema=kind == "ema"), kind) < 1e-4
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float16", 0.02), ("bfloat16", 0.1)])
+def test_the_network_runs_in_half_precision(checkpoint, config, dtype, tolerance):
+    """Rounding alone: float16 keeps 11 bits of a number, bfloat16 8."""
+    assert 1e-6 < eps_error(loaded(weights=str(checkpoint), config=config, dtype=dtype), "ema") < tolerance
+
+
 def test_the_training_framework_is_never_imported_and_nothing_but_its_inert_shape_remains(checkpoint):
     tensors = PickledTensors(checkpoint)
     assert not any(name.split(".")[0] == "pytorch_lightning" for name in sys.modules)
