@@ -1,11 +1,12 @@
 # make demo    install into .venv, make a 3D model of examples/mug.png in runs/demo
 # make test    style, types, architecture, tests
 # make lint    the first three alone
+# make docs    the documentation, in build/docs/index.html
 # make clean   remove .venv and what tools leave behind; runs/ stays
 
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/.installed
@@ -25,8 +26,12 @@ lint: .venv/.installed-dev
 	$(BIN)/mypy plugins
 	$(BIN)/lint-imports
 
+docs: .venv/.installed-dev
+	$(BIN)/sphinx-build -W --keep-going -n -q docs build/docs
+	@echo "The site: build/docs/index.html"
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	rm -rf docs/reference .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
 	find zero3d plugins tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are younger than pyproject.toml as long as what is installed is what it asks for.

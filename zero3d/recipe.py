@@ -57,7 +57,7 @@ class InputOptions:
 
 @dataclass
 class OptimizerOptions:
-    """`optimizer`: type adam, adamax or sgd; `lr` a number or a Schedule; betas and eps as in torch."""
+    """`optimizer`. type: adam, adamax or sgd. lr: the rate, a number or a schedule. betas, eps: as in torch."""
 
     type: str = "adam"
     lr: Any = 0.01
@@ -80,7 +80,7 @@ class OptimizerOptions:
 
 @dataclass
 class CheckpointOptions:
-    """`checkpoint`: `every` how many steps the run is saved."""
+    """`checkpoint`. every: steps between two saves, at least 1."""
 
     every: int = 100
 
@@ -91,7 +91,12 @@ class CheckpointOptions:
 
 @dataclass
 class RunOptions:
-    """The plain keys of a recipe. `out`: the run's folder. `device`: auto, cpu, cuda or mps."""
+    """The plain keys of a recipe.
+
+    out: the run's folder. overwrite: a former run there is deleted first. seed: of all random streams, 0 or more.
+    device: auto, cpu, cuda or mps. steps: of the optimisation, at least 1. input: how the picture is read. optimizer:
+    which, and how fast. checkpoint: how often the run is saved.
+    """
 
     out: str | None = None
     overwrite: bool = False

@@ -1,0 +1,241 @@
+"""Writes docs/reference/ from the code: every kind, component, option and command, and the public names.
+
+Sphinx calls `write_pages` before it reads the sources (conf.py). No weight is loaded and nothing is run.
+"""
+
+import argparse
+import inspect
+import os
+import re
+from pathlib import Path
+
+from option_text import options_of
+
+import zero3d
+import zero3d.interfaces
+import zero3d.testing
+from zero3d.cli import _parser
+from zero3d.interfaces import Command, Regularizer
+from zero3d.plugins import load_plugins
+from zero3d.recipe import CheckpointOptions, InputOptions, OptimizerOptions, RunOptions
+from zero3d.registry import KINDS
+
+MODULES = {
+    "schedule": "A scalar over a run",
+    "diffusion": "Diffusion, in sigma form",
+    "geometry": "Cameras, rays, axes",
+    "hookspecs": "The hook",
+    "plugins": "Loading plug-ins",
+    "registry": "What is registered",
+    "recipe": "Recipes",
+    "run": "Running from Python",
+    "engine": "The optimisation step",
+    "parts": "The parts of a run",
+    "random": "Random streams",
+}
+"""Modules of the core that a plug-in's author, or a script, may want beside the names of `zero3d` itself."""
+
+FIRST_PARTY = "zero3d"
+
+
+def write_pages(folder, registry=None):
+    """Write every page of the reference into `folder`, and remove what is no longer written."""
+    registry = first_party(registry or load_plugins())
+    pages = {f"{kind}.md": kind_page(kind, registry) for kind in KINDS if kind != "command"}
+    pages |= {
+        "index.md": index_page(),
+        "command.md": commands_page(registry),
+        "recipe.md": recipe_page(),
+        "api.md": api_page(),
+    }
+    folder.mkdir(exist_ok=True)
+    for path in folder.glob("*.md"):
+        if path.name not in pages:
+            path.unlink()
+    for name, text in pages.items():
+        path = folder / name
+        if not path.is_file() or path.read_text() != text:  # an unchanged page is not read again
+            path.write_text(text)
+
+
+def first_party(registry):
+    """What this distribution brings: the site does not depend on what else is installed."""
+    own = type(registry)()
+    own.broken = registry.broken
+    for entry in registry.all():
+        if entry.package == FIRST_PARTY:
+            own.add(entry)
+    return own
+
+
+def index_page():
+    pages = ["recipe", *(kind for kind in KINDS if kind != "command"), "command", "api"]
+    lines = ["# Reference", "", "Written from the code when this site is built.", ""]
+    return "\n".join([*lines, "```{toctree}", ":maxdepth: 1", "", *pages, "```", ""])
+
+
+def kind_page(kind, registry):
+    """The interface, then every component of the kind."""
+    interface = KINDS[kind]
+    entries = [entry for entry in registry.all() if entry.component.kind == kind]
+    lines = [f"# {kind}", "", *markdown(interface.__doc__), ""]
+    lines += ["Registered here: " + ", ".join(f"[`{e.component.name}`](#{anchor(e.component)})" for e in entries), ""]
+    for entry in entries:
+        lines += component_section(entry)
+    return "\n".join([*lines, "## The interface", "", *autodoc("class", f"zero3d.interfaces.{interface.__name__}"), ""])
+
+
+def anchor(component):
+    """The place of a component, or a command, on its page."""
+    return f"{component.kind}-{component.name}"
+
+
+def component_section(entry):
+    """Name, docstring, what belongs to the engine, and the table of options."""
+    component = entry.component
+    lines = [f"({anchor(component)})=", f"## {component.name}", "", *markdown(component.__doc__), ""]
+    lines += [f"- {line}" for line in engine_facts(component)]
+    lines += [f"- `{component.__module__}.{component.__qualname__}`, plug-in `{entry.plugin}` of {entry.package}", ""]
+    return lines + option_table(component.Config)
+
+
+def engine_facts(component):
+    """What the engine reads of the class: needs, provides, accepts, default weight and view."""
+    facts = []
+    for name in ("needs", "provides"):
+        if isinstance(getattr(component, name, None), frozenset):
+            named = ", ".join(f"`{field}`" for field in sorted(getattr(component, name)))
+            facts.append(f"{name}: {named or 'nothing'}")
+    accepted = getattr(component, "accepts", object)
+    if accepted is not object:
+        facts.append(f"accepts: `{accepted.__name__}`")
+    if issubclass(component, Regularizer):
+        facts.append(f"weight: {component.default_weight:g} by default; view: {component.default_view} by default")
+    stages = getattr(component, "stages", ())
+    if stages:
+        facts.append("training stages: " + ", ".join(f"`{stage}`" for stage in stages))
+    return facts
+
+
+def option_table(config):
+    """A Markdown table, or the word that there are none."""
+    options = options_of(config)
+    if not options:
+        return ["No options.", ""]
+    lines = ["| option | type | default | what it is |", "|---|---|---|---|"]
+    for option in options:
+        cells = (f"`{option.name}`", code(option.type), code(option.default), escaped(option.text))
+        lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
+    return [*lines, ""]
+
+
+def recipe_page():
+    """The keys that are no component: RunOptions and what is nested in it, and the engine's own keys of a block."""
+    lines = [
+        "# Recipe keys",
+        "",
+        "What a recipe may say beside its components ([their blocks](../concepts.md#recipes)).",
+    ]
+    parts = (("Plain keys", RunOptions), ("input", InputOptions), ("optimizer", OptimizerOptions))
+    for title, options in (*parts, ("checkpoint", CheckpointOptions)):
+        lines += ["", f"(recipe-{title.lower().replace(' ', '-')})=", f"## {title}", "", *option_table(options)]
+    lines += ["## Keys of the engine in a block", ""]
+    lines += [
+        "| key | in | what it is |",
+        "|---|---|---|",
+        "| `type` | every block | the component's name; a labelled block's label by default |",
+        "| `weight` | `guidance`, `regularizers` | a number or a schedule; 1 for a guidance, else the component's default |",
+        "| `denoiser` | `guidance` | the label of its teacher, where the recipe has several `denoisers` |",
+        "| `cameras` | `guidance` | a camera sampler of its own |",
+        "| `view` | `regularizers` | `novel`, `near` or `input`: the view that it is given |",
+    ]
+    return "\n".join([*lines, "", "## Schedules", "", *markdown(zero3d.Schedule.__doc__), ""])
+
+
+def commands_page(registry):
+    """Every command with its --help."""
+    lines = ["# Commands", "", "A user's mistake is one line on stderr and exit code 2; Ctrl-C is exit code 130.", ""]
+    described = {e.component.name: e.component for e in registry.all() if issubclass(e.component, Command)}
+    os.environ["COLUMNS"] = "100"  # argparse wraps its help at the terminal's width
+    for path, parser in parsers(_parser(registry)[0]):
+        if not path:
+            continue
+        name, text = " ".join(path), parser.format_help().rstrip()
+        lines += [f"(command-{'-'.join(path)})=", f"{'#' * (len(path) + 1)} zero3d {name}", ""]
+        if len(path) == 1 and name in described:
+            lines += [*markdown(described[name].__doc__), ""]
+        lines += ["```text", text, "```", ""]
+    return "\n".join(lines)
+
+
+def parsers(parser, path=()):
+    """The parser and those of its sub-commands, each with the words that lead to it."""
+    yield path, parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, below in action.choices.items():
+                yield from parsers(below, (*path, name))
+
+
+def public_names():
+    """Every public name, as users import it."""
+    names = [f"zero3d.{name}" for name in zero3d.__all__ if not name.startswith("_")]
+    names += [f"zero3d.interfaces.{name}" for name in zero3d.interfaces.__all__]
+    return names + [f"zero3d.testing.{name}" for name in zero3d.testing.__all__]
+
+
+def api_page():
+    """Every public name: of zero3d, zero3d.interfaces (kinds have pages of their own), zero3d.testing, and modules."""
+    kinds = {f"zero3d.interfaces.{interface.__name__}" for kind, interface in KINDS.items() if kind != "command"}
+    groups = {"zero3d": [], "zero3d.interfaces": [], "zero3d.testing": []}
+    for name in public_names():
+        if name not in kinds:
+            groups[name.rpartition(".")[0]].append(name)
+    lines = ["# Python", "", "What a plug-in or a script imports. The kinds of component have pages of their own.", ""]
+    for module, names in groups.items():
+        lines += [f"## {module}", "", *rst(f".. py:module:: {module}"), ""]
+        for name in names:
+            lines += [*autodoc(what(name), name), ""]
+    for module, title in MODULES.items():
+        lines += [f"## zero3d.{module}: {title}", "", *autodoc("module", f"zero3d.{module}"), ""]
+    return "\n".join(lines)
+
+
+def what(name):
+    """autodoc's word for a public name."""
+    module, _, attribute = name.rpartition(".")
+    value = getattr(inspect.importlib.import_module(module), attribute)
+    if inspect.isclass(value):
+        return "exception" if issubclass(value, Exception) else "class"
+    return "function" if inspect.isfunction(value) else "data"
+
+
+def autodoc(kind, name):
+    return rst(f".. auto{kind}:: {name}")
+
+
+def rst(*lines):
+    return ["```{eval-rst}", *lines, "```"]
+
+
+def markdown(docstring):
+    """A docstring's lines as Markdown: code stays code, nothing else has a meaning."""
+    return [escaped(line) for line in inspect.cleandoc(docstring or "").splitlines()]
+
+
+def escaped(text):
+    parts = re.split(r"(`[^`]*`)", text)
+    return "".join(p if p.startswith("`") else re.sub(r"([\\*_<>\[\]#$])", r"\\\1", p) for p in parts)
+
+
+def code(text):
+    return f"`{text}`"
+
+
+def plain_docstring(app, what, name, obj, options, lines):
+    """For autodoc: our docstrings are text with `code` in it; stop reStructuredText from reading more into them."""
+    for index, line in enumerate(lines):
+        parts = re.split(r"(`[^`]*`)", line)
+        lines[index] = "".join(
+            f"`{p}`" if p.startswith("`") else re.sub(r"([\\*|]|_(?!\w))", r"\\\1", p) for p in parts
+        )
