@@ -7,7 +7,6 @@ import argparse
 import inspect
 import os
 import re
-from pathlib import Path
 
 from option_text import options_of
 
