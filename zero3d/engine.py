@@ -1,12 +1,13 @@
 """The optimisation step. It reads like the algorithm: sample cameras, draw, ask the teachers, regularize, descend.
 
 Each term is differentiated down to the drawn views first, so that its gradient's norm there can be logged and no graph
-of one term lives while another runs; one backward pass through the renderer then serves all terms together.
+of one term lives while another runs; one backward pass through the renderer then serves all terms together. Whoever
+wants to know what a single term does to the parameters asks between the two (`StepTerms.on_parameters`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 
 import torch
@@ -17,17 +18,19 @@ from zero3d.optimizer import make_optimizer, set_learning_rate
 from zero3d.parts import VIEW_FIELDS, GuidanceTerm, Parts, RegularizerTerm
 from zero3d.random import Generators
 from zero3d.recipe import OptimizerOptions
-from zero3d.values import Cameras, LossContext, Picture, Step, View
+from zero3d.values import Cameras, LossContext, Picture, Step, StepTerms, TermGradient, View
+
+Look = Callable[[StepTerms], Mapping[str, float]]
+"""Sees what each term says before anything moves, changes nothing, and returns figures to log."""
 
 
 @dataclass
 class _Drawn:
-    """A rendered view, cut from its graph: terms see `leaf`, and `gradients` collects what they say of each field."""
+    """A rendered view, cut from its graph: terms see `leaf`."""
 
     cameras: Cameras
     view: View
     leaf: View
-    gradients: dict[str, Tensor]
 
 
 class Engine:
@@ -61,8 +64,8 @@ class Engine:
         """The step of that index with this run's random streams."""
         return Step(index, self.total_steps, self.generators)
 
-    def step(self, index: int) -> dict[str, float]:
-        """One optimisation step. Returns the figures to log: per term its value, weight and gradient norm."""
+    def step(self, index: int, look: Look | None = None) -> dict[str, float]:
+        """One optimisation step. Returns the figures to log: per term its value, weight and gradient norm; and `look`'s."""
         step = self.at(index)
         guidances = [term for term in self.parts.guidances if term.weight(step) != 0]
         regularizers = [term for term in self.parts.regularizers if term.weight(step) != 0]
@@ -70,14 +73,13 @@ class Engine:
         needs = frozenset().union(*(t.guidance.needs for t in guidances), *(t.needs for t in regularizers))
         drawn = self._draw(self._cameras(step, guidances, needs), step, needs & VIEW_FIELDS)
         figures: dict[str, Tensor | float] = {}
-        for term in guidances:
-            self._guide(term, drawn, step, figures)
-        direct = [self._regularize(term, drawn, step, figures) for term in regularizers]
+        said = [self._guide(term, drawn, step, figures) for term in guidances]
+        said += [self._regularize(term, drawn, step, figures) for term in regularizers]
+        if look is not None:
+            figures |= look(self._terms(step, drawn, said))
 
         self.optimizer.zero_grad(set_to_none=True)
-        self._backward(drawn)
-        for gradients in direct:
-            _accumulate(gradients)
+        self._backward(drawn, said)
         set_learning_rate(self.optimizer, self.optimizer_options, step)
         self.optimizer.step()
         self.parts.representation.after_step(step)
@@ -117,27 +119,35 @@ class Engine:
             start = 0
             for name, cameras in group.items():
                 view = views[start : start + len(cameras)]
-                drawn[name] = _Drawn(cameras, view, _leaf(view), {})
+                drawn[name] = _Drawn(cameras, view, _leaf(view))
                 start += len(cameras)
         return drawn
 
     def _guide(
         self, term: GuidanceTerm, drawn: dict[str, _Drawn], step: Step, figures: dict[str, Tensor | float]
-    ) -> None:
+    ) -> TermGradient:
         """<dL/dx, x> averaged over B: the teacher's gradient enters at the image, nothing leaks beyond it."""
-        target = drawn[_own_views(term) if term.cameras is not None else "novel"]
+        acts_on = _own_views(term) if term.cameras is not None else "novel"
+        target = drawn[acts_on]
         scoped = step.scoped(f"guidance.{term.label}")
         gradient = term.guidance.gradient(target.leaf.detach(), target.cameras, scoped)
         weight = term.weight(step)
         weighted = gradient.value * (weight / len(target.cameras))
-        _add(target.gradients, "image", weighted)
         figures |= {f"guidance.{term.label}.{name}": value for name, value in gradient.metrics.items()}
         figures |= {f"guidance.{term.label}.weight": weight, f"guidance.{term.label}.gradient": weighted.norm()}
+        return TermGradient(
+            f"guidance.{term.label}",
+            acts_on,
+            weight,
+            {acts_on: {"image": weighted}},
+            pictures=gradient.pictures,
+            decode=term.guidance.teacher.denoiser.decode,
+        )
 
     def _regularize(
         self, term: RegularizerTerm, drawn: dict[str, _Drawn], step: Step, figures: dict[str, Tensor | float]
-    ) -> list[tuple[Tensor, Tensor]]:
-        """weight * d penalty, added to the drawn views; what falls on parameters directly is returned."""
+    ) -> TermGradient:
+        """weight * d penalty on the drawn views, and what falls on parameters directly."""
         context = LossContext(
             step=step.scoped(f"regularizers.{term.label}"),
             view=drawn[term.view].leaf,
@@ -151,15 +161,16 @@ class Engine:
         )
         penalty = term.regularizer.penalty(context)
         weight = term.weight(step)
-        places = [(d, name, tensor) for d in drawn.values() for name, tensor in _tensors(d.leaf)]
+        places = [(view, name, tensor) for view, d in drawn.items() for name, tensor in _tensors(d.leaf)]
         parameters = list(self.parts.representation.parameters())
         gradients: tuple[Tensor | None, ...] = (None,) * (len(places) + len(parameters))
         if penalty.requires_grad:
             inputs = [tensor for _, _, tensor in places] + parameters
             gradients = torch.autograd.grad(weight * penalty, inputs, allow_unused=True)
-        for (target, name, _), gradient in zip(places, gradients, strict=False):
+        views: dict[str, dict[str, Tensor]] = {}
+        for (view, name, _), gradient in zip(places, gradients, strict=False):
             if gradient is not None:
-                _add(target.gradients, name, gradient)
+                views.setdefault(view, {})[name] = gradient
         told = [gradient for gradient in gradients if gradient is not None]
         norm = torch.stack([g.norm() for g in told]).norm() if told else 0.0
         figures |= {
@@ -167,26 +178,47 @@ class Engine:
             f"regularizers.{term.label}.weight": weight,
             f"regularizers.{term.label}.gradient": norm,
         }
-        direct = zip(parameters, gradients[len(places) :], strict=True)
-        return [(parameter, gradient) for parameter, gradient in direct if gradient is not None]
+        past_views = zip(parameters, gradients[len(places) :], strict=True)
+        direct = tuple((parameter, gradient) for parameter, gradient in past_views if gradient is not None)
+        label = f"regularizers.{term.label}"
+        return TermGradient(label, term.view, weight, views, direct, penalty.detach())
 
-    def _backward(self, drawn: dict[str, _Drawn]) -> None:
-        """(dx/dtheta)^T of everything collected, in one pass through the renderer."""
-        tensors, gradients = [], []
-        for target in drawn.values():
-            for name, gradient in target.gradients.items():
-                tensor = getattr(target.view, name)
-                if tensor.requires_grad:
-                    tensors.append(tensor)
-                    gradients.append(gradient)
+    def _backward(self, drawn: dict[str, _Drawn], said: Iterable[TermGradient]) -> None:
+        """(dx/dtheta)^T of everything said, in one pass through the renderer, and what was said past it."""
+        tensors, gradients = _together(drawn, said)
         if tensors:
             torch.autograd.backward(tensors, gradients)
+        for term in said:
+            for parameter, gradient in term.direct:
+                parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+
+    def _terms(self, step: Step, drawn: dict[str, _Drawn], said: list[TermGradient]) -> StepTerms:
+        """What a `Look` sees; asking for a term's gradient on the parameters leaves graph and `.grad` as they are."""
+        parameters = list(self.parts.representation.parameters())
+
+        def on_parameters(term: TermGradient) -> list[Tensor]:
+            tensors, gradients = _together(drawn, [term])
+            found: tuple[Tensor | None, ...] = (None,) * len(parameters)
+            if tensors:
+                found = torch.autograd.grad(tensors, parameters, gradients, retain_graph=True, allow_unused=True)
+            totals = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
+            places = {id(parameter): place for place, parameter in enumerate(parameters)}
+            for parameter, gradient in term.direct:
+                place = places[id(parameter)]
+                totals[place] = totals[place] + gradient
+            return totals
+
+        cameras = {name: d.cameras for name, d in drawn.items()}
+        views = {name: d.leaf.detach() for name, d in drawn.items()}
+        return StepTerms(step, cameras, views, tuple(said), on_parameters)
 
 
-def fit(engine: Engine, first_step: int, after: Callable[[int, dict[str, float]], bool]) -> int:
+def fit(
+    engine: Engine, first_step: int, after: Callable[[int, dict[str, float]], bool], look: Look | None = None
+) -> int:
     """Run the steps from `first_step`; `after(index, figures)` returns True to stop early. Returns the next index."""
     for index in range(first_step, engine.total_steps):
-        figures = engine.step(index)
+        figures = engine.step(index, look)
         if after(index, figures):
             return index + 1
     return engine.total_steps
@@ -210,13 +242,18 @@ def _leaf(view: View) -> View:
     return View(**{name: tensor.detach().requires_grad_() for name, tensor in _tensors(view)})
 
 
-def _add(gradients: dict[str, Tensor], name: str, value: Tensor) -> None:
-    gradients[name] = gradients[name] + value if name in gradients else value
-
-
-def _accumulate(gradients: list[tuple[Tensor, Tensor]]) -> None:
-    for parameter, gradient in gradients:
-        parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+def _together(drawn: dict[str, _Drawn], said: Iterable[TermGradient]) -> tuple[list[Tensor], list[Tensor]]:
+    """The drawn tensors that any of these terms speaks of, and the sum of what they say of each."""
+    sums: dict[str, dict[str, Tensor]] = {view: {} for view in drawn}
+    for term in said:
+        for view, told in term.views.items():
+            for name, gradient in told.items():
+                sums[view][name] = sums[view][name] + gradient if name in sums[view] else gradient
+    pairs = [
+        (getattr(drawn[view].view, name), gradient) for view, told in sums.items() for name, gradient in told.items()
+    ]
+    pairs = [pair for pair in pairs if pair[0].requires_grad]
+    return [tensor for tensor, _ in pairs], [gradient for _, gradient in pairs]
 
 
 def _to_floats(figures: dict[str, Tensor | float]) -> dict[str, float]:

@@ -22,6 +22,7 @@ from zero3d.parts import Parts, build_parts
 from zero3d.picture import Framed, frame
 from zero3d.recipe import Recipe, load_recipe
 from zero3d.registry import Registry
+from zero3d.values import StepTerms
 
 DEFAULT_ELEVATION_DEG = 20.0
 
@@ -129,7 +130,10 @@ def open_session(
     teach: bool = False,
 ) -> Session:
     """A run's folder as a Session, not yet restored; `teach` loads what guidance needs, else only what drawing does."""
-    recipe = load_recipe(path / folder.RECIPE, registry, overrides)
+    try:
+        recipe = load_recipe(path / folder.RECIPE, registry, overrides)
+    except RecipeError as error:
+        raise RecipeError(f"{error}{folder.missing_plugins(path, registry)}") from None
     source = _kept_picture(path, registry)
     parts = build_parts(recipe)
     engine = _engine(recipe, parts, _frame(recipe, source, parts))
@@ -157,10 +161,13 @@ def _optimise(session: Session, first_step: int) -> Session:
                 checkpoint.save(engine, index + 1, session.folder)
             return interrupted()
 
+        def look(terms: StepTerms) -> dict[str, float]:
+            return {name: value for observer in observers for name, value in observer.on_terms(view, terms).items()}
+
         try:
             for observer in observers:
                 observer.on_start(view)
-            reached = fit(engine, first_step, after)
+            reached = fit(engine, first_step, after, look)
         finally:
             log.close()
         finished = reached == engine.total_steps

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -145,10 +145,15 @@ class Step:
 
 @dataclass(frozen=True)
 class ImageGradient:
-    """What a guidance says: dL/d image, (B, H, W, C), summed over pixels, without a graph; and figures to log."""
+    """What a guidance says: dL/d image, (B, H, W, C), summed over pixels, without a graph; and figures to log.
+
+    `pictures`: what it looked at, for whoever wants to see it: "view", "noised" and "denoised" (those it has), each
+    (B, h, w, c) in its teacher's image space, without a graph.
+    """
 
     value: Tensor
     metrics: dict[str, float]
+    pictures: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -168,3 +173,39 @@ class LossContext:
     picture: Picture
     representation: Representation
     decode: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class TermGradient:
+    """What one term of the objective says in one step, its weight included.
+
+    `label`: the recipe's key, "guidance.sds" or "regularizers.opaque". `acts_on`: the name of the view it was given.
+    `views`: name of a drawn view -> its field -> dL/d field, averaged over B. `direct`: (parameter, gradient), what
+    reaches the representation past any view. `value`: a regularizer's penalty without its weight; None for guidance,
+    whose value means nothing. `pictures`: those of ImageGradient; `decode` makes RGB of them.
+    """
+
+    label: str
+    acts_on: str
+    weight: float
+    views: Mapping[str, Mapping[str, Tensor]]
+    direct: tuple[tuple[Tensor, Tensor], ...] = ()
+    value: Tensor | None = None
+    pictures: Mapping[str, Tensor] = field(default_factory=dict)
+    decode: Callable[[Tensor], Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class StepTerms:
+    """One step when every term has spoken and nothing has moved yet.
+
+    `cameras`, `views`: who was drawn, by name ("novel", "near", "input", and a guidance's own "guidance.LABEL"),
+    without a graph. `on_parameters(term)`: that term's gradient on each of the representation's parameters, in the
+    order of `parameters()`: a backward pass through the renderer of its own, as dear as the step's.
+    """
+
+    step: Step
+    cameras: Mapping[str, Cameras]
+    views: Mapping[str, View]
+    terms: tuple[TermGradient, ...]
+    on_parameters: Callable[[TermGradient], list[Tensor]]

@@ -41,6 +41,11 @@ def perturb(
     return Perturbed(y, noised, x0, sigma, t, pull_back)
 
 
+def pictures(p: Perturbed) -> dict[str, Tensor]:
+    """What can be shown of a perturbation, in the teacher's space."""
+    return {"view": p.y, "noised": p.noised, "denoised": p.x0}
+
+
 def figures(p: Perturbed) -> dict[str, float]:
     """What is worth logging of a perturbation."""
     return {"sigma": float(p.sigma.mean()), "distance": float((p.x0 - p.y).abs().mean())}

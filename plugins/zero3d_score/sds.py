@@ -12,7 +12,7 @@ from zero3d import Schedule
 from zero3d.diffusion import broadcast, one_minus_alphas_cumprod
 from zero3d.interfaces import Guidance
 from zero3d.values import Cameras, ImageGradient, Step, View
-from zero3d_score.perturb import figures, perturb
+from zero3d_score.perturb import figures, perturb, pictures
 
 WEIGHTINGS = ("one_minus_alphas_cumprod", "one", "sigma")
 
@@ -54,7 +54,7 @@ class ScoreDistillation(Guidance):
         high = max(int(self.config.max_t(step) * count), low + 1)
         p = perturb(view, cameras, step, self.teacher, (low, high), self.config.guidance_scale(step))
         gradient = broadcast(self._weight(p.sigma) / p.sigma, p.y) * (p.y - p.x0)
-        return ImageGradient(p.pull_back(gradient), figures(p))
+        return ImageGradient(p.pull_back(gradient), figures(p), pictures(p))
 
     def _weight(self, sigma: Tensor) -> Tensor:
         if self.config.weighting == "sigma":

@@ -9,7 +9,7 @@ from zero3d import Schedule
 from zero3d.diffusion import broadcast
 from zero3d.interfaces import Guidance, Teacher
 from zero3d.values import Cameras, ImageGradient, Step, View
-from zero3d_score.perturb import figures, perturb
+from zero3d_score.perturb import figures, perturb, pictures
 
 
 @dataclass
@@ -50,4 +50,4 @@ class ScoreJacobianChaining(Guidance):
         p = perturb(view, cameras, step, self.teacher, self._t_range, self.config.guidance_scale(step))
         start = p.y if self.config.variance_reduction else p.noised
         gradient = (start - p.x0) / broadcast(p.sigma, p.y)
-        return ImageGradient(p.pull_back(gradient), figures(p))
+        return ImageGradient(p.pull_back(gradient), figures(p), pictures(p))

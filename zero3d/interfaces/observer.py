@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from zero3d.interfaces.component import Component
-from zero3d.values import Cameras, Picture, Step, View
+from zero3d.values import Cameras, Picture, Step, StepTerms, View
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,18 @@ class Observer(Component):
     """Called in the recipe's order; every method has an empty default."""
 
     kind: ClassVar[str] = "observer"
+    writes: ClassVar[tuple[str, ...]] = ()
+    """What it leaves in the run's folder, for `zero3d run --dry-run`: "turntable.mp4", "previews/"."""
 
     def on_start(self, run: RunView) -> None:
         """Before the first step (also after a resume)."""
+
+    def on_terms(self, run: RunView, terms: StepTerms) -> Mapping[str, float]:
+        """Within each step, when every term has spoken and nothing has moved. Returns figures to log with the step's.
+
+        What it sees must not be changed, and no random stream of the step drawn from.
+        """
+        return {}
 
     def on_step(self, run: RunView, step: Step, metrics: dict[str, Any]) -> None:
         """After each optimisation step, with the figures that went to metrics.jsonl."""
