@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy
@@ -11,8 +12,21 @@ from zero3d.geometry import rays
 from zero3d.values import FAR, Cameras, View
 
 AMBIENT = 0.75
-"""Share of light that comes from everywhere; the rest falls from LIGHT, whatever the camera, so that views agree."""
 LIGHT = numpy.array([0.45, 0.3, 0.84]) / numpy.linalg.norm([0.45, 0.3, 0.84])
+
+
+@dataclass(frozen=True)
+class Light:
+    """A share `ambient` of the light comes from everywhere; the rest from `direction` (3,), a unit vector towards it.
+
+    It stays with the object, whatever the camera, so that views agree.
+    """
+
+    ambient: float = AMBIENT
+    direction: numpy.ndarray = field(default_factory=LIGHT.copy)
+
+
+DEFAULT_LIGHT = Light()
 
 
 class MeshScene:
@@ -35,19 +49,19 @@ class MeshScene:
         else:
             self._attribute = numpy.repeat(visual.face_colors[:, None, :3] / 255.0, 3, axis=1)
 
-    def draw(self, cameras: Cameras, supersample: int = 2, shaded: bool = True) -> View:
+    def draw(self, cameras: Cameras, supersample: int = 2, light: Light | None = DEFAULT_LIGHT) -> View:
         """Draw B views.
 
         Args:
             supersample: rays per pixel side; colours, opacity and depth are averaged over them.
-            shaded: with the fixed light, else the bare surface colour.
+            light: None for the bare surface colour.
 
         Returns:
             image (B, H, W, 3) on white, opacity, and depth along the unit ray + (1 - opacity) * far.
         """
         fine = cameras.resized(cameras.height * supersample, cameras.width * supersample).to("cpu")
         origins, directions = (part.float() for part in rays(fine))
-        colour, hit, distance = self._cast(origins.reshape(-1, 3).numpy(), directions.reshape(-1, 3).numpy(), shaded)
+        colour, hit, distance = self._cast(origins.reshape(-1, 3).numpy(), directions.reshape(-1, 3).numpy(), light)
         shape = (len(cameras), cameras.height, supersample, cameras.width, supersample)
 
         def mean(values: numpy.ndarray) -> torch.Tensor:
@@ -57,7 +71,7 @@ class MeshScene:
         return View(mean(colour), opacity, mean(numpy.where(hit, distance, FAR)))
 
     def _cast(
-        self, origins: numpy.ndarray, directions: numpy.ndarray, shaded: bool
+        self, origins: numpy.ndarray, directions: numpy.ndarray, light: Light | None
     ) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]:
         """Colour on white (N, 3), hit (N,) and distance (N,) of the first surface along each ray."""
         origins, directions = (numpy.ascontiguousarray(a, dtype=numpy.float32) for a in (origins, directions))
@@ -70,17 +84,17 @@ class MeshScene:
         value = (1 - u - v) * corners[:, 0] + u * corners[:, 1] + v * corners[:, 2]
         if self._textured:
             value = self.mesh.visual.material.to_color(value)[:, :3] / 255.0
-        if shaded:
+        if light is not None:
             edges = self._corners[chosen]
             normal = numpy.cross(edges[:, 1] - edges[:, 0], edges[:, 2] - edges[:, 0])
             normal /= numpy.linalg.norm(normal, axis=1, keepdims=True) + 1e-12
             facing = -numpy.sign((normal * directions[hit]).sum(axis=1, keepdims=True))
-            lit = numpy.clip((normal * facing) @ LIGHT, 0, 1)[:, None]
-            value = value * (AMBIENT + (1 - AMBIENT) * lit)
+            lit = numpy.clip((normal * facing) @ light.direction, 0, 1)[:, None]
+            value = value * (light.ambient + (1 - light.ambient) * lit)
         colour[hit] = value
         return colour, hit, found["tfar"]
 
 
-def draw_mesh(mesh: Any, cameras: Cameras, supersample: int = 2, shaded: bool = True) -> View:
+def draw_mesh(mesh: Any, cameras: Cameras, supersample: int = 2, light: Light | None = DEFAULT_LIGHT) -> View:
     """Draw a mesh once; see MeshScene.draw."""
-    return MeshScene(mesh).draw(cameras, supersample, shaded)
+    return MeshScene(mesh).draw(cameras, supersample, light)

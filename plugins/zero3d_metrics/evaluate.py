@@ -85,7 +85,7 @@ def _drawer(target: Path) -> Callable[[Cameras], Tensor]:
     from zero3d.mesh_views import MeshScene
 
     scene = MeshScene(load_mesh(target))
-    return lambda cameras: scene.draw(cameras, shaded=False).image
+    return lambda cameras: scene.draw(cameras, light=None).image
 
 
 def _shape(mesh: Any, truth: Any) -> dict[str, float]:

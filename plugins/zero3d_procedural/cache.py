@@ -35,7 +35,7 @@ class CacheSpec:
 
 
 class Cache:
-    """Arrays rgba (N, 1 + T, H, W, 4), poses (N, 1 + T, 4, 4) and occupancy (N, bytes; packed bits), memory-mapped."""
+    """Arrays rgba (N, 1 + T, H, W, 4), poses (N, 1 + T, 4, 4) and occupancy (N, R, R, R), memory-mapped."""
 
     def __init__(self, folder: Path, spec: CacheSpec) -> None:
         self.folder, self.spec = folder, spec
@@ -43,7 +43,7 @@ class Cache:
         self._shapes: dict[str, tuple[tuple[int, ...], str]] = {
             "rgba": ((spec.examples, views, size, size, 4), "uint8"),
             "poses": ((spec.examples, views, 4, 4), "float32"),
-            "occupancy": ((spec.examples, GRID**3 // 8), "uint8"),
+            "occupancy": ((spec.examples, GRID, GRID, GRID), "uint8"),
         }
 
     def fill(self, workers: int, progress: bool = True) -> None:
@@ -84,7 +84,7 @@ class Cache:
                 row = index * self.spec.variants + variant
                 arrays["rgba"][row] = example.rgba
                 arrays["poses"][row] = example.poses
-                arrays["occupancy"][row] = numpy.packbits(example.occupancy.reshape(-1))
+                arrays["occupancy"][row] = example.occupancy
         self._done(start).touch()
 
     def _prepare(self) -> None:

@@ -19,7 +19,7 @@ class ProceduralConfig:
     """Options of `procedural`.
 
     objects: how many, numbered from first_seed. variants: input views of each. targets: target views of each input.
-    size: pixels of a view. cache: folder of the rendered examples (about 80 KB each). workers: rendering processes.
+    size: pixels of a view. cache: folder of the rendered examples (about 115 KB each). workers: rendering processes.
     augment: batches mirror half of the objects and shuffle each one's colour channels.
     """
 
@@ -41,7 +41,7 @@ class ProceduralConfig:
 
 
 class ProceduralObjects(Dataset):
-    """Objects of fifteen families, drawn by ray casting, with the solid on a grid."""
+    """Objects of twenty-two families, drawn by ray casting, with the solid on a grid."""
 
     name: ClassVar[str] = "procedural"
     Config: ClassVar[type[Any]] = ProceduralConfig
@@ -65,19 +65,19 @@ class ProceduralObjects(Dataset):
 
     def examples(self, rows: list[int], views: list[int]) -> TrainingBatch:
         """Those examples, the first of `views` as input."""
-        from zero3d_procedural.rendering import EXTENT, GRID
+        from zero3d_procedural.rendering import EXTENT
 
         if self._arrays is None:
             self._arrays = self._cache.open()
         rgba = torch.from_numpy(numpy.stack([self._arrays["rgba"][row][views] for row in rows])).float() / 255
         poses = torch.from_numpy(numpy.stack([self._arrays["poses"][row][views] for row in rows]))
-        bits = numpy.unpackbits(numpy.stack([self._arrays["occupancy"][row] for row in rows]), axis=1)
+        eighths = numpy.stack([self._arrays["occupancy"][row] for row in rows])
         size = self.config.size
         return TrainingBatch(
             input_rgba=rgba[:, 0],
             input_cameras=Cameras(poses[:, 0], size, size),
             target_rgba=rgba[:, 1:].flatten(0, 1),
             target_cameras=Cameras(poses[:, 1:].flatten(0, 1), size, size),
-            occupancy=torch.from_numpy(bits).bool().reshape(-1, GRID, GRID, GRID),
+            occupancy=torch.from_numpy(eighths).float() / 8,
             extent=EXTENT,
         )

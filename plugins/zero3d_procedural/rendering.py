@@ -8,7 +8,7 @@ import numpy
 import torch
 
 from zero3d.geometry import DEFAULT_DISTANCE, look_at, spherical
-from zero3d.mesh_views import MeshScene
+from zero3d.mesh_views import Light, MeshScene
 from zero3d.picture import FIT_SHARE
 from zero3d.values import PUBLISHED_FOV, Cameras
 from zero3d_procedural.families import make_object
@@ -23,11 +23,18 @@ FIT_CHANCE = 0.75
 INPUT_ELEVATION_DEG = (-10.0, 60.0)
 TARGET_ELEVATION_DEG = (-30.0, 80.0)
 TARGET_DISTANCE = (1.6, 2.2)
+AMBIENT = (0.35, 0.85)
+"""Range of the light's ambient share; its direction is anywhere above, for shading is what tells a face's slope."""
+FINE = 2
+"""Points along a side of a boundary cell, for the share of it that is solid."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """rgba (1 + T, H, W, 4) uint8, the input first; poses (1 + T, 4, 4) float32; occupancy (R, R, R) bool, [x, y, z]."""
+    """rgba (1 + T, H, W, 4) uint8, the input first; poses (1 + T, 4, 4) float32; occupancy (R, R, R) uint8, [x, y, z].
+
+    Occupancy counts in eighths of a cell.
+    """
 
     rgba: numpy.ndarray
     poses: numpy.ndarray
@@ -53,7 +60,7 @@ def make_example(seed: int, variant: int, targets: int, size: int) -> Example:
         up = numpy.deg2rad(rng.uniform(*TARGET_ELEVATION_DEG))
         poses.append(_pose(up, rng.uniform(0, 2 * numpy.pi), rng.uniform(*TARGET_DISTANCE)))
     stacked = numpy.stack(poses).astype(numpy.float32)
-    view = MeshScene(mesh).draw(Cameras(torch.from_numpy(stacked), size, size))
+    view = MeshScene(mesh).draw(Cameras(torch.from_numpy(stacked), size, size), light=random_light(rng))
     return Example(straight_rgba(view.image.numpy(), view.opacity.numpy()), stacked, occupancy(mesh))
 
 
@@ -82,13 +89,40 @@ def grid_points(grid: int = GRID, extent: float = EXTENT) -> numpy.ndarray:
     return numpy.stack(numpy.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
 
 
+def random_light(rng: numpy.random.Generator) -> Light:
+    """From above, at any strength in AMBIENT."""
+    direction = rng.normal(size=3)
+    direction[2] = abs(direction[2]) + 0.2
+    return Light(rng.uniform(*AMBIENT), direction / numpy.linalg.norm(direction))
+
+
 def occupancy(mesh: Mesh, grid: int = GRID, extent: float = EXTENT) -> numpy.ndarray:
-    """Which cell centres lie inside: where the winding number of the (perhaps overlapping) closed parts exceeds 1/2."""
+    """Which share of each cell is solid, in eighths, (grid, grid, grid) uint8.
+
+    Solid is where the winding number of the (perhaps overlapping) closed parts exceeds 1/2. A cell that the surface
+    passes is asked at FINE^3 points, so that walls thinner than a cell do not come and go with their place.
+    """
+    import trimesh
+
+    points = grid_points(grid, extent)
+    share = numpy.where(_inside(mesh, points), 8, 0).astype(numpy.uint8)
+    cell = 2 * extent / grid
+    surface, _ = trimesh.sample.sample_surface(mesh, 30_000, seed=0)
+    places = numpy.floor((surface + extent) / cell).astype(int)
+    places = places[((places >= 0) & (places < grid)).all(axis=1)]
+    rows = numpy.unique(numpy.ravel_multi_index(tuple(places.T), (grid,) * 3))
+    offsets = grid_points(FINE, cell / 2)
+    fine = _inside(mesh, (points[rows, None] + offsets).reshape(-1, 3)).reshape(len(rows), -1)
+    share[rows] = numpy.round(8 * fine.mean(axis=1))
+    return share.reshape(grid, grid, grid)
+
+
+def _inside(mesh: Mesh, points: numpy.ndarray) -> numpy.ndarray:
     import igl
 
     vertices = numpy.asarray(mesh.vertices, dtype=numpy.float64)
-    winding = igl.fast_winding_number(vertices, numpy.asarray(mesh.faces, dtype=numpy.int64), grid_points(grid, extent))
-    return (winding > 0.5).reshape(grid, grid, grid)
+    winding: numpy.ndarray = igl.fast_winding_number(vertices, numpy.asarray(mesh.faces, dtype=numpy.int64), points)
+    return winding > 0.5
 
 
 def _pose(elevation: float, azimuth: float, distance: float) -> numpy.ndarray:

@@ -96,6 +96,24 @@ def tube(path: numpy.ndarray, radius: float, colour: Colour, closed: bool = Fals
     return coloured(trimesh.Trimesh(numpy.concatenate(vertices), faces, process=False), colour)
 
 
+def loft(
+    centres: numpy.ndarray, widths: numpy.ndarray, heights: numpy.ndarray, exponent: float, colour: Colour
+) -> Mesh:
+    """A closed body of K superelliptic sections across x, at centres (K, 3) with half-widths (y) and half-heights (z).
+
+    `exponent`: 1 for ellipses, towards 0 for rectangles.
+    """
+    sections = 28
+    angles = numpy.linspace(0, 2 * numpy.pi, sections, endpoint=False)
+    y, z = (numpy.sign(part) * numpy.abs(part) ** exponent for part in (numpy.cos(angles), numpy.sin(angles)))
+    rings = [
+        centre + numpy.stack([0 * y, width * y, height * z], axis=1)
+        for centre, width, height in zip(centres, widths, heights, strict=True)
+    ]
+    vertices = numpy.concatenate([*rings, centres[:1], centres[-1:]])
+    return coloured(trimesh.Trimesh(vertices, _stitched(len(centres), sections, closed=False), process=False), colour)
+
+
 def _stitched(count: int, sections: int, closed: bool) -> list[tuple[int, int, int]]:
     """Faces between `count` rings of `sections` vertices: a loop, or capped by the two vertices after the last ring."""
     faces: list[tuple[int, int, int]] = []

@@ -44,7 +44,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("eval")
     save_mesh(truth(), folder / "truth.glb")
     cameras = orbit(torch.tensor([10.0, 40.0, -20.0]), torch.tensor([0.0, 100.0, 220.0]), SIZE)
-    view = MeshScene(truth()).draw(cameras, shaded=False)
+    view = MeshScene(truth()).draw(cameras, light=None)
     pictures = (255 * view.image).round().byte().numpy()
     (folder / "nerf").mkdir()
     (folder / "objaverse").mkdir()

@@ -5,13 +5,14 @@ from itertools import permutations
 import numpy
 import pytest
 import torch
+import trimesh
 
 from zero3d.errors import RunError
 from zero3d.geometry import project
 from zero3d_procedural.augment import augmented
 from zero3d_procedural.dataset import ProceduralConfig, ProceduralObjects
 from zero3d_procedural.families import FAMILIES, make_object
-from zero3d_procedural.rendering import EXTENT, GRID, grid_points
+from zero3d_procedural.rendering import AMBIENT, EXTENT, GRID, grid_points, occupancy, random_light
 
 OBJECTS = 6
 
@@ -25,7 +26,7 @@ def dataset(tmp_path_factory):
 
 
 def solid_points(batch, index):
-    inside = batch.occupancy[index].reshape(-1)
+    inside = batch.occupancy[index].reshape(-1) > 0.5
     return torch.from_numpy(grid_points())[inside].float()
 
 
@@ -92,6 +93,27 @@ def test_batches_follow_the_generator_alone(dataset):
 def test_a_cache_of_other_examples_is_refused(dataset):
     with pytest.raises(RunError, match="holds other examples"):
         ProceduralObjects(ProceduralConfig(dataset.config.cache, objects=7)).prepare(progress=False)
+
+
+def test_the_share_of_boundary_cells_that_is_solid():
+    """A slab whose face cuts cells at known places: the sums are its volume, to the eighth of a cell."""
+    cell = 2 * EXTENT / GRID
+    thick = 2.5 * cell  # half-cell layers at one end or both, however the middle falls
+    slab = trimesh.creation.box((10 * cell, 8 * cell, thick))
+    slab.apply_translation((0, 0, thick / 2))
+    share = occupancy(slab).astype(float) / 8
+    assert share.sum() == pytest.approx(10 * 8 * 2.5)
+    column = share[GRID // 2, GRID // 2]
+    assert column[GRID // 2 : GRID // 2 + 3].tolist() == [1, 1, 0.5]
+    assert column.sum() == 2.5
+
+
+def test_lights_differ_and_come_from_above():
+    lights = [random_light(numpy.random.default_rng(seed)) for seed in range(50)]
+    assert all(AMBIENT[0] <= light.ambient <= AMBIENT[1] for light in lights)
+    assert all(light.direction[2] > 0 for light in lights)
+    assert all(numpy.linalg.norm(light.direction) == pytest.approx(1) for light in lights)
+    assert numpy.std([light.direction[0] for light in lights]) > 0.3
 
 
 def test_every_family_is_closed_centred_and_of_size_one():

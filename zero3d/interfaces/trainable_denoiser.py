@@ -18,8 +18,8 @@ class TrainingBatch:
     """B objects, each with one input picture and T target pictures.
 
     input_rgba (B, H, W, 4), target_rgba (B * T, H, W, 4): straight alpha, in [0, 1], float. input_cameras: B,
-    target_cameras: B * T, object by object. occupancy: (B, R, R, R) bool in world axes [x, y, z] over the cube
-    [-extent, extent]^3, or None where the geometry is unknown.
+    target_cameras: B * T, object by object. occupancy: (B, R, R, R), the solid share of each cell in [0, 1], float,
+    in world axes [x, y, z] over the cube [-extent, extent]^3, or None where the geometry is unknown.
     """
 
     input_rgba: Tensor
