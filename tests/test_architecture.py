@@ -73,7 +73,9 @@ def code_lines(path):
 
 
 def test_the_core_stays_small():
-    assert 1000 < sum(map(code_lines, CORE)) < 2500, "the core, zero3d.testing included"
+    """The conformance kit is not the core: it runs in plug-ins' tests."""
+    own = [path for path in CORE if "testing" not in path.parts]
+    assert 1000 < sum(map(code_lines, own)) < 2500
 
 
 def test_the_command_line_starts_without_the_model_libraries():

@@ -1,19 +1,41 @@
 """zero3d: one picture in, a 3D model out, by distilling a 2D diffusion model; every piece of the way is a plug-in."""
 
-from zero3d.errors import ExportError, PictureError, RecipeError, RunError, UserError
-from zero3d.hookspecs import hookimpl
+from zero3d.errors import ExportError, PictureError, PluginError, RecipeError, RunError, UserError
+from zero3d.hookspecs import API_VERSION, hookimpl
 from zero3d.schedule import Schedule
 from zero3d.values import Cameras, ImageGradient, LossContext, Picture, Step, View
 
 __version__ = "0.1.0"
 
+PUBLIC_MODULES = (
+    "zero3d",
+    "zero3d.diffusion",
+    "zero3d.errors",
+    "zero3d.geometry",
+    "zero3d.interfaces",
+    "zero3d.mesh_files",
+    "zero3d.mesh_views",
+    "zero3d.plugins",
+    "zero3d.random",
+    "zero3d.recipe",
+    "zero3d.registry",
+    "zero3d.run",
+    "zero3d.schedule",
+    "zero3d.testing",
+    "zero3d.values",
+)
+"""What a plug-in may rely on under one API_VERSION: the names of these modules without a leading underscore."""
+
 __all__ = [
+    "API_VERSION",
     "Cameras",
     "ExportError",
     "ImageGradient",
     "LossContext",
     "Picture",
+    "PUBLIC_MODULES",
     "PictureError",
+    "PluginError",
     "RecipeError",
     "RunError",
     "Schedule",

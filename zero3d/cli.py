@@ -6,11 +6,12 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
-from zero3d.errors import UserError
+from zero3d.errors import PluginError, UserError
 from zero3d.interfaces import Command
 from zero3d.plugins import load_plugins
-from zero3d.registry import Registry
+from zero3d.registry import BrokenPlugin, Registry
 
 DESCRIPTION = """One picture in, a 3D model out.
 
@@ -18,16 +19,18 @@ DESCRIPTION = """One picture in, a 3D model out.
   zero3d run recipes/nano.yaml image=cat.png out=runs/cat input.elevation_deg=30 steps=800
   zero3d resume runs/cat                                       go on after Ctrl-C or a crash
   zero3d export runs/cat export.mesh.resolution=256            write the model again
-  zero3d plugins                                               what is installed
+  zero3d plugins                                               what is installed; show NAME, doctor, new NAME
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `zero3d`. Returns the exit code."""
     try:
-        registry = load_plugins()
+        local, rest = _local_plugins().parse_known_args(argv)  # first: they may bring commands
+        registry = load_plugins(local.plugin)
         parser, commands = _parser(registry)
-        arguments = parser.parse_args(argv)
+        arguments = parser.parse_args(rest)
+        arguments.registry = registry
         if arguments.command is None:
             parser.print_help()
             return 0
@@ -43,12 +46,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _parser(registry: Registry) -> tuple[argparse.ArgumentParser, dict[str, Command]]:
-    parser = argparse.ArgumentParser(
-        prog="zero3d", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+class _Parser(argparse.ArgumentParser):
+    """Says with an unknown command which plug-ins failed to load: one of them may bring it."""
+
+    failed = ""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(message + self.failed)
+
+
+def _local_plugins() -> argparse.ArgumentParser:
+    """The option that every command takes, anywhere on the line."""
+    parser = argparse.ArgumentParser(prog="zero3d", add_help=False)
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="use the plug-in of a folder (with pyproject.toml) or .py file without installing it; may be repeated",
     )
-    sub = parser.add_subparsers(dest="command", metavar="COMMAND")
-    network = argparse.ArgumentParser(add_help=False)
+    return parser
+
+
+def _parser(registry: Registry) -> tuple[argparse.ArgumentParser, dict[str, Command]]:
+    parser = _Parser(
+        prog="zero3d",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[_local_plugins()],
+    )
+    parser.failed = registry.failed
+    sub = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=argparse.ArgumentParser)
+    network = argparse.ArgumentParser(add_help=False, parents=[_local_plugins()])
     network.add_argument("--offline", action="store_true", help="take weights that are here, never ask the network")
     run = sub.add_parser(
         "run", parents=[network], help="make a 3D model from a picture", description="Run a recipe from the start."
@@ -60,19 +89,27 @@ def _parser(registry: Registry) -> tuple[argparse.ArgumentParser, dict[str, Comm
     export = sub.add_parser("export", parents=[network], help="write a run's model again, with other options if given")
     export.add_argument("run", help="the run's folder (its out)")
     _add_overrides(export)
-    sub.add_parser("plugins", help="list what is installed")
     recipe = sub.add_parser("recipe", help="check a recipe without running it")
     actions = recipe.add_subparsers(dest="action", metavar="ACTION", required=True)
     check = actions.add_parser("check", parents=[network], help="is everything spelled right, and do the parts fit?")
     check.add_argument("recipe", help="a YAML file")
     _add_overrides(check)
-    commands = {}
+    commands: dict[str, Command] = {}
     for entry in registry.all():
-        if issubclass(entry.component, Command):
-            command = entry.component(entry.component.Config())
-            own = sub.add_parser(command.name, parents=[network], help=(command.__doc__ or "").splitlines()[0])
-            command.add_arguments(own)
-            commands[command.name] = command
+        if issubclass(entry.component, Command) and entry.component.name not in commands:
+            try:
+                command = entry.component(entry.component.Config())
+                command.add_arguments(argparse.ArgumentParser(parents=[network]))  # tried, before it is offered
+                line = str(command.__doc__).strip().splitlines()[0].replace("%", "%%")
+                own = sub.add_parser(command.name, parents=[network], help=line)
+                command.add_arguments(own)
+                commands[command.name] = command
+            except Exception as error:  # somebody else's code: the other commands must still work
+                reason = f"command {entry.component.name!r}: {type(error).__name__}: {error}"
+                if entry.path:
+                    raise PluginError(f"--plugin {entry.path}: {reason}") from error
+                registry.broken.append(BrokenPlugin(entry.plugin, entry.package, reason, error))
+                parser.failed = registry.failed
     return parser, commands
 
 
@@ -91,11 +128,10 @@ def _dispatch(arguments: argparse.Namespace, registry: Registry, commands: dict[
         runs.resume(arguments.run, registry)
     elif arguments.command == "export":
         runs.export(arguments.run, registry, arguments.overrides)
-    elif arguments.command == "plugins":
-        _print_plugins(registry)
     elif arguments.command == "recipe":
         _check_recipe(arguments, registry)
     else:
+        registry.entry("command", arguments.command, "zero3d")  # two plug-ins may claim it
         return commands[arguments.command].run(arguments)
     return 0
 
@@ -109,22 +145,6 @@ def _check_recipe(arguments: argparse.Namespace, registry: Registry) -> None:
     weights = {t.label: t.weight for t in parts.guidances} | {t.label: t.weight for t in parts.regularizers}
     terms = [f"{label} (weight {weight.extremes[1]:g})" for label, weight in weights.items()]
     print(f"{recipe.file}: good. {recipe.options.steps} steps on {parts.device}; terms: {', '.join(terms)}")
-
-
-def _print_plugins(registry: Registry) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for column in ("kind", "name", "package", "version", "what it is"):
-        table.add_column(column, overflow="fold")
-    for entry in registry.all():
-        line = (entry.component.__doc__ or "").strip().splitlines()[0]
-        table.add_row(entry.component.kind, entry.component.name, entry.package, entry.version, line)
-    console = Console()
-    console.print(table)
-    for broken in registry.broken:
-        console.print(f"[red]broken[/red]: {broken.plugin} ({broken.package}): {broken.error}", markup=True)
 
 
 if __name__ == "__main__":

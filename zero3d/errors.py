@@ -28,6 +28,10 @@ class RunError(UserError):
     """A run's folder, checkpoint or device cannot be used as asked."""
 
 
+class PluginError(UserError):
+    """A plug-in cannot be loaded as asked: `--plugin` names none, it fails, or it was written for another API."""
+
+
 class ExportError(UserError):
     """No model can be made from the field as it is."""
 

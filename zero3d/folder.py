@@ -97,10 +97,26 @@ def make_manifest(registry: Registry, components: dict[str, str], notes: list[st
         "threads": torch.get_num_threads(),
         "packages": {name: found for name in REPORTED_PACKAGES if (found := _version(name))},
         "plugins": {entry.plugin: f"{entry.package} {entry.version}" for entry in registry.all()},
+        "local_plugins": registry.local,
         "components": components,
         "notes": notes,
         **facts,
     }
+
+
+def missing_plugins(folder: Path, registry: Registry) -> str:
+    """A sentence for each plug-in that the run was given by `--plugin` and that is not here now; else nothing.
+
+    (They are not loaded by themselves: a run's folder may come from a stranger, and names no code to execute.)
+    """
+    try:
+        made_with = dict(json.loads((folder / MANIFEST).read_text())["local_plugins"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    here = {entry.plugin for entry in registry.all()}
+    return "".join(
+        f" The run was made with --plugin {path}; give that again." for n, path in made_with.items() if n not in here
+    )
 
 
 def file_sha256(path: Path) -> str:
@@ -125,10 +141,10 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 class MetricsLog:
-    """metrics.jsonl: one flushed line a step. Opening it at step n drops the lines of steps that will be done again."""
+    """metrics.jsonl (or `name`): a flushed line a step. Opening it at step n drops the lines of steps to be done again."""
 
-    def __init__(self, folder: Path, first_step: int) -> None:
-        path = folder / METRICS
+    def __init__(self, folder: Path, first_step: int, name: str = METRICS) -> None:
+        path = folder / name
         kept = []
         if path.is_file():
             for line in path.read_text().splitlines():

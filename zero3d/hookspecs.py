@@ -8,6 +8,11 @@ import pluggy
 
 from zero3d.interfaces import Component
 
+API_VERSION = 1
+"""Of what plug-ins may rely on (zero3d.PUBLIC_MODULES). It grows when a plug-in written for the last one may break.
+
+A plug-in's module may state the one it was written for, `ZERO3D_API = 1`; with another one it is not loaded."""
+
 PROJECT = "zero3d"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)

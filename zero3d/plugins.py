@@ -1,33 +1,64 @@
-"""Finding and loading plug-ins: every installed entry point of the group "zero3d", first-party or not."""
+"""Finding and loading plug-ins: every installed entry point of the group "zero3d", first-party or not, and local ones."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 import pluggy
 
-from zero3d import hookspecs
+from zero3d import __version__, hookspecs
+from zero3d.errors import PluginError, UserError
 from zero3d.interfaces import Component
-from zero3d.registry import BrokenPlugin, Registered, Registry
+from zero3d.local_plugins import GROUP, find_local
+from zero3d.registry import BrokenPlugin, Registered, Registry, check_component
 
-GROUP = "zero3d"
 
+def load_plugins(local: Sequence[str | Path] = ()) -> Registry:
+    """A registry of all installed plug-ins, and of those in the folders or .py files `local`, which need no install.
 
-def load_plugins() -> Registry:
-    """A registry of all installed plug-ins. One that fails is kept in `broken` with its error and harms no other."""
+    An installed one that fails is kept in `broken` with its error and harms no other. A local one takes the place of
+    the same plug-in installed.
+
+    Raises:
+        PluginError: a local one cannot be loaded: it was asked for by name.
+    """
     registry = Registry()
+    found = [
+        plugin
+        for path in dict.fromkeys(Path(path).expanduser().resolve() for path in local)
+        for plugin in find_local(path)
+    ]
+    for plugin in found:
+        try:
+            register_plugin(registry, plugin.load(), plugin.name, plugin.package, plugin.version, str(plugin.path))
+        except (Exception, SystemExit) as error:  # somebody else's code
+            raise PluginError(f"--plugin {plugin.path}: {plugin.name}: {_reason(error)}") from error
+    here = {(_canonical(plugin.package), plugin.name) for plugin in found}
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        _load(registry, point)
+        if (_canonical(point.dist.name if point.dist else ""), point.name) not in here:
+            _load(registry, point)
     return registry
 
 
-def register_plugin(registry: Registry, plugin: Any, name: str, package: str = "local", version: str = "0") -> None:
+def register_plugin(
+    registry: Registry, plugin: Any, name: str, package: str = "local", version: str = "0", path: str = ""
+) -> None:
     """Register the components of one imported plug-in (a module or object with the hook).
 
     Raises:
+        PluginError: it states (`ZERO3D_API`) that it was written for another API version than this.
         TypeError: it has a misspelt hook, no hook, or a class that breaks the rules of `Component`.
     """
+    stated = str(getattr(plugin, "ZERO3D_API", hookspecs.API_VERSION))
+    if stated != str(hookspecs.API_VERSION):
+        raise PluginError(
+            f"written for plug-in API {stated}, but zero3d {__version__} has {hookspecs.API_VERSION}; upgrade the older "
+            f"of them: pip install -U zero3d {package}, or state ZERO3D_API = {hookspecs.API_VERSION} once it is adapted"
+        )
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     manager.register(plugin, name)
@@ -40,7 +71,9 @@ def register_plugin(registry: Registry, plugin: Any, name: str, package: str = "
     found: list[type[Component]] = []
     manager.hook.register_components(register=found.append)
     for component in found:
-        registry.add(Registered(component, name, package, version))
+        check_component(component)  # all of them before the first is added: a plug-in is loaded whole or not at all
+    for component in found:
+        registry.add(Registered(component, name, package, version, path))
 
 
 def _load(registry: Registry, point: EntryPoint) -> None:
@@ -48,6 +81,16 @@ def _load(registry: Registry, point: EntryPoint) -> None:
     version = point.dist.version if point.dist else "unknown"
     try:
         register_plugin(registry, point.load(), point.name, package, version)
-    except Exception as error:  # somebody else's code: whatever it raises, the others must still load
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        registry.broken.append(BrokenPlugin(point.name, package, reason))
+    except (Exception, SystemExit) as error:  # somebody else's code: whatever it raises, the others must still load
+        registry.broken.append(BrokenPlugin(point.name, package, _reason(error), error))
+
+
+def _reason(error: BaseException) -> str:
+    """One line; a UserError explains itself."""
+    kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+    return " ".join(f"{kind}{error}".split())
+
+
+def _canonical(package: str) -> str:
+    """A distribution's name as pip compares them (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", package).lower()

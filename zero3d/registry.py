@@ -14,21 +14,23 @@ KINDS: dict[str, type[Component]] = {interface.kind: interface for interface in 
 
 @dataclass(frozen=True)
 class Registered:
-    """A component and the distribution that brought it."""
+    """A component and the distribution that brought it; `path` of a plug-in that is not installed (`--plugin`)."""
 
     component: type[Component]
     plugin: str
     package: str
     version: str
+    path: str = ""
 
 
 @dataclass(frozen=True)
 class BrokenPlugin:
-    """A plug-in that could not be loaded, and why, in one line."""
+    """A plug-in that could not be loaded, and why: in one line, and as the exception."""
 
     plugin: str
     package: str
     error: str
+    cause: BaseException | None = None
 
 
 class Registry:
@@ -60,9 +62,7 @@ class Registry:
         """Like `get`, with the package it came from."""
         found = self._entries.get((kind, name), [])
         if not found:
-            raise RecipeError(
-                f"{place}: no {kind} called {name!r}.{did_you_mean(name, self.names(kind))}{self._failed()}"
-            )
+            raise RecipeError(f"{place}: no {kind} called {name!r}.{did_you_mean(name, self.names(kind))}{self.failed}")
         if len(found) > 1:
             packages = " and ".join(f"{entry.package} ({entry.plugin})" for entry in found)
             raise RecipeError(f"{place}: {kind} {name!r} is claimed by {packages}; uninstall one of them")
@@ -76,7 +76,14 @@ class Registry:
         """Every registered component, by kind and name."""
         return [entry for key in sorted(self._entries) for entry in self._entries[key]]
 
-    def _failed(self) -> str:
+    @property
+    def local(self) -> dict[str, str]:
+        """The plug-ins that are not installed, and the path that each was loaded from."""
+        return {entry.plugin: entry.path for entry in self.all() if entry.path}
+
+    @property
+    def failed(self) -> str:
+        """A sentence for each plug-in that could not be loaded: what is missed may have been its."""
         return "".join(f" Plug-in {broken.plugin!r} failed to load: {broken.error}." for broken in self.broken)
 
 
@@ -95,7 +102,7 @@ def check_component(component: type[Component]) -> None:
         raise TypeError(f"{where} does not implement {missing}")
     if not isinstance(getattr(component, "name", None), str):
         raise TypeError(f"{where} has no `name`, the string that recipes use")
-    if not component.__doc__:
+    if not (component.__doc__ or "").strip():
         raise TypeError(f"{where} has no docstring; its first line is what `zero3d plugins` shows")
     if not (inspect.isclass(component.Config) and dataclasses.is_dataclass(component.Config)):
         raise TypeError(f"{where}.Config is no dataclass")

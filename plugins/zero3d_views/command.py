@@ -81,12 +81,11 @@ class Views(Command):
         from zero3d.folder import file_hashes
         from zero3d.parts import choose_device
         from zero3d.picture import frame
-        from zero3d.plugins import load_plugins
         from zero3d_views.output import check_out, write
         from zero3d_views.poses import cameras_at, make_poses, parse_numbers
 
         started = time.monotonic()
-        registry = load_plugins()
+        registry = arguments.registry
         poses = make_poses(
             parse_numbers(arguments.azimuth, "--azimuth"),
             parse_numbers(arguments.elevation, "--elevation"),

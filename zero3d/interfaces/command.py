@@ -20,4 +20,7 @@ class Command(Component):
 
     @abstractmethod
     def run(self, arguments: argparse.Namespace) -> int:
-        """Do it and return the exit code (0); a user's mistake is raised as a UserError (exit code 2)."""
+        """Do it and return the exit code (0); a user's mistake is raised as a UserError (exit code 2).
+
+        `arguments.registry` is the Registry that the command line loaded, with what `--plugin` named.
+        """

@@ -1,0 +1,60 @@
+"""`zero3d plugins`: list, show, doctor, new."""
+
+from __future__ import annotations
+
+import argparse
+from typing import ClassVar
+
+from zero3d.interfaces import Command
+
+KINDS = (
+    "regularizer",
+    "guidance",
+    "representation",
+    "renderer",
+    "denoiser",
+    "exporter",
+    "camera_sampler",
+    "observer",
+    "image_source",
+    "command",
+)
+"""What `new` can write."""
+
+
+class Plugins(Command):
+    """What is installed; `show` a component's options, `doctor` for what is amiss, `new` for a plug-in of your own."""
+
+    name: ClassVar[str] = "plugins"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true", help="machine-readable (the list alone)")
+        actions = parser.add_subparsers(dest="action", metavar="ACTION")
+        show = actions.add_parser("show", help="a component's options, needs and provides, and a recipe's block of it")
+        show.add_argument("words", nargs="+", metavar="[KIND] NAME", help="for example: regularizer opaque")
+        actions.add_parser("doctor", help="broken plug-ins, missing extras, the environment; exit code 1 if any fails")
+        new = actions.add_parser("new", help="write a complete small plug-in to start from")
+        new.add_argument("name", metavar="NAME", help="of the component, as recipes will call it: a Python identifier")
+        new.add_argument("folder", metavar="DIR", nargs="?", help="where to; default ./zero3d_NAME")
+        new.add_argument("--kind", required=True, choices=KINDS, metavar="KIND", help=f"one of {', '.join(KINDS)}")
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        registry = arguments.registry
+        if arguments.action == "show":
+            from zero3d_authoring.show import show
+
+            print(show(registry, arguments.words))
+        elif arguments.action == "doctor":
+            from zero3d_authoring.doctor import doctor
+
+            return doctor(registry)
+        elif arguments.action == "new":
+            from zero3d_authoring.scaffold import next_steps, write_plugin
+
+            folder = write_plugin(registry, arguments.name, arguments.kind, arguments.folder)
+            print(next_steps(arguments.name, arguments.kind, folder))
+        else:
+            from zero3d_authoring.listing import as_json, print_table
+
+            print(as_json(registry)) if arguments.json else print_table(registry)
+        return 0
