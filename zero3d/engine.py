@@ -162,7 +162,7 @@ class Engine:
         penalty = term.regularizer.penalty(context)
         weight = term.weight(step)
         places = [(view, name, tensor) for view, d in drawn.items() for name, tensor in _tensors(d.leaf)]
-        parameters = list(self.parts.representation.parameters())
+        parameters = list(self._parameters().values())
         gradients: tuple[Tensor | None, ...] = (None,) * (len(places) + len(parameters))
         if penalty.requires_grad:
             inputs = [tensor for _, _, tensor in places] + parameters
@@ -192,20 +192,25 @@ class Engine:
             for parameter, gradient in term.direct:
                 parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
 
+    def _parameters(self) -> dict[str, Tensor]:
+        """Those that are optimised, by name; a representation may hold others fixed."""
+        return {name: p for name, p in self.parts.representation.named_parameters() if p.requires_grad}
+
     def _terms(self, step: Step, drawn: dict[str, _Drawn], said: list[TermGradient]) -> StepTerms:
         """What a `Look` sees; asking for a term's gradient on the parameters leaves graph and `.grad` as they are."""
-        parameters = list(self.parts.representation.parameters())
+        parameters = self._parameters()
 
-        def on_parameters(term: TermGradient) -> list[Tensor]:
+        def on_parameters(term: TermGradient) -> dict[str, Tensor]:
             tensors, gradients = _together(drawn, [term])
             found: tuple[Tensor | None, ...] = (None,) * len(parameters)
             if tensors:
-                found = torch.autograd.grad(tensors, parameters, gradients, retain_graph=True, allow_unused=True)
-            totals = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
-            places = {id(parameter): place for place, parameter in enumerate(parameters)}
-            for parameter, gradient in term.direct:
-                place = places[id(parameter)]
-                totals[place] = totals[place] + gradient
+                inputs = list(parameters.values())
+                found = torch.autograd.grad(tensors, inputs, gradients, retain_graph=True, allow_unused=True)
+            past_views = {id(parameter): gradient for parameter, gradient in term.direct}
+            totals = {}
+            for (name, parameter), gradient in zip(parameters.items(), found, strict=True):
+                told = [g for g in (gradient, past_views.get(id(parameter))) if g is not None]
+                totals[name] = torch.stack(told).sum(dim=0) if told else torch.zeros_like(parameter)
             return totals
 
         cameras = {name: d.cameras for name, d in drawn.items()}

@@ -200,12 +200,12 @@ class StepTerms:
     """One step when every term has spoken and nothing has moved yet.
 
     `cameras`, `views`: who was drawn, by name ("novel", "near", "input", and a guidance's own "guidance.LABEL"),
-    without a graph. `on_parameters(term)`: that term's gradient on each of the representation's parameters, in the
-    order of `parameters()`: a backward pass through the renderer of its own, as dear as the step's.
+    without a graph. `on_parameters(term)`: that term's gradient on each optimised parameter of the representation, by
+    its name in `named_parameters()`: a backward pass through the renderer of its own, as dear as the step's.
     """
 
     step: Step
     cameras: Mapping[str, Cameras]
     views: Mapping[str, View]
     terms: tuple[TermGradient, ...]
-    on_parameters: Callable[[TermGradient], list[Tensor]]
+    on_parameters: Callable[[TermGradient], Mapping[str, Tensor]]

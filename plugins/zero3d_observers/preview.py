@@ -42,6 +42,7 @@ class Preview(Observer):
 
     name: ClassVar[str] = "preview"
     Config: ClassVar[type[Any]] = PreviewConfig
+    writes: ClassVar[tuple[str, ...]] = ("previews/",)
 
     def on_step(self, run: RunView, step: Step, metrics: dict[str, Any]) -> None:
         done = step.index + 1

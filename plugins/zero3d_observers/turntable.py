@@ -37,6 +37,7 @@ class Turntable(Observer):
 
     name: ClassVar[str] = "turntable"
     Config: ClassVar[type[Any]] = TurntableConfig
+    writes: ClassVar[tuple[str, ...]] = ("turntable.mp4",)
 
     def on_end(self, run: RunView, finished: bool) -> None:
         if not finished:

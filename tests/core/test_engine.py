@@ -74,6 +74,15 @@ def test_regularizers_act_with_their_weight_on_views_and_on_parameters():
     assert figures["regularizers.direct.gradient"] == pytest.approx(float(before.norm()), rel=1e-5)
 
 
+def test_a_parameter_held_fixed_is_left_alone():
+    engine = make_engine(regularizers=[("direct", toy.Direct, 0.5, "novel")])
+    engine.parts.representation.fixed = torch.nn.Parameter(torch.ones(2), requires_grad=False)
+    before = engine.parts.representation.picture.detach().clone()
+    engine.step(0, lambda terms: {"names": len(terms.on_parameters(terms.terms[0]))})
+    assert torch.allclose(engine.parts.representation.picture, 0.9 * before)
+    assert torch.equal(engine.parts.representation.fixed, torch.ones(2))
+
+
 def test_gradients_flow_into_both_the_novel_and_the_near_view():
     engine = make_engine(regularizers=[("deep", toy.Deep, 1.0, "novel")])
     before = engine.parts.representation.picture.detach().clone()

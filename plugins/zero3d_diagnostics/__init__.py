@@ -1,0 +1,19 @@
+"""Diagnostics: what each term does to the model, what the teacher sees, where the loss is; and a run's plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from zero3d import hookimpl
+from zero3d.interfaces import Component
+
+
+@hookimpl
+def register_components(register: Callable[[type[Component]], None]) -> None:
+    from zero3d_diagnostics.azimuth_loss import AzimuthLoss
+    from zero3d_diagnostics.gradients import Gradients
+    from zero3d_diagnostics.guidance_preview import GuidancePreview
+    from zero3d_diagnostics.tensorboard import TensorBoard
+
+    for component in (AzimuthLoss, Gradients, GuidancePreview, TensorBoard):
+        register(component)
