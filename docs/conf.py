@@ -15,7 +15,7 @@ author = "the authors of zero3d"
 copyright = "the authors of zero3d, Apache-2.0"
 version = release = zero3d.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
 exclude_patterns = ["build"]
 html_theme = "furo"
 html_title = f"zero3d {release}"
@@ -30,7 +30,6 @@ autodoc_typehints = "signature"
 autodoc_default_options = {"members": True, "undoc-members": True, "show-inheritance": True}
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 100
-napoleon_numpy_docstring = False
 default_role = "code"
 
 nitpicky = True
@@ -40,4 +39,4 @@ nitpick_ignore_regex = [(r"py:.*", r"(?!zero3d).*"), (r"py:class", r"zero3d\.tes
 
 def setup(app):
     generate.write_pages(HERE / "reference")
-    app.connect("autodoc-process-docstring", generate.plain_docstring, priority=400)  # before napoleon, which has 500
+    app.connect("autodoc-process-docstring", generate.plain_docstring)

@@ -8,16 +8,19 @@ import inspect
 import os
 import re
 
-from option_text import options_of
+from sphinx.ext.napoleon import Config, GoogleDocstring
 
 import zero3d
 import zero3d.interfaces
 import zero3d.testing
+from zero3d import values
 from zero3d.cli import _parser
 from zero3d.interfaces import Command, Regularizer
 from zero3d.plugins import load_plugins
 from zero3d.recipe import CheckpointOptions, InputOptions, OptimizerOptions, RunOptions
 from zero3d.registry import KINDS
+from zero3d_authoring.options import options_of
+from zero3d_authoring.show import example
 
 MODULES = {
     "schedule": "A scalar over a run",
@@ -86,7 +89,7 @@ def kind_page(kind, registry):
 
 def anchor(component):
     """The place of a component, or a command, on its page."""
-    return f"{component.kind}-{component.name}"
+    return f"{component.kind}-{component.name}".replace("_", "-")
 
 
 def component_section(entry):
@@ -95,7 +98,7 @@ def component_section(entry):
     lines = [f"({anchor(component)})=", f"## {component.name}", "", *markdown(component.__doc__), ""]
     lines += [f"- {line}" for line in engine_facts(component)]
     lines += [f"- `{component.__module__}.{component.__qualname__}`, plug-in `{entry.plugin}` of {entry.package}", ""]
-    return lines + option_table(component.Config)
+    return [*lines, *option_table(component.Config), "```yaml", example(component), "```", ""]
 
 
 def engine_facts(component):
@@ -180,13 +183,19 @@ def public_names():
     """Every public name, as users import it."""
     names = [f"zero3d.{name}" for name in zero3d.__all__ if not name.startswith("_")]
     names += [f"zero3d.interfaces.{name}" for name in zero3d.interfaces.__all__]
-    return names + [f"zero3d.testing.{name}" for name in zero3d.testing.__all__]
+    names += [f"zero3d.testing.{name}" for name in zero3d.testing.__all__]
+    own = [name for name, value in vars(values).items() if name.isupper() or value_class(value)]
+    return names + [f"zero3d.values.{name}" for name in own if name not in zero3d.__all__ and name != "TYPE_CHECKING"]
+
+
+def value_class(value):
+    return inspect.isclass(value) and value.__module__ == values.__name__
 
 
 def api_page():
     """Every public name: of zero3d, zero3d.interfaces (kinds have pages of their own), zero3d.testing, and modules."""
     kinds = {f"zero3d.interfaces.{interface.__name__}" for kind, interface in KINDS.items() if kind != "command"}
-    groups = {"zero3d": [], "zero3d.interfaces": [], "zero3d.testing": []}
+    groups = {"zero3d": [], "zero3d.values": [], "zero3d.interfaces": [], "zero3d.testing": []}
     for name in public_names():
         if name not in kinds:
             groups[name.rpartition(".")[0]].append(name)
@@ -232,9 +241,11 @@ def code(text):
 
 
 def plain_docstring(app, what, name, obj, options, lines):
-    """For autodoc: our docstrings are text with `code` in it; stop reStructuredText from reading more into them."""
+    """For autodoc: our docstrings are text with `code`, Args and Raises; reStructuredText must read no more into them."""
     for index, line in enumerate(lines):
         parts = re.split(r"(`[^`]*`)", line)
         lines[index] = "".join(
             f"`{p}`" if p.startswith("`") else re.sub(r"([\\*|]|_(?!\w))", r"\\\1", p) for p in parts
         )
+    if what in ("module", "class", "exception", "function", "method"):  # "name: text" of an attribute is no type
+        lines[:] = GoogleDocstring(lines, Config(), app, what, name, obj, options).lines()

@@ -1,0 +1,67 @@
+"""The tutorials, done: files written as shown, commands run as shown, but for fewer steps and a coarser field."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path.cwd()
+TUTORIALS = sorted(Path("docs/tutorials").glob("*.md"))
+FEWER = ["steps=2", "representation.resolution=12", "observers={}", "export={}", "device=cpu"]
+"""What is added to a tutorial's `zero3d run`; the last word on a key counts."""
+
+
+def blocks(page):
+    """(language, options, text) of each fenced block: ```sh, or ```{code-block} python with lines of `:key: value`."""
+    fence = r"^```(?:\{code-block\} )?(\w+)\n((?::\w+: [^\n]*\n)*)\n?(.*?)^```$"
+    for language, options, text in re.findall(fence, Path(page).read_text(), flags=re.M | re.S):
+        yield language, dict(re.findall(r"^:(\w+): (.*)$", options, flags=re.M)), text
+
+
+def command_lines(text):
+    """The words of each command, lines that end in a backslash joined."""
+    return [shlex.split(line, comments=True) for line in text.replace("\\\n", " ").splitlines() if line.strip()]
+
+
+def runnable(words):
+    """The command of this environment, with fewer steps."""
+    name, rest = words[0], words[1:]
+    if name == "python":
+        return [sys.executable, *rest]
+    assert name == "zero3d", f"{name}: a tutorial's sh block runs zero3d and python; use console for what is only shown"
+    if rest[0] == "run":
+        rest += FEWER
+    return [str(Path(sys.executable).with_name("zero3d")), *rest]
+
+
+@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
+def test_a_tutorial_does_what_it_says(page, tmp_path):
+    for folder in ("recipes", "examples"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    ran = []
+    for language, options, text in blocks(page):
+        if "caption" in options:
+            (tmp_path / options["caption"]).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / options["caption"]).write_text(text)
+        if language == "sh":
+            for words in command_lines(text):
+                expected = 2 if options.get("class") == "fails" else 0
+                done = subprocess.run(
+                    runnable(words),
+                    cwd=tmp_path,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                    env={**os.environ, "OMP_NUM_THREADS": "1"},
+                )
+                assert done.returncode == expected, f"{shlex.join(words)}\n{done.stdout}{done.stderr}"
+                ran.append(words[0])
+    assert {"zero3d", "python"} <= set(ran), "a tutorial writes code, tests it and runs it"
+
+
+def test_there_is_a_tutorial_for_each_of_the_three_ways_in():
+    assert [page.stem for page in TUTORIALS] == ["guidance", "regularizer", "representation"]
