@@ -84,13 +84,13 @@ def save_mesh(mesh: Any, path: str | Path) -> None:
     os.replace(temporary, path)
 
 
-def normalise(mesh: Any, longest: float = 1.0) -> Any:
+def normalise(mesh: Any, longest: float = 1.0, in_place: bool = False) -> Any:
     """A copy with its bounding box centred on the origin and its longest side `longest` (as the published data)."""
-    copy = mesh.copy()
-    low, high = copy.bounds
-    copy.apply_translation(-(low + high) / 2)
-    copy.apply_scale(longest / float((high - low).max()))
-    return copy
+    moved = mesh if in_place else mesh.copy()
+    low, high = moved.bounds
+    moved.apply_translation(-(low + high) / 2)
+    moved.apply_scale(longest / float((high - low).max()))
+    return moved
 
 
 def srgb_to_linear(colour: numpy.ndarray) -> numpy.ndarray:

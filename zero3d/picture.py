@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy
-import scipy
 import torch
 
 from zero3d.errors import PictureError
 from zero3d.values import Picture
+
+if TYPE_CHECKING:
+    import scipy.sparse
 
 FRAMINGS = ("keep", "demo", "fit")
 FIT_SHARE = 0.6
@@ -89,6 +92,8 @@ def _lint(opaque: numpy.ndarray, longest: int, side: float, framing: str) -> lis
         notes.append(f"the object's longest side is {longest / side:.2f} of the frame; input.framing=fit: {FIT_SHARE}")
     if longest < 32:
         notes.append(f"the object's longest side is {longest} pixels: expect little detail")
+    import scipy.ndimage
+
     pieces, count = scipy.ndimage.label(opaque)
     if count > 1:
         sizes = numpy.bincount(pieces.ravel())[1:]
@@ -134,4 +139,6 @@ def _shares(start: float, step: float, size: int, length: int) -> scipy.sparse.c
         share = (numpy.minimum(pixel + 1, high[:, None]) - numpy.maximum(pixel, low[:, None])) / step
     row = numpy.broadcast_to(numpy.arange(size)[:, None], pixel.shape)
     kept = (share > 0) & (pixel >= 0) & (pixel < length)
+    import scipy.sparse
+
     return scipy.sparse.csr_array((share[kept].astype(numpy.float32), (row[kept], pixel[kept])), shape=(size, length))

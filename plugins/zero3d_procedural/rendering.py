@@ -13,6 +13,7 @@ from zero3d.picture import FIT_SHARE
 from zero3d.values import PUBLISHED_FOV, Cameras
 from zero3d_procedural.families import make_object
 from zero3d_procedural.shapes import Mesh
+from zero3d_procedural.solid import solid_share
 
 EXTENT = 0.75
 """Half-side of the cube on which occupancy is kept, world units."""
@@ -25,8 +26,6 @@ TARGET_ELEVATION_DEG = (-30.0, 80.0)
 TARGET_DISTANCE = (1.6, 2.2)
 AMBIENT = (0.35, 0.85)
 """Range of the light's ambient share; its direction is anywhere above, for shading is what tells a face's slope."""
-FINE = 2
-"""Points along a side of a boundary cell, for the share of it that is solid."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def make_example(seed: int, variant: int, targets: int, size: int) -> Example:
         poses.append(_pose(up, rng.uniform(0, 2 * numpy.pi), rng.uniform(*TARGET_DISTANCE)))
     stacked = numpy.stack(poses).astype(numpy.float32)
     view = MeshScene(mesh).draw(Cameras(torch.from_numpy(stacked), size, size), light=random_light(rng))
-    return Example(straight_rgba(view.image.numpy(), view.opacity.numpy()), stacked, occupancy(mesh))
+    return Example(straight_rgba(view.image.numpy(), view.opacity.numpy()), stacked, solid_share(mesh, GRID, EXTENT))
 
 
 def straight_rgba(image: numpy.ndarray, opacity: numpy.ndarray) -> numpy.ndarray:
@@ -94,35 +93,6 @@ def random_light(rng: numpy.random.Generator) -> Light:
     direction = rng.normal(size=3)
     direction[2] = abs(direction[2]) + 0.2
     return Light(rng.uniform(*AMBIENT), direction / numpy.linalg.norm(direction))
-
-
-def occupancy(mesh: Mesh, grid: int = GRID, extent: float = EXTENT) -> numpy.ndarray:
-    """Which share of each cell is solid, in eighths, (grid, grid, grid) uint8.
-
-    Solid is where the winding number of the (perhaps overlapping) closed parts exceeds 1/2. A cell that the surface
-    passes is asked at FINE^3 points, so that walls thinner than a cell do not come and go with their place.
-    """
-    import trimesh
-
-    points = grid_points(grid, extent)
-    share = numpy.where(_inside(mesh, points), 8, 0).astype(numpy.uint8)
-    cell = 2 * extent / grid
-    surface, _ = trimesh.sample.sample_surface(mesh, 30_000, seed=0)
-    places = numpy.floor((surface + extent) / cell).astype(int)
-    places = places[((places >= 0) & (places < grid)).all(axis=1)]
-    rows = numpy.unique(numpy.ravel_multi_index(tuple(places.T), (grid,) * 3))
-    offsets = grid_points(FINE, cell / 2)
-    fine = _inside(mesh, (points[rows, None] + offsets).reshape(-1, 3)).reshape(len(rows), -1)
-    share[rows] = numpy.round(8 * fine.mean(axis=1))
-    return share.reshape(grid, grid, grid)
-
-
-def _inside(mesh: Mesh, points: numpy.ndarray) -> numpy.ndarray:
-    import igl
-
-    vertices = numpy.asarray(mesh.vertices, dtype=numpy.float64)
-    winding: numpy.ndarray = igl.fast_winding_number(vertices, numpy.asarray(mesh.faces, dtype=numpy.int64), points)
-    return winding > 0.5
 
 
 def _pose(elevation: float, azimuth: float, distance: float) -> numpy.ndarray:

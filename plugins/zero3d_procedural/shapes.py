@@ -139,7 +139,11 @@ def arc(centre: Vector, radii: tuple[float, float], start: float, end: float, co
 
 def join(parts: Sequence[Mesh]) -> Mesh:
     """The parts as one mesh; they may overlap (inside is where the winding number is at least 1)."""
-    joined: Any = trimesh.util.concatenate(list(parts))
+    starts = numpy.cumsum([0, *(len(part.vertices) for part in parts)])
+    faces = numpy.concatenate([part.faces + start for part, start in zip(parts, starts, strict=False)])
+    joined: Any = trimesh.Trimesh(numpy.concatenate([part.vertices for part in parts]), faces, process=False)
+    rgba = numpy.concatenate([part.visual.face_colors for part in parts])
+    joined.visual = trimesh.visual.ColorVisuals(joined, face_colors=rgba)
     return joined
 
 

@@ -2,6 +2,7 @@
 
 from itertools import permutations
 
+import igl
 import numpy
 import pytest
 import torch
@@ -12,7 +13,9 @@ from zero3d.geometry import project
 from zero3d_procedural.augment import augmented
 from zero3d_procedural.dataset import ProceduralConfig, ProceduralObjects
 from zero3d_procedural.families import FAMILIES, make_object
-from zero3d_procedural.rendering import AMBIENT, EXTENT, GRID, grid_points, occupancy, random_light
+from zero3d_procedural.rendering import AMBIENT, EXTENT, GRID, grid_points, random_light
+from zero3d_procedural.shapes import coloured, join
+from zero3d_procedural.solid import solid_share, winding_numbers
 
 OBJECTS = 6
 
@@ -101,11 +104,30 @@ def test_the_share_of_boundary_cells_that_is_solid():
     thick = 2.5 * cell  # half-cell layers at one end or both, however the middle falls
     slab = trimesh.creation.box((10 * cell, 8 * cell, thick))
     slab.apply_translation((0, 0, thick / 2))
-    share = occupancy(slab).astype(float) / 8
+    share = solid_share(slab, GRID, EXTENT).astype(float) / 8
     assert share.sum() == pytest.approx(10 * 8 * 2.5)
     column = share[GRID // 2, GRID // 2]
     assert column[GRID // 2 : GRID // 2 + 3].tolist() == [1, 1, 0.5]
     assert column.sum() == 2.5
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_winding_numbers_against_libigl(seed):
+    mesh = make_object(seed)
+    found = winding_numbers(mesh, 40, EXTENT)
+    vertices, faces = numpy.asarray(mesh.vertices, dtype=float), numpy.asarray(mesh.faces, dtype=numpy.int64)
+    expected = igl.fast_winding_number(vertices, faces, grid_points(40)).reshape(40, 40, 40) > 0.5
+    assert expected.sum() > 200
+    assert ((found > 0) != expected).mean() < 2e-4  # libigl's is an approximation, and lines stand a little aside
+    assert found.min() >= 0
+
+
+def test_overlapping_parts_count_twice():
+    ball = trimesh.creation.icosphere(subdivisions=3, radius=0.5)
+    twice = join([coloured(ball.copy(), (1, 0, 0)), coloured(ball.copy(), (0, 1, 0))])
+    found = winding_numbers(twice, 24, EXTENT)
+    assert set(numpy.unique(found)) == {0, 2}
+    assert (found > 0).mean() * (2 * EXTENT) ** 3 == pytest.approx(4 / 3 * numpy.pi * 0.5**3, rel=0.03)
 
 
 def test_lights_differ_and_come_from_above():

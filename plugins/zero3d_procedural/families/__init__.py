@@ -54,4 +54,4 @@ def make_object(seed: int) -> Mesh:
     if rng.random() < 0.3:
         mesh.apply_scale(rng.uniform(0.6, 1.4, 3))
     mesh.apply_transform(rotation(rng, upright=rng.random() < 0.92))
-    return normalise(mesh)
+    return normalise(mesh, in_place=True)
