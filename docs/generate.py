@@ -30,6 +30,7 @@ MODULES = {
     "plugins": "Loading plug-ins",
     "registry": "What is registered",
     "recipe": "Recipes",
+    "picture": "Framing the picture",
     "run": "Running from Python",
     "engine": "The optimisation step",
     "parts": "The parts of a run",
