@@ -84,6 +84,7 @@ def _parser(registry: Registry) -> tuple[argparse.ArgumentParser, dict[str, Comm
     )
     run.add_argument("recipe", help="a YAML file, for example recipes/nano.yaml")
     _add_overrides(run)
+    run.add_argument("--dry-run", action="store_true", help="say what would be done and stop: the same as zero3d plan")
     resume = sub.add_parser("resume", parents=[network], help="go on with an interrupted run")
     resume.add_argument("run", help="the run's folder (its out)")
     export = sub.add_parser("export", parents=[network], help="write a run's model again, with other options if given")
@@ -122,6 +123,8 @@ def _add_overrides(parser: argparse.ArgumentParser) -> None:
 def _dispatch(arguments: argparse.Namespace, registry: Registry, commands: dict[str, Command]) -> int:
     from zero3d import run as runs
 
+    if getattr(arguments, "dry_run", False):
+        arguments.command = "plan"
     if arguments.command == "run":
         runs.run(arguments.recipe, registry, arguments.overrides)
     elif arguments.command == "resume":

@@ -21,7 +21,7 @@ from zero3d.interfaces import (
     Representation,
     Teacher,
 )
-from zero3d.recipe import Block, Recipe
+from zero3d.recipe import Block, OptimizerOptions, Recipe
 from zero3d.schedule import Schedule
 
 VIEW_FIELDS = frozenset({"image", "opacity", "depth", "weights", "normals"})
@@ -54,6 +54,20 @@ class RegularizerTerm:
         """The declared needs and the view that the recipe chose."""
         chosen = {"near": {"near_view"}, "input": {"input_view"}}.get(self.view, set())
         return self.regularizer.needs | chosen
+
+
+@dataclass(frozen=True)
+class Memory:
+    """About how many bytes a run holds on its device, its denoisers not counted."""
+
+    parameters: int
+    gradients: int
+    moments: int
+    render: int
+
+    @property
+    def total(self) -> int:
+        return self.parameters + self.gradients + self.moments + self.render
 
 
 @dataclass
@@ -155,8 +169,7 @@ def build_parts(recipe: Recipe) -> Parts:
     with torch.device("meta"):
         sketch = _representation(recipe.representation)
     _check_channels(recipe, sketch, denoisers)
-    views = cameras.views * 2 + 1
-    _check_memory(recipe, sketch, renderer.memory_bytes(sketch, views * cameras.resolution**2), device)
+    _check_memory(recipe, estimate_memory(sketch, renderer, cameras, recipe.options.optimizer), device)
     return Parts(
         representation=_representation(recipe.representation).to(device),
         renderer=renderer,
@@ -235,14 +248,29 @@ def _check_channels(recipe: Recipe, representation: Representation, denoisers: d
         )
 
 
-def _check_memory(recipe: Recipe, sketch: Representation, render_bytes: int, device: torch.device) -> None:
-    """Parameter, gradient and two optimizer moments, and one step's render, against what the machine has free."""
-    parameters = sum(tensor.numel() * tensor.element_size() for tensor in sketch.parameters())
-    needed = 4 * parameters + render_bytes
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
-    if needed > free:
+def estimate_memory(
+    representation: Representation, renderer: Renderer, cameras: CameraSampler, optimizer: OptimizerOptions
+) -> Memory:
+    """The representation (real, or on the meta device), its gradient and the optimizer's moments, and one step's render.
+
+    The render is taken to draw every novel view, a near one for each, and the input's.
+    """
+    parameters = sum(tensor.numel() * tensor.element_size() for tensor in representation.parameters())
+    rays = (cameras.views * 2 + 1) * cameras.resolution**2
+    return Memory(parameters, parameters, optimizer.moments * parameters, renderer.memory_bytes(representation, rays))
+
+
+def free_bytes(device: torch.device) -> int:
+    """What the device has free."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+
+
+def _check_memory(recipe: Recipe, memory: Memory, device: torch.device) -> None:
+    free = free_bytes(device)
+    if memory.total > free:
+        held = memory.total - memory.render
         raise RecipeError(
-            f"{recipe.representation.place}: needs about {needed / 2**30:.1f} GiB ({4 * parameters / 2**30:.1f} for "
-            f"the representation, {render_bytes / 2**30:.1f} for a step's render), {free / 2**30:.1f} GiB are free; "
+            f"{recipe.representation.place}: needs about {memory.total / 2**30:.1f} GiB ({held / 2**30:.1f} for "
+            f"the representation, {memory.render / 2**30:.1f} for a step's render), {free / 2**30:.1f} GiB are free; "
             "lower representation.resolution or cameras.resolution"
         )

@@ -73,6 +73,11 @@ class OptimizerOptions:
             raise ValueError(f"betas: {self.betas}; two numbers in [0, 1)")
 
     @property
+    def moments(self) -> int:
+        """How many numbers it keeps of each parameter."""
+        return 0 if self.type == "sgd" else 2
+
+    @property
     def rate(self) -> Schedule:
         """The learning rate over the run. (`lr` stays as written: OmegaConf keeps plain values in nested options.)"""
         return Schedule.parse(self.lr, "lr")

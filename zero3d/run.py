@@ -22,7 +22,7 @@ from zero3d.parts import Parts, build_parts
 from zero3d.picture import Framed, frame
 from zero3d.recipe import Recipe, load_recipe
 from zero3d.registry import Registry
-from zero3d.values import StepTerms
+from zero3d.values import Cameras, StepTerms
 
 DEFAULT_ELEVATION_DEG = 20.0
 
@@ -52,6 +52,19 @@ class Session:
         )
 
 
+@dataclass
+class Plan:
+    """What a run would do; its parts are built, no weight is read. `framed` is None for a picture that the run makes."""
+
+    folder: Path
+    recipe: Recipe
+    parts: Parts
+    input_camera: Cameras
+    framed: Framed | None
+    origin: str
+    notes: list[str]
+
+
 def say(line: str) -> None:
     """A line for the user, on stderr."""
     print(line, file=sys.stderr, flush=True)
@@ -64,12 +77,8 @@ def run(file: str, registry: Registry, overrides: Sequence[str] = (), tell: Call
         UserError: the recipe, the picture or the folder cannot be used; nothing was written.
         KeyboardInterrupt: stopped by the user, after the checkpoint was saved.
     """
-    recipe = load_recipe(file, registry, overrides)
-    if recipe.image is None:
-        raise RecipeError(f"{recipe.place('image')}: missing; give a picture, for example image=examples/mug.png")
-    out = folder.check_out(recipe.options.out, recipe.options.overwrite)
+    recipe, out, parts = _checked(file, registry, overrides)
     notes: list[str] = []
-    parts = build_parts(recipe)
     source = _picture(recipe, registry, out)
     notes += source.notes
     framed = _frame(recipe, source, parts)
@@ -93,6 +102,25 @@ def run(file: str, registry: Registry, overrides: Sequence[str] = (), tell: Call
     session = Session(out, recipe, engine, tell)
     checkpoint.save(engine, 0, out)
     return _optimise(session, 0)
+
+
+def plan(file: str, registry: Registry, overrides: Sequence[str] = ()) -> Plan:
+    """What `run` would do, after all its checks that read no weight. Nothing is written, no picture made.
+
+    Raises:
+        UserError: the recipe, the picture or the folder cannot be used.
+    """
+    recipe, out, parts = _checked(file, registry, overrides)
+    assert recipe.image is not None
+    picture = recipe.image.build()
+    framed, origin, notes = None, "made when the run starts", []
+    if recipe.image.component.name == "file":
+        source: SourcePicture = picture.load(recipe.options.input.mask)
+        framed, origin = _frame(recipe, source, parts), source.origin
+        _engine(recipe, parts, framed)
+        notes = [*source.notes, *framed.notes]
+    camera = input_camera_at(_elevation(recipe))
+    return Plan(out, recipe, parts, camera, framed, origin, notes + _elevation_note(recipe))
 
 
 def resume(run_folder: str, registry: Registry, tell: Callable[[str], None] = say) -> Session:
@@ -142,6 +170,15 @@ def open_session(
     else:
         parts.load_decoder()
     return Session(path, recipe, engine, tell)
+
+
+def _checked(file: str, registry: Registry, overrides: Sequence[str]) -> tuple[Recipe, Path, Parts]:
+    """What can be told before the picture is read."""
+    recipe = load_recipe(file, registry, overrides)
+    if recipe.image is None:
+        raise RecipeError(f"{recipe.place('image')}: missing; give a picture, for example image=examples/mug.png")
+    out = folder.check_out(recipe.options.out, recipe.options.overwrite)
+    return recipe, out, build_parts(recipe)
 
 
 def _optimise(session: Session, first_step: int) -> Session:

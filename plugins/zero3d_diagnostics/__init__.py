@@ -13,7 +13,8 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     from zero3d_diagnostics.azimuth_loss import AzimuthLoss
     from zero3d_diagnostics.gradients import Gradients
     from zero3d_diagnostics.guidance_preview import GuidancePreview
+    from zero3d_diagnostics.plan_command import PlanCommand
     from zero3d_diagnostics.tensorboard import TensorBoard
 
-    for component in (AzimuthLoss, Gradients, GuidancePreview, TensorBoard):
+    for component in (AzimuthLoss, Gradients, GuidancePreview, PlanCommand, TensorBoard):
         register(component)

@@ -45,6 +45,10 @@ class Denoiser(Component):
         """The files that `load` reads, for the manifest's hashes."""
         return []
 
+    def size(self, device: torch.device) -> tuple[int, int] | None:
+        """Parameters and bytes that `load` will hold there, known without reading a weight; None if it cannot tell."""
+        return None
+
     @abstractmethod
     def condition(self, picture: Picture, input_camera: Cameras) -> Any:
         """What the network needs to know of the picture, computed once a run. `picture` has `picture_resolution`."""

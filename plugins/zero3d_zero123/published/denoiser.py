@@ -21,6 +21,7 @@ from zero3d.interfaces import Denoiser
 from zero3d.values import Cameras, Picture
 from zero3d_zero123.published.conditioning import PictureCondition, clip_pixels, posed_token, stable_pose
 from zero3d_zero123.published.network import Network
+from zero3d_zero123.published.original import Original
 from zero3d_zero123.published.source import check_hash, open_source
 
 PICTURE = 256
@@ -57,9 +58,17 @@ class PublishedDenoiser(Denoiser):
             RecipeError: a wrong hash, or a part's weights do not fit its configuration.
         """
         check_hash(self._source, self.config.sha256)
+        self.use(self._source.load(self._precision(device)), device)
+
+    def size(self, device: torch.device) -> tuple[int, int] | None:
+        """Of an original checkpoint, which holds more than is loaded; other forms hold what their files say."""
+        return self._source.size(self._precision(device)) if isinstance(self._source, Original) else None
+
+    def _precision(self, device: torch.device) -> torch.dtype:
+        """The U-Net's."""
         auto = torch.float16 if device.type == "cuda" else torch.float32
-        dtype = auto if self.config.dtype == "auto" else getattr(torch, self.config.dtype)
-        self.use(self._source.load(dtype), device)
+        chosen: torch.dtype = auto if self.config.dtype == "auto" else getattr(torch, self.config.dtype)
+        return chosen
 
     def use(self, network: Network, device: torch.device) -> None:
         """Take these modules; the U-Net keeps its precision, the small parts run in float32 for exactness."""

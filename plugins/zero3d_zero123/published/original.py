@@ -151,6 +151,16 @@ class Original:
         _materialise_buffers(module)
         return module
 
+    def size(self, dtype: torch.dtype) -> tuple[int, int]:
+        """Parameters, and bytes once loaded, by the configuration alone."""
+        count = total = 0
+        for part in PREFIXES:
+            with torch.device("meta"):
+                numbers = sum(parameter.numel() for parameter in make_module(part, self.configs).parameters())
+            count += numbers
+            total += numbers * (dtype if part == "unet" else torch.float32).itemsize
+        return count, total
+
     def load(self, dtype: torch.dtype) -> Network:
         """The four parts; the U-Net in `dtype`, the others in float32."""
         from zero3d_zero123.published.network import Network

@@ -1,0 +1,203 @@
+"""A run's plan as tables: what is built, who needs what, how large it is, what will be written where."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from zero3d.folder import MANIFEST, METRICS, PICTURE, RECIPE
+from zero3d.parts import ENGINE_PROVIDES, VIEW_FIELDS, estimate_memory, free_bytes
+from zero3d.recipe import BLOCK_MAPS, SINGLE_BLOCKS, Block, Recipe
+from zero3d.registry import Registry
+from zero3d.run import Plan
+from zero3d_diagnostics.options import changed_options, schedule_text
+from zero3d_diagnostics.sizes import denoiser_size, in_bytes
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+DENOISERS = "denoisers"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table: its title, its columns, its rows of text."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def table(section: Section) -> Table:
+    """For rich, without the title; text is taken as it is, without markup."""
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=None, pad_edge=False, show_header=any(section.columns))
+    for column in section.columns:
+        drawn.add_column(column, overflow="fold", header_style="dim")
+    for row in section.rows:
+        drawn.add_row(*map(Text, row))
+    return drawn
+
+
+def sections(plan: Plan, registry: Registry) -> list[Section]:
+    """All that can be told of a run before it starts, in order."""
+    return [
+        Section("run", ("", ""), list(_run(plan))),
+        Section(
+            "parts", ("key", "component", "package", "options that differ from the default"), _parts(plan, registry)
+        ),
+        Section("terms", ("term", "weight", "acts on", "needs, and who provides it"), list(_terms(plan))),
+        Section("cameras", ("views", "from where", "pixels"), list(_cameras(plan))),
+        Section("parameters", ("part", "shape", "numbers", ""), list(_parameters(plan))),
+        Section("memory, about", ("", "size", ""), list(_memory(plan))),
+        Section(f"written to {plan.folder}", ("file", "what"), list(_files(plan))),
+    ]
+
+
+def _run(plan: Plan) -> Iterator[tuple[str, str]]:
+    options = plan.recipe.options
+    optimizer = options.optimizer
+    yield "recipe", plan.recipe.file
+    yield "steps", f"{options.steps} on {plan.parts.device}, seed {options.seed}"
+    yield "optimizer", f"{optimizer.type}, lr {schedule_text(optimizer.rate)}"
+    yield "picture", plan.origin
+    if plan.framed:
+        yield "framing", f"{options.input.framing}: {plan.framed.scale:.3g} pixels for one of the picture's"
+    for note in plan.notes:
+        yield "note", note
+
+
+def blocks_of(recipe: Recipe) -> Iterator[tuple[str, str, Block]]:
+    """(key path, kind, block) of every component that a recipe names."""
+    for key, kind in SINGLE_BLOCKS.items():
+        block = getattr(recipe, key, None)  # `denoiser` is read as one of `denoisers`
+        if block is not None:
+            yield key, kind, block
+    for key, kind in BLOCK_MAPS.items():
+        for label, block in getattr(recipe, key).items():
+            alone = key == DENOISERS and label == "denoiser"
+            path = label if alone else f"{key}.{label}"
+            yield path, kind, block
+            if block.cameras is not None:
+                yield f"{path}.cameras", "camera_sampler", block.cameras
+
+
+def _parts(plan: Plan, registry: Registry) -> list[tuple[str, str, str, str]]:
+    rows = []
+    for key, kind, block in blocks_of(plan.recipe):
+        entry = registry.entry(kind, block.component.name, block.place)
+        options = ", ".join(f"{name}: {value}" for name, value in changed_options(block.config).items())
+        rows.append((key, f"{kind} {entry.component.name}", f"{entry.package} {entry.version}", options or "-"))
+    return rows
+
+
+def _needs(plan: Plan) -> dict[str, frozenset[str]]:
+    """Of every term, by its key."""
+    return {f"guidance.{term.label}": term.guidance.needs for term in plan.parts.guidances} | {
+        f"regularizers.{term.label}": term.needs for term in plan.parts.regularizers
+    }
+
+
+def _terms(plan: Plan) -> Iterator[tuple[str, str, str, str]]:
+    needs = _needs(plan)
+    for guidance in plan.parts.guidances:
+        key = f"guidance.{guidance.label}"
+        teacher = plan.recipe.guidance[guidance.label].denoiser
+        views = "its own views" if guidance.cameras is not None else "novel views"
+        yield key, schedule_text(guidance.weight), f"{views}, asks {teacher}", _provided(plan, needs[key])
+    for term in plan.parts.regularizers:
+        key = f"regularizers.{term.label}"
+        yield key, schedule_text(term.weight), f"{term.view} view", _provided(plan, needs[key])
+
+
+def _provided(plan: Plan, needs: frozenset[str]) -> str:
+    parts = plan.parts
+    decoder = next((label for label, d in parts.denoisers.items() if d is parts.latent_denoiser), None)
+    by_engine = {
+        "near_view": f"cameras {parts.cameras.name}",
+        "input_view": "the input camera",
+        "rgb": f"{decoder} decodes" if decoder else "the views are RGB",
+    }
+    assert by_engine.keys() == ENGINE_PROVIDES
+    renderer = f"renderer {parts.renderer.name}"
+    return (
+        ", ".join(f"{need} ({renderer if need in VIEW_FIELDS else by_engine[need]})" for need in sorted(needs)) or "-"
+    )
+
+
+def _cameras(plan: Plan) -> Iterator[tuple[str, str, str]]:
+    parts, needed = plan.parts, frozenset().union(*_needs(plan).values())
+    size = parts.cameras.resolution
+    pixels = f"{size} x {size}" + ("" if parts.latent_denoiser is None else " (latent)")
+    each = f"{parts.cameras.views} a step"
+    yield f"novel: {each}", parts.cameras.name, pixels
+    if "near_view" in needed:
+        yield f"near: {each}", f"beside each novel one, by {parts.cameras.name}", pixels
+    camera = plan.input_camera
+    azimuth, elevation = (round(math.degrees(float(angle[0])), 2) for angle in (camera.azimuth, camera.elevation))
+    place = f"azimuth {azimuth:g}, elevation {elevation:g}, distance {float(camera.distance[0]):g}"
+    drawn = "1 a step" if "input_view" in needed else "not drawn"
+    yield f"input: {drawn}", f"{place}, field of view {math.degrees(camera.fov):.2f} degrees", pixels
+    for term in parts.guidances:
+        if term.cameras is not None:
+            own = term.cameras.resolution
+            yield f"guidance.{term.label}: {term.cameras.views} a step", term.cameras.name, f"{own} x {own}"
+
+
+def _parameters(plan: Plan) -> Iterator[tuple[str, str, str, str]]:
+    for name, tensor in plan.parts.representation.named_parameters():
+        shape = " x ".join(map(str, tensor.shape)) or "a number"
+        yield f"representation.{name}", shape, f"{tensor.numel():,}", "" if tensor.requires_grad else "held fixed"
+    for key, label, asked in _denoisers(plan):
+        files = plan.parts.denoisers[label].weight_files()
+        there = sum(path.stat().st_size for path in files if path.is_file())
+        size = denoiser_size(plan.parts.denoisers[label], plan.parts.device)
+        state = "not loaded" if asked else "no guidance asks it"
+        held = f"{in_bytes(there)} in {len(files)} file{'s' * (len(files) != 1)}" if there else ""
+        numbers = "known once loaded" if size is None else f"{size[0]:,}"
+        yield key, "", numbers, ", ".join(filter(None, ["" if size == (0, 0) else state, held]))
+
+
+def _denoisers(plan: Plan) -> Iterator[tuple[str, str, bool]]:
+    """Key path, label, and whether a run loads it."""
+    for label in plan.parts.denoisers:
+        yield label if label == "denoiser" else f"{DENOISERS}.{label}", label, label in plan.parts.teachers
+
+
+def _memory(plan: Plan) -> Iterator[tuple[str, str, str]]:
+    parts, options = plan.parts, plan.recipe.options
+    memory = estimate_memory(parts.representation, parts.renderer, parts.cameras, options.optimizer)
+    yield "representation", in_bytes(memory.parameters), ""
+    yield "its gradient", in_bytes(memory.gradients), ""
+    yield "optimizer", in_bytes(memory.moments), f"{options.optimizer.moments} moments ({options.optimizer.type})"
+    views = 2 * parts.cameras.views + 1
+    yield "a step's render", in_bytes(memory.render), f"{views} views at most, with what their backward pass needs"
+    total, unknown = memory.total, False
+    for key, label, asked in _denoisers(plan):
+        size = denoiser_size(parts.denoisers[label], parts.device)
+        if asked:
+            total, unknown = total + (size[1] if size else 0), unknown or size is None
+            yield key, in_bytes(size[1]) if size else "known once loaded", "weights at most; its own work comes on top"
+    yield "together", f"{'over ' if unknown else ''}{in_bytes(total)}", f"{in_bytes(free_bytes(parts.device))} are free"
+
+
+def _files(plan: Plan) -> Iterator[tuple[str, str]]:
+    options, parts = plan.recipe.options, plan.parts
+    if plan.folder.is_dir() and any(plan.folder.iterdir()):
+        yield ".", "the run that is there is deleted first (overwrite=true)"
+    yield RECIPE, "the resolved recipe"
+    yield MANIFEST, "versions, weight hashes, notes"
+    yield PICTURE, "the picture with its mask"
+    yield METRICS, f"a line a step: {options.steps}"
+    yield "checkpoint/", f"every {options.checkpoint.every} steps, the last one is kept"
+    labels: Mapping[str, Block] = plan.recipe.observers
+    for label, observer in zip(labels, parts.observers, strict=True):
+        for name in observer.writes:
+            yield name, f"observer {label}"
+    for label, exporter in parts.exporters.items():
+        yield exporter.filename(label), f"export {label} ({exporter.name})"
+        yield f"{label}.report.yaml", f"what export {label} found"

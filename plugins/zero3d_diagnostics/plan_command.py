@@ -1,0 +1,31 @@
+"""`zero3d plan`, which is `zero3d run --dry-run`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import ClassVar
+
+from zero3d.interfaces import Command
+
+
+class PlanCommand(Command):
+    """Say what a run would do, without a step, a weight read or a file written: `zero3d run --dry-run`."""
+
+    name: ClassVar[str] = "plan"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("recipe", help="a YAML file, for example recipes/nano.yaml")
+        parser.add_argument("overrides", nargs="*", metavar="key=value", help="any key of the recipe")
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        from rich.console import Console
+
+        from zero3d.run import plan
+        from zero3d_diagnostics.plan import sections, table
+
+        found = plan(arguments.recipe, arguments.registry, arguments.overrides)
+        console = Console(width=None if Console().is_terminal else 200, highlight=False)
+        for section in sections(found, arguments.registry):
+            console.print(f"\n{section.title}", style="bold", markup=False)
+            console.print(table(section))
+        return 0
