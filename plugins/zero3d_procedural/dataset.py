@@ -57,6 +57,11 @@ class ProceduralObjects(Dataset):
     def prepare(self, progress: bool = True) -> None:
         self._cache.fill(self.config.workers, progress)
 
+    @property
+    def complete(self) -> int:
+        """How many examples are there, while others are still rendered."""
+        return self._cache.complete
+
     def batch(self, size: int, targets: int, generator: torch.Generator) -> TrainingBatch:
         rows = torch.randint(self._cache.complete, (size,), generator=generator)
         views = torch.randperm(self.config.targets, generator=generator)[:targets] + 1

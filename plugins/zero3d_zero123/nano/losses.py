@@ -50,13 +50,13 @@ def jittered(rgba: Tensor, generator: torch.Generator) -> Tensor:
     brightness = 0.16 * (torch.rand(shape, generator=generator) - 0.5)
     tint = 0.06 * (torch.rand((rgba.shape[0], 1, 1, 3), generator=generator) - 0.5)
     noise = 0.02 * torch.rand(shape, generator=generator) * torch.randn(rgba[..., :3].shape, generator=generator)
-    colour = (rgba[..., :3] - 0.5) * contrast + 0.5 + brightness + tint + noise
+    colour = (rgba[..., :3] - 0.5) * contrast.to(rgba) + 0.5 + (brightness + tint + noise).to(rgba)
     return torch.cat([colour.clamp(0, 1), rgba[..., 3:]], dim=-1)
 
 
 def lift_loss(lift: Lift, batch: TrainingBatch, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
     """Cross-entropy of the solid in the frustum's cells, and pictures drawn along random rays of the targets."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(batch.input_rgba.device.type, torch.bfloat16):
         lifted = lift(lift_input(jittered(batch.input_rgba, generator)), batch.input_cameras)
     solid, figures = solid_loss(lifted, batch)
     rgb, alpha = ray_loss(lifted, batch, generator)
@@ -73,7 +73,7 @@ def solid_loss(lifted: Lifted, batch: TrainingBatch) -> tuple[Tensor, dict[str, 
     truth = batch.occupancy.permute(0, 3, 2, 1)
     loss = functional.binary_cross_entropy_with_logits(logits, truth.to(logits))
     with torch.no_grad():
-        guess = logits > 0
+        guess, truth = logits > 0, truth > 0.5
         iou = (guess & truth).sum((1, 2, 3)) / (guess | truth).sum((1, 2, 3)).clamp(min=1)
     return SOLID_WEIGHT * loss, {"iou": float(iou.mean())}
 
@@ -83,8 +83,8 @@ def ray_loss(lifted: Lifted, batch: TrainingBatch, generator: torch.Generator) -
     objects = batch.input_rgba.shape[0]
     origins, directions = (part.flatten(1, 2) for part in rays(batch.target_cameras))
     views, pixels = origins.shape[:2]
-    chosen = torch.randint(pixels, (views, RAYS), generator=generator)
-    rows = torch.arange(views)[:, None]
+    chosen = torch.randint(pixels, (views, RAYS), generator=generator).to(origins.device)
+    rows = torch.arange(views, device=origins.device)[:, None]
     truth = batch.target_rgba.flatten(1, 2)[rows, chosen].reshape(objects, -1, 4)
     colour, opacity, _ = draw_rays(
         lifted,
@@ -108,10 +108,11 @@ def denoiser_loss(
 
     A share NULL_SHARE is trained without condition.
     """
+    device = batch.input_rgba.device
     views = len(batch.target_cameras)
     per_object = views // len(batch.input_cameras)
     with torch.no_grad():
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16):
             lifted = lift(lift_input(jittered(batch.input_rgba, generator)), batch.input_cameras)
         drawn = draw_views(lifted, batch.target_cameras, DRAWN_SAMPLES)
         pose = relative_pose(batch.target_cameras, repeat_cameras(batch.input_cameras, per_object))
@@ -119,10 +120,11 @@ def denoiser_loss(
         x0 = on_white(batch.target_rgba).permute(0, 3, 1, 2)
         x0, drawn, pose, context = (part.repeat_interleave(NOISES, 0) for part in (x0, drawn, pose, context))
         t = torch.rand(views * NOISES, generator=generator) ** SKEW * (len(sigmas) - 1)
-        sigma = sigmas[t.round().long()]
-        keep = (torch.rand(views * NOISES, generator=generator) >= NULL_SHARE).float()
-        noised = smoothly_wrong(x0, generator) + broadcast(sigma, x0) * torch.randn(x0.shape, generator=generator)
-    with torch.autocast("cpu", torch.bfloat16):
+        sigma = sigmas.cpu()[t.round().long()].to(device)
+        keep = (torch.rand(views * NOISES, generator=generator) >= NULL_SHARE).float().to(device)
+        noise = torch.randn(x0.shape, generator=generator).to(device)
+        noised = smoothly_wrong(x0, generator) + broadcast(sigma, x0) * noise
+    with torch.autocast(device.type, torch.bfloat16):
         guess = unet(noised, sigma, drawn, pose, context, keep)
     error = (guess - x0).square().mean(dim=(1, 2, 3))
     scaled = error / output_scale(sigma, keep) ** 2
@@ -142,4 +144,5 @@ def smoothly_wrong(pictures: Tensor, generator: torch.Generator) -> Tensor:
     batch, channels, height, width = pictures.shape
     knots = torch.randn(batch, channels, 8, 8, generator=generator)
     amplitude = WRONG * torch.rand(batch, 1, 1, 1, generator=generator)
-    return pictures + amplitude * functional.interpolate(knots, (height, width), mode="bilinear", align_corners=False)
+    smooth = amplitude * functional.interpolate(knots, (height, width), mode="bilinear", align_corners=False)
+    return pictures + smooth.to(pictures)

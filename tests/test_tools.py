@@ -1,0 +1,43 @@
+"""The script that trains nano on a rented GPU: two slices on a CPU, the second going on where the first stopped."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from safetensors.torch import load_file
+
+from zero3d_zero123.nano import weights
+from zero3d_zero123.nano.lift import Lift
+from zero3d_zero123.nano.unet import UNet
+
+ROOT = Path(__file__).parent.parent
+
+
+def slice_of(folder: Path, lift_minutes: float, denoiser_minutes: float) -> list[dict]:
+    """Train on 50 objects for that long, all slices together; the lines it printed."""
+    sizes = {"--objects": 50, "--least": 50, "--batch": 2, "--targets": 1, "--minutes": 4}
+    spans = {"--lift": lift_minutes, "--denoiser": denoiser_minutes}
+    options = [str(part) for pair in (sizes | spans).items() for part in pair]
+    command = [sys.executable, "tools/train_nano_gpu.py", "slice", "--device", "cpu", *options]
+    places = ["--disk", str(folder / "disk"), "--to", str(folder / "out")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, *places], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_slices_go_on_where_the_last_one_stopped(tmp_path):
+    first = slice_of(tmp_path, 0.05, 0.0)[-1]
+    assert first["steps"]["lift"] > 0
+    assert first["steps"]["denoiser"] == 0
+    lifted = {k: v for k, v in load_file(tmp_path / "out" / "nano.safetensors").items() if k.startswith("lift.")}
+    second = slice_of(tmp_path, 0.05, 0.05)[-1]
+    assert second["steps"]["lift"] == first["steps"]["lift"], "its time was over"
+    assert second["steps"]["denoiser"] > 0
+    found = load_file(tmp_path / "out" / "nano.safetensors")
+    assert all(found[name].equal(value) for name, value in lifted.items()), "the second slice begins with the first's"
+    weights.read(tmp_path / "out" / "nano.safetensors", Lift(), UNet())
