@@ -6,20 +6,7 @@ import argparse
 from typing import ClassVar
 
 from zero3d.interfaces import Command
-
-KINDS = (
-    "regularizer",
-    "guidance",
-    "representation",
-    "renderer",
-    "denoiser",
-    "exporter",
-    "camera_sampler",
-    "observer",
-    "image_source",
-    "command",
-)
-"""What `new` can write."""
+from zero3d_authoring.scaffold import KINDS, next_steps, write_plugin
 
 
 class Plugins(Command):
@@ -36,7 +23,7 @@ class Plugins(Command):
         new = actions.add_parser("new", help="write a complete small plug-in to start from")
         new.add_argument("name", metavar="NAME", help="of the component, as recipes will call it: a Python identifier")
         new.add_argument("folder", metavar="DIR", nargs="?", help="where to; default ./zero3d_NAME")
-        new.add_argument("--kind", required=True, choices=KINDS, metavar="KIND", help=f"one of {', '.join(KINDS)}")
+        new.add_argument("--kind", required=True, help=f"one of {', '.join(KINDS)}")
 
     def run(self, arguments: argparse.Namespace) -> int:
         registry = arguments.registry
@@ -49,8 +36,6 @@ class Plugins(Command):
 
             return doctor(registry)
         elif arguments.action == "new":
-            from zero3d_authoring.scaffold import next_steps, write_plugin
-
             folder = write_plugin(registry, arguments.name, arguments.kind, arguments.folder)
             print(next_steps(arguments.name, arguments.kind, folder))
         else:
