@@ -23,7 +23,9 @@ class Weights(Command):
         convert = actions.add_parser("convert", help="an original checkpoint to a diffusers folder")
         convert.add_argument("path", type=Path, help="a .ckpt or .safetensors in the original layout")
         convert.add_argument("out", type=Path, help="the folder to write")
-        convert.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32")
+        convert.add_argument(
+            "--dtype", choices=("float32", "float16", "bfloat16"), default="float32", help="what is written (float32)"
+        )
         convert.add_argument("--raw", action="store_true", help="the raw U-Net, not the averaged one (EMA)")
         convert.add_argument("--pose", choices=("auto", "zero123", "stable"), default="auto", help="of Stable Zero123?")
         for action in (inspect, convert):

@@ -26,12 +26,12 @@ OWN = [entry for entry in REGISTRY.all() if entry.package == "zero3d"]
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
-    """The folder of the built site. Warnings, references that lead nowhere among them, are errors."""
+    """The pages of the built site. Warnings, references that lead nowhere among them, are errors."""
     out = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-n", "-q", str(DOCS), str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return out
+    return Pages(out)
 
 
 class Pages:
@@ -126,23 +126,23 @@ def missing_arguments(pages, parser, path=()):
 
 
 def test_every_public_name_and_hook_is_explained(site):
-    assert missing_names(Pages(site)) == []
+    assert missing_names(site) == []
 
 
 def test_every_component_and_option_is_explained(site):
-    assert missing_options(Pages(site), OWN) == []
+    assert missing_options(site, OWN) == []
 
 
 def test_every_command_and_argument_is_explained(site):
     own = Registry()
     for entry in OWN:
         own.add(entry)
-    assert missing_arguments(Pages(site), _parser(own)[0]) == []
+    assert missing_arguments(site, _parser(own)[0]) == []
 
 
 def test_the_command_line_has_every_registered_command(site):
     commands = {entry.component.name for entry in OWN if issubclass(entry.component, Command)}
-    assert [name for name in commands if Pages(site).at("command", f"command-{name}") is None] == []
+    assert [name for name in commands if site.at("command", f"command-{name}") is None] == []
 
 
 @dataclass
@@ -158,18 +158,18 @@ class TestWhatIsMissingIsNamed:
 
     def test_a_public_name(self, site, monkeypatch):
         monkeypatch.setattr(zero3d, "__all__", [*zero3d.__all__, "did_you_mean"])
-        assert missing_names(Pages(site)) == ["zero3d.did_you_mean"]
+        assert missing_names(site) == ["zero3d.did_you_mean"]
 
     def test_a_hook(self, site, monkeypatch):
         def on_import():
             """A hook that nobody wrote about."""
 
         monkeypatch.setattr(hookspecs, "on_import", hookspecs.hookspec(on_import), raising=False)
-        assert missing_names(Pages(site)) == ["zero3d.hookspecs.on_import"]
+        assert missing_names(site) == ["zero3d.hookspecs.on_import"]
 
     def test_a_component(self, site):
         secret = type("Secret", (testing.GaussianDenoiser,), {"name": "secret", "__doc__": "Nobody knows."})
-        assert missing_options(Pages(site), [Registered(secret, "secret", "zero3d", "0")]) == ["denoiser secret"]
+        assert missing_options(site, [Registered(secret, "secret", "zero3d", "0")]) == ["denoiser secret"]
 
     def test_an_option(self, site, tmp_path, monkeypatch):
         """A page written for a component with an option that its docstring does not name."""
@@ -190,4 +190,4 @@ class TestWhatIsMissingIsNamed:
         commands = parser.add_subparsers()
         commands.add_parser("resume").add_argument("--backwards", help="the other way")
         commands.add_parser("undo")
-        assert missing_arguments(Pages(site), parser) == ["zero3d resume --backwards", "zero3d undo"]
+        assert missing_arguments(site, parser) == ["zero3d resume --backwards", "zero3d undo"]

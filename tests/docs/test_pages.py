@@ -1,0 +1,94 @@
+"""What the pages say of commands, recipes, options and files holds."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.test_docs import shell_commands
+from zero3d.cli import _parser
+from zero3d.plugins import load_plugins
+from zero3d.recipe import BLOCK_MAPS, SINGLE_BLOCKS, RunOptions, load_recipe
+
+PAGES = sorted(str(path) for path in Path("docs").glob("*.md"))
+"""Those that are written by hand; tests carry out the tutorials, and the reference is written from the code."""
+REGISTRY = load_plugins()
+COMMANDS = sorted({(page, tuple(words)) for page in PAGES for words in shell_commands(page)})
+ENGINE_KEYS = {"guidance": {"type", "weight", "denoiser", "cameras"}, "regularizers": {"type", "weight", "view"}}
+
+
+def code(page):
+    """Inline code of a page, blocks left out."""
+    return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", Path(page).read_text(), flags=re.M | re.S))
+
+
+def problem(path):
+    """What is wrong with a recipe key such as `guidance.sds.min_t`; None if nothing is, or if it is no such key."""
+    top, *rest = path.split(".")
+    if not rest or any("<" in part for part in rest):
+        return None
+    if top in BLOCK_MAPS:
+        if rest[0] not in REGISTRY.names(BLOCK_MAPS[top]):
+            return None if top in ("denoisers", "export") and len(rest) == 1 else label_problem(top, rest)
+        options = option_names(REGISTRY.get(BLOCK_MAPS[top], rest[0], path)) | ENGINE_KEYS.get(top, {"type"})
+        return None if len(rest) == 1 or rest[1] in options else f"{rest[0]} has no option {rest[1]}"
+    if top in SINGLE_BLOCKS:
+        kind = SINGLE_BLOCKS[top]
+        known = {"type"}.union(*(option_names(REGISTRY.get(kind, name, path)) for name in REGISTRY.names(kind)))
+        return None if rest[0] in known else f"no {kind} has an option {rest[0]}"
+    nested = {f.name: f.default_factory for f in dataclasses.fields(RunOptions) if callable(f.default_factory)}
+    if top in nested:
+        known = {f.name for f in dataclasses.fields(nested[top])}
+        return None if rest[0] in known else f"{top} has no option {rest[0]}"
+    return None
+
+
+def label_problem(top, rest):
+    """For a label that is no component's name, as `export.mesh.threshold`: some component must have the option."""
+    kind = BLOCK_MAPS[top]
+    known = set().union(*(option_names(REGISTRY.get(kind, name, top)) for name in REGISTRY.names(kind)))
+    return None if top == "export" and rest[1] in known else f"no {kind} {rest[0]}"
+
+
+def option_names(component):
+    return {f.name for f in dataclasses.fields(component.Config)}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_recipe_key_and_component_that_a_page_names_exists(page):
+    keys = {re.split("[=: ]", text)[0] for text in code(page)}
+    wrong = {key: said for key in sorted(keys) if re.fullmatch(r"[\w.<>]+", key) and (said := problem(key))}
+    assert wrong == {}
+
+
+def test_a_wrong_key_is_found():
+    assert problem("guidance.sds.min_q") == "sds has no option min_q"
+    assert problem("regularizers.opacity.weight") == "no regularizer opacity"
+    assert problem("input.elevation") == "input has no option elevation"
+    assert problem("renderer.steps") == "no renderer has an option steps"
+
+
+@pytest.mark.parametrize(
+    ("page", "words"), COMMANDS, ids=lambda value: value if isinstance(value, str) else " ".join(value)
+)
+def test_every_command_line_is_understood_and_every_run_a_valid_recipe(page, words):
+    arguments = _parser(REGISTRY)[0].parse_args(words)
+    assert arguments.command == words[0]
+    if words[0] == "run" or words[:2] == ("recipe", "check"):
+        load_recipe(arguments.recipe, REGISTRY, arguments.overrides)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_that_a_page_names_exists(page):
+    paths = set(
+        re.findall(r"(?<![\w/])(?:recipes|examples|benchmarks|plugins|zero3d)/[\w./-]+\.\w+", Path(page).read_text())
+    )
+    assert [path for path in sorted(paths) if not Path(path).exists()] == []
+
+
+def test_every_recipe_has_its_place_on_the_recipes_page():
+    text = Path("docs/recipes.md").read_text()
+    for path in sorted(Path("recipes").glob("*.yaml")):
+        assert f"| `{path}` |" in text
+        assert f"{{literalinclude}} ../{path}" in text
