@@ -31,6 +31,7 @@ from zero3d.run import run
 from zero3d_metrics.shape import chamfer, volume_iou
 from zero3d_procedural.families import make_object
 from zero3d_procedural.rendering import random_light, straight_rgba
+from zero3d_procedural.texture import random_texture
 
 FIRST_SEED = 1_000_000
 GATE = {"chamfer": 0.065, "iou": 0.45}
@@ -41,7 +42,7 @@ def reconstruct(seed: int, recipe: str, folder: Path, overrides: list[str]) -> d
     """Label -> {chamfer, iou} for one object, and the run's seconds."""
     rng = numpy.random.default_rng([5, seed])
     truth, elevation = make_object(seed), float(rng.uniform(0, 60))
-    view = MeshScene(truth).draw(orbit(elevation, 0.0, 256), light=random_light(rng))
+    view = MeshScene(truth).draw(orbit(elevation, 0.0, 256), light=random_light(rng), texture=random_texture(rng))
     rgba = straight_rgba(view.image.numpy(), view.opacity.numpy())[0]
     picture = folder / f"{seed}.png"
     Image.fromarray(rgba, "RGBA").save(picture)

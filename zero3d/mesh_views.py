@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,9 @@ from zero3d.values import FAR, Cameras, View
 
 AMBIENT = 0.75
 LIGHT = numpy.array([0.45, 0.3, 0.84]) / numpy.linalg.norm([0.45, 0.3, 0.84])
+
+
+Texture = Callable[[numpy.ndarray, numpy.ndarray], numpy.ndarray]
 
 
 @dataclass(frozen=True)
@@ -49,19 +53,28 @@ class MeshScene:
         else:
             self._attribute = numpy.repeat(visual.face_colors[:, None, :3] / 255.0, 3, axis=1)
 
-    def draw(self, cameras: Cameras, supersample: int = 2, light: Light | None = DEFAULT_LIGHT) -> View:
+    def draw(
+        self,
+        cameras: Cameras,
+        supersample: int = 2,
+        light: Light | None = DEFAULT_LIGHT,
+        texture: Texture | None = None,
+    ) -> View:
         """Draw B views.
 
         Args:
             supersample: rays per pixel side; colours, opacity and depth are averaged over them.
             light: None for the bare surface colour.
+            texture: from points (N, 3) on the surface and its colours there (N, 3) to other colours.
 
         Returns:
             image (B, H, W, 3) on white, opacity, and depth along the unit ray + (1 - opacity) * far.
         """
         fine = cameras.resized(cameras.height * supersample, cameras.width * supersample).to("cpu")
         origins, directions = (part.float() for part in rays(fine))
-        colour, hit, distance = self._cast(origins.reshape(-1, 3).numpy(), directions.reshape(-1, 3).numpy(), light)
+        colour, hit, distance = self._cast(
+            origins.reshape(-1, 3).numpy(), directions.reshape(-1, 3).numpy(), light, texture
+        )
         shape = (len(cameras), cameras.height, supersample, cameras.width, supersample)
 
         def mean(values: numpy.ndarray) -> torch.Tensor:
@@ -71,7 +84,7 @@ class MeshScene:
         return View(mean(colour), opacity, mean(numpy.where(hit, distance, FAR)))
 
     def _cast(
-        self, origins: numpy.ndarray, directions: numpy.ndarray, light: Light | None
+        self, origins: numpy.ndarray, directions: numpy.ndarray, light: Light | None, texture: Texture | None
     ) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]:
         """Colour on white (N, 3), hit (N,) and distance (N,) of the first surface along each ray."""
         origins, directions = (numpy.ascontiguousarray(a, dtype=numpy.float32) for a in (origins, directions))
@@ -84,6 +97,8 @@ class MeshScene:
         value = (1 - u - v) * corners[:, 0] + u * corners[:, 1] + v * corners[:, 2]
         if self._textured:
             value = self.mesh.visual.material.to_color(value)[:, :3] / 255.0
+        if texture is not None:
+            value = texture(origins[hit] + directions[hit] * found["tfar"][hit, None], value)
         if light is not None:
             edges = self._corners[chosen]
             normal = numpy.cross(edges[:, 1] - edges[:, 0], edges[:, 2] - edges[:, 0])

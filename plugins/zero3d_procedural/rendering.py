@@ -14,6 +14,7 @@ from zero3d.values import PUBLISHED_FOV, Cameras
 from zero3d_procedural.families import make_object
 from zero3d_procedural.shapes import Mesh
 from zero3d_procedural.solid import solid_share
+from zero3d_procedural.texture import random_texture
 
 EXTENT = 0.75
 """Half-side of the cube on which occupancy is kept, world units."""
@@ -59,7 +60,8 @@ def make_example(seed: int, variant: int, targets: int, size: int) -> Example:
         up = numpy.deg2rad(rng.uniform(*TARGET_ELEVATION_DEG))
         poses.append(_pose(up, rng.uniform(0, 2 * numpy.pi), rng.uniform(*TARGET_DISTANCE)))
     stacked = numpy.stack(poses).astype(numpy.float32)
-    view = MeshScene(mesh).draw(Cameras(torch.from_numpy(stacked), size, size), light=random_light(rng))
+    cameras, texture = Cameras(torch.from_numpy(stacked), size, size), random_texture(rng)
+    view = MeshScene(mesh).draw(cameras, light=random_light(rng), texture=texture)
     return Example(straight_rgba(view.image.numpy(), view.opacity.numpy()), stacked, solid_share(mesh, GRID, EXTENT))
 
 

@@ -84,3 +84,20 @@ def test_the_light_stays_where_it_is():
     behind = ball.draw(orbit(-elevation, azimuth + 180, 33)).image[0, 16, 16, 0]
     assert float(towards) == pytest.approx(grey, abs=0.002)
     assert float(behind) == pytest.approx(grey * AMBIENT, abs=0.002)
+
+
+def test_a_texture_is_asked_at_the_surface(ball):
+    cameras = orbit(20.0, 40.0, 32)
+    seen = []
+
+    def places(points, colours):
+        seen.append(points)
+        return (points + 0.5).clip(0, 1)
+
+    image = ball.draw(cameras, supersample=1, light=None, texture=places).image[0]
+    assert numpy.linalg.norm(numpy.concatenate(seen), axis=1) == pytest.approx(RADIUS, abs=2e-3)
+    apart, front = chord(cameras)
+    origins, directions = (part.double() for part in rays(cameras))
+    expected = (origins + directions * front[..., None])[0] + 0.5
+    inner = (apart < 0.9 * RADIUS)[0]
+    torch.testing.assert_close(image[inner].double(), expected[inner], atol=4e-3, rtol=0)

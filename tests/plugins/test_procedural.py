@@ -16,6 +16,7 @@ from zero3d_procedural.families import FAMILIES, make_object
 from zero3d_procedural.rendering import AMBIENT, EXTENT, GRID, grid_points, random_light
 from zero3d_procedural.shapes import coloured, join
 from zero3d_procedural.solid import solid_share, winding_numbers
+from zero3d_procedural.texture import random_texture
 
 OBJECTS = 6
 
@@ -159,3 +160,21 @@ def test_every_family_is_closed_centred_and_of_size_one():
 def test_options_out_of_range_are_named(option):
     with pytest.raises(ValueError, match=f"{option}: 0"):
         ProceduralConfig("x", **{option: 0})
+
+
+def test_textures_are_fixed_in_space_and_differ():
+    points = numpy.random.default_rng(0).uniform(-0.5, 0.5, (400, 3))
+    plain = numpy.full((400, 3), 0.5)
+    drawn = []
+    for seed in range(40):
+        texture = random_texture(numpy.random.default_rng(seed))
+        if texture is None:
+            continue
+        colours = texture(points, plain)
+        assert colours.shape == (400, 3)
+        assert (colours >= 0).all()
+        assert (colours <= 1).all()
+        assert numpy.array_equal(texture(points[100:200], plain[:100]), colours[100:200]), "a point has one colour"
+        drawn.append(colours)
+    assert 15 < len(drawn) < 37
+    assert sum(colours.std(axis=0).max() > 0.02 for colours in drawn) > 0.8 * len(drawn)
