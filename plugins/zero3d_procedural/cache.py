@@ -17,6 +17,8 @@ from zero3d_procedural.rendering import GRID, make_example
 
 CHUNK = 50
 """Objects that one worker renders before it reports."""
+GENERATION = 2
+"""Of what a seed gives: it grows when objects or their pictures change, so that no folder mixes two."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +92,13 @@ class Cache:
     def _prepare(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         note = self.folder / "spec.json"
-        if note.exists() and json.loads(note.read_text()) != asdict(self.spec):
+        content = {**asdict(self.spec), "generation": GENERATION}
+        if note.exists() and json.loads(note.read_text()) != content:
             raise RunError(f"{self.folder}: holds other examples ({note.read_text()}); name another folder")
         for name, (shape, dtype) in self._shapes.items():
             if not (self.folder / f"{name}.npy").exists():
                 open_memmap(self.folder / f"{name}.npy", "w+", dtype, shape)
-        note.write_text(json.dumps(asdict(self.spec)))
+        note.write_text(json.dumps(content))
 
     def _done(self, start: int) -> Path:
         return self.folder / f"done-{start:07d}"

@@ -10,6 +10,7 @@ import trimesh
 
 from zero3d.errors import RunError
 from zero3d.geometry import project
+from zero3d_procedural import cache
 from zero3d_procedural.augment import augmented
 from zero3d_procedural.dataset import ProceduralConfig, ProceduralObjects
 from zero3d_procedural.families import FAMILIES, make_object
@@ -160,6 +161,15 @@ def test_every_family_is_closed_centred_and_of_size_one():
 def test_options_out_of_range_are_named(option):
     with pytest.raises(ValueError, match=f"{option}: 0"):
         ProceduralConfig("x", **{option: 0})
+
+
+def test_a_cache_of_an_older_generator_is_refused(tmp_path, monkeypatch):
+    config = ProceduralConfig(str(tmp_path), objects=1, variants=1, targets=1, size=8, workers=1)
+    monkeypatch.setattr(cache, "GENERATION", cache.GENERATION - 1)
+    ProceduralObjects(config).prepare(progress=False)
+    monkeypatch.undo()
+    with pytest.raises(RunError, match="holds other examples"):
+        ProceduralObjects(config).prepare(progress=False)
 
 
 def test_textures_are_fixed_in_space_and_differ():
