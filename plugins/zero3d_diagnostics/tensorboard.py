@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,6 +37,7 @@ class TensorBoard(Observer):
     """
 
     name: ClassVar[str] = "tensorboard"
+    extras: ClassVar[Mapping[str, str]] = {"tensorboard": "tensorboard"}
     Config: ClassVar[type[Any]] = TensorBoardConfig
     writes: ClassVar[tuple[str, ...]] = ("tensorboard/",)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -31,6 +32,7 @@ class PictureFile(ImageSource):
 
     name: ClassVar[str] = "file"
     Config: ClassVar[type[Any]] = FileConfig
+    extras: ClassVar[Mapping[str, str]] = {"grabcut": "cv2"}
 
     def load(self, mask: str | None) -> SourcePicture:
         """Read the picture and its mask.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -25,6 +26,8 @@ class Component(ABC):
     kind: ClassVar[str]
     name: ClassVar[str]
     Config: ClassVar[type[Any]] = NoOptions
+    extras: ClassVar[Mapping[str, str]] = {}
+    """What it uses beyond its package's dependencies: the package's extra -> the module that must then be importable."""
 
     def __init__(self, config: Any) -> None:
         self.config = config
