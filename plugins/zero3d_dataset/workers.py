@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -33,18 +34,26 @@ class Work(ABC, Generic[Task]):
 class _Worker(Generic[Task]):
     process: Any
     pipe: Connection
+    ready: bool = False
     task: Task | None = None
-    started: float = 0.0
+    started: float = math.inf
+    """When it began the task; a new process first has to import."""
 
 
 class Workers(Generic[Task]):
-    """`count` spawned processes with one thread each; each calls make() once. `make` and the tasks are pickled.
+    """`count` fresh processes with one thread each; each calls make() once. `make` and the tasks are pickled.
 
     seconds: after which a task is given up.
     """
 
     def __init__(self, make: Callable[[], Work[Task]], count: int, seconds: float) -> None:
         self._make, self._count, self._seconds = make, count, seconds
+        self._context: Any
+        if "forkserver" in multiprocessing.get_all_start_methods():  # imports once, not once a worker
+            self._context = multiprocessing.get_context("forkserver")
+            self._context.set_forkserver_preload(["zero3d_dataset.render", "zero3d_dataset.raycast"])
+        else:
+            self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker[Task]] = []
 
     def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, str | None]]:
@@ -71,12 +80,12 @@ class Workers(Generic[Task]):
             except StopIteration:
                 return
             worker = idle.pop() if idle else self._start()
-            worker.task, worker.started = task, time.monotonic()
+            worker.task, worker.started = task, time.monotonic() if worker.ready else math.inf
             worker.pipe.send(task)
 
     def _ended(self, busy: list[_Worker[Task]]) -> Iterator[tuple[Task, str | None]]:
         left = min(worker.started for worker in busy) + self._seconds - time.monotonic()
-        ready = wait([worker.pipe for worker in busy], timeout=max(left, 0.05))
+        ready = wait([worker.pipe for worker in busy], timeout=None if left == math.inf else max(left, 0.05))
         for worker in busy:
             assert worker.task is not None
             if worker.pipe in ready:
@@ -85,6 +94,10 @@ class Workers(Generic[Task]):
                 except (EOFError, OSError):
                     self._stop(worker)
                     failure = _why(worker.process.exitcode)
+                else:
+                    if not worker.ready:
+                        worker.ready, worker.started = True, time.monotonic()
+                        continue
             elif time.monotonic() - worker.started > self._seconds:
                 self._stop(worker)
                 failure = f"took longer than {self._seconds:g} s"
@@ -94,12 +107,11 @@ class Workers(Generic[Task]):
             yield task, failure
 
     def _start(self) -> _Worker[Task]:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
+        ours, theirs = self._context.Pipe()
         before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-        os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # read when the child imports numpy
+        os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # read where numpy and torch are imported
         try:
-            process = context.Process(target=_work, args=(theirs, self._make), daemon=True)
+            process = self._context.Process(target=_work, args=(theirs, self._make), daemon=True)
             process.start()
         finally:
             for name, value in before.items():
@@ -132,6 +144,7 @@ def _work(pipe: Connection, make: Callable[[], Work[Any]]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that close is called
     work = make()
+    pipe.send(None)  # ready
     try:
         while True:
             try:
