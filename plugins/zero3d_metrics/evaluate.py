@@ -15,6 +15,7 @@ from torch import Tensor
 from zero3d import UserError
 from zero3d.interfaces import Command
 from zero3d.mesh_files import FORMATS, load_mesh
+from zero3d.registry import Registry
 from zero3d.values import Cameras
 
 MAX_SIDE = 256
@@ -46,7 +47,7 @@ class Evaluate(Command):
         if arguments.mesh:
             figures |= _shape(_mesh_of(target), load_mesh(arguments.mesh))
         if arguments.views:
-            figures |= _pictures(_drawer(target), arguments)
+            figures |= _pictures(_drawer(target, arguments.registry), arguments)
         out = arguments.json or (target / "eval.json" if target.is_dir() else None)
         if out:
             _write(figures, out)
@@ -63,14 +64,13 @@ def _mesh_of(target: Path) -> Any:
     return load_mesh(target)
 
 
-def _drawer(target: Path) -> Callable[[Cameras], Tensor]:
+def _drawer(target: Path, registry: Registry) -> Callable[[Cameras], Tensor]:
     """cameras -> RGB (B, H, W, 3): the run's field, or the mesh with the light of its own colours."""
     if target.is_dir():
         from zero3d import checkpoint, folder
-        from zero3d.plugins import load_plugins
         from zero3d.run import open_session
 
-        session = open_session(folder.open_run(target), load_plugins())
+        session = open_session(folder.open_run(target), registry)
         checkpoint.load(session.engine, target)
         subject = session.subject()
 

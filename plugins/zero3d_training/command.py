@@ -25,11 +25,10 @@ class Train(Command):
 
     def run(self, arguments: argparse.Namespace) -> int:
         from zero3d.interfaces import Dataset
-        from zero3d.plugins import load_plugins
         from zero3d_training.options import load_train_recipe
         from zero3d_training.trainer import Trainer
 
-        recipe = load_train_recipe(arguments.recipe, load_plugins(), arguments.overrides)
+        recipe = load_train_recipe(arguments.recipe, arguments.registry, arguments.overrides)
         out = _folder(recipe, arguments.resume)
         denoiser = _denoiser(recipe)
         dataset: Dataset = recipe.dataset.build()
