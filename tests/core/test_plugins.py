@@ -4,7 +4,7 @@ import pytest
 
 from tests.core import toy
 from zero3d import hookimpl
-from zero3d.errors import RecipeError
+from zero3d.errors import PluginError, RecipeError
 from zero3d.interfaces import Regularizer
 from zero3d.plugins import load_plugins, register_plugin
 from zero3d.registry import Registered, Registry
@@ -86,3 +86,217 @@ class Unfinished(Regularizer):
 def test_a_class_that_breaks_the_rules_is_refused_with_the_rule(component, told):
     with pytest.raises(TypeError, match=told):
         register_plugin(Registry(), plugin(component), "mine")
+
+
+LOCAL = '''
+from dataclasses import dataclass
+
+import torch
+
+from zero3d import hookimpl
+from zero3d.interfaces import Regularizer
+{state}
+
+@dataclass
+class DarkConfig:
+    """`limit`: brightness that is allowed, 0 to 1."""
+
+    limit: float = 0.5
+
+
+class Dark(Regularizer):
+    """Mean brightness above a limit."""
+
+    name = "dark"
+    needs = frozenset({{"image"}})
+    default_weight = 1.0
+    Config = DarkConfig
+
+    def penalty(self, context):
+        return torch.relu(context.view.image - self.config.limit).mean()
+
+
+@hookimpl
+def register_components(register):
+    register(Dark)
+'''
+
+
+def local_folder(folder, module, layout="src", name="dark", state=""):
+    """A plug-in's folder that is not installed. Modules stay loaded in a process: each test names its own."""
+    root = folder / "src" if layout == "src" else folder
+    root.mkdir(parents=True, exist_ok=True)
+    (root / f"{module}.py").write_text(LOCAL.format(state=state))
+    (folder / "pyproject.toml").write_text(
+        f'[project]\nname = "{name}-plugin"\nversion = "1.5"\n[project.entry-points.zero3d]\n{name} = "{module}"\n'
+    )
+    return folder
+
+
+@pytest.mark.parametrize("layout", ["src", "flat"])
+def test_a_folder_is_loaded_without_install_and_keeps_its_name_and_version(tmp_path, layout):
+    registry = load_plugins([local_folder(tmp_path / layout, f"local_{layout}", layout)])
+    entry = registry.entry("regularizer", "dark", "here")
+    assert (entry.plugin, entry.package, entry.version) == ("dark", "dark-plugin", "1.5")
+    assert registry.local == {"dark": str(tmp_path / layout)}
+    assert "sjc" in registry.names("guidance"), "what is installed is there as well"
+
+
+def test_a_single_file_is_loaded_without_install_and_may_be_named_twice(tmp_path):
+    file = tmp_path / "darkness.py"
+    file.write_text(LOCAL.format(state=""))
+    for _ in range(2):
+        assert load_plugins([file, str(file)]).entry("regularizer", "dark", "here").plugin == "darkness"
+
+
+def test_a_local_folder_takes_the_place_of_the_same_plugin_installed_and_of_no_other(tmp_path, monkeypatch):
+    from importlib.metadata import EntryPoint
+    from types import SimpleNamespace
+
+    from zero3d import plugins
+
+    def installed(name, package):
+        point = EntryPoint(name, "no_such_module_anywhere", "zero3d")
+        vars(point).update(dist=SimpleNamespace(name=package, version="0"))
+        return point
+
+    points = [installed("dark", "dark_plugin"), installed("dark", "stranger")]
+    monkeypatch.setattr(plugins, "entry_points", lambda group: points)
+    registry = load_plugins([local_folder(tmp_path, "local_takes_place")])
+    assert [broken.package for broken in registry.broken] == ["stranger"], "dark_plugin itself was not even tried"
+
+
+def written(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda t: t / "nowhere", "no such folder"),
+        (lambda t: written(t / "a" / "README.md", "").parent, "no pyproject.toml in it"),
+        (lambda t: written(t / "b" / "pyproject.toml", "[project]\nname = 'b'\n").parent, "has no plug-in"),
+        (lambda t: written(t / "c" / "pyproject.toml", "[project\n").parent, "cannot be read"),
+        (lambda t: written(t / "broken_import.py", "import no_such_module_anywhere\n"), "ModuleNotFoundError"),
+        (lambda t: written(t / "broken_syntax.py", "def :\n"), "SyntaxError"),
+        (lambda t: written(t / "broken_exit.py", "raise SystemExit(3)\n"), "SystemExit: 3"),
+        (lambda t: written(t / "broken_hook.py", "x = 1\n"), "no hook implementation"),
+        (lambda t: written(t / "json.py", LOCAL.format(state="")), "a module json exists already; rename"),
+        (lambda t: local_folder(t / "d", "yaml"), "module yaml is another one"),
+    ],
+)
+def test_a_local_plugin_that_cannot_be_loaded_is_one_line_and_exit_code_2(tmp_path, capsys, make, told):
+    from zero3d.cli import main
+
+    assert main(["recipe", "check", "recipes/nano.yaml", "--plugin", str(make(tmp_path))]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"zero3d: --plugin {tmp_path}")
+    assert told in line
+
+
+@pytest.mark.parametrize("stated", [1, "1"])
+def test_a_plugin_written_for_this_api_loads(stated):
+    module, registry = plugin(toy.Bright), Registry()
+    module.ZERO3D_API = stated
+    register_plugin(registry, module, "mine")
+    assert registry.names("regularizer") == ["bright"]
+
+
+@pytest.mark.parametrize("stated", [0, 2, "2", "1.5"])
+def test_a_plugin_written_for_another_api_is_refused_with_a_remedy(stated):
+    module, registry = plugin(toy.Bright), Registry()
+    module.ZERO3D_API = stated
+    with pytest.raises(PluginError, match=rf"API {stated}, but zero3d \S+ has 1; .*pip install -U zero3d my-package"):
+        register_plugin(registry, module, "mine", "my-package")
+    assert registry.all() == []
+
+
+def test_a_plugin_is_loaded_whole_or_not_at_all():
+    registry = Registry()
+    with pytest.raises(TypeError, match="name"):
+        register_plugin(registry, plugin(toy.Bright, Nameless), "mine")
+    assert registry.all() == []
+
+
+def test_a_run_made_with_a_local_plugin_says_what_to_give_when_it_is_missed(toy_recipe, tmp_path, capsys):
+    from tests.core.toy import COMPONENTS
+    from zero3d.cli import main
+    from zero3d.run import resume, run
+
+    def registry(*local):
+        found = load_plugins(local)
+        for component in COMPONENTS:
+            found.add(Registered(component, "toy", "tests", "0"))
+        return found
+
+    folder = local_folder(tmp_path / "plugin", "local_missed")
+    run(str(toy_recipe), registry(folder), ["regularizers.dark.weight=0.1"], tell=lambda line: None)
+    assert main(["resume", str(tmp_path / "out")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"The run was made with --plugin {folder}; give that again." in line
+    with pytest.raises(RecipeError, match="no regularizer called 'dark'"):
+        resume(str(tmp_path / "out"), registry(), tell=lambda line: None)
+    resume(str(tmp_path / "out"), registry(folder), tell=lambda line: None)
+
+
+def test_a_broken_command_is_told_and_harms_no_other(monkeypatch, capsys):
+    from zero3d import cli
+    from zero3d.interfaces import Command
+
+    class Clash(Command):
+        """A second run."""
+
+        name = "run"
+
+        def add_arguments(self, parser):
+            pass
+
+        def run(self, arguments):
+            return 0
+
+    class Awkward(Clash):
+        """Raises at 100% of the calls."""
+
+        name = "awkward"
+
+        def add_arguments(self, parser):
+            raise RuntimeError("no arguments today")
+
+    class Fine(Clash):
+        """Works in 100% of the cases."""
+
+        name = "fine"
+
+    registry = Registry()
+    for component in (Clash, Awkward, Fine):
+        registry.add(Registered(component, "strange", "stranger", "0"))
+    monkeypatch.setattr(cli, "load_plugins", lambda local: registry)
+    assert cli.main(["fine"]) == 0
+    assert "RuntimeError: no arguments today" in " ".join(broken.error for broken in registry.broken)
+    assert len({broken.error for broken in registry.broken}) == 2
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    assert "Works in 100% of the cases." in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        cli.main(["awkward"])
+    assert "no arguments today" in capsys.readouterr().err, "who misses the command is told why"
+
+
+def test_every_public_name_has_a_docstring():
+    import importlib
+    import inspect
+
+    import zero3d
+
+    silent = []
+    for place in zero3d.PUBLIC_MODULES:
+        module = importlib.import_module(place)
+        names = getattr(module, "__all__", None) or [name for name in vars(module) if not name.startswith("_")]
+        for name in names:
+            value = getattr(module, name)
+            own = getattr(value, "__module__", "").startswith("zero3d")
+            if own and (inspect.isclass(value) or inspect.isfunction(value)) and not inspect.getdoc(value):
+                silent.append(f"{place}.{name}")
+    assert silent == []
