@@ -1,25 +1,65 @@
-"""For plug-in authors: teachers with a known answer, an analytic field, and the laws of each kind of component."""
+"""For plug-in authors: the laws of each kind of component, teachers with a known answer, fields with a known picture.
 
+One line of a test holds a component against all laws of its kind, for example
+
+    from zero3d.testing import check_regularizer
+
+    def test_it_obeys_the_laws():
+        check_regularizer(Roundness)
+
+The first law it breaks is an AssertionError of one line: the component, the law, and what was found. Laws are what the
+engine and other components rely on, so that a component that obeys them runs with every other; that it also does what
+its own docstring says is for tests of its own, for which there are `fresh_step`, `random_view` and the like.
+"""
+
+from zero3d.testing.balls import ThreeBalls
 from zero3d.testing.conformance import (
+    BrokenLaw,
     check_camera_sampler,
+    check_command,
+    check_dataset,
     check_denoiser,
+    check_exporter,
     check_guidance,
+    check_image_source,
+    check_observer,
     check_regularizer,
     check_renderer,
     check_representation,
+    check_trainable_denoiser,
+    fresh_step,
+    loss_context,
+    random_picture,
+    random_view,
+    three_balls,
+    training_batch,
 )
 from zero3d.testing.gaussian import GaussianDenoiser
 from zero3d.testing.oracle import OracleDenoiser
 from zero3d.testing.sphere import SphereField
 
 __all__ = [
+    "BrokenLaw",
     "GaussianDenoiser",
     "OracleDenoiser",
     "SphereField",
+    "ThreeBalls",
     "check_camera_sampler",
+    "check_command",
+    "check_dataset",
     "check_denoiser",
+    "check_exporter",
     "check_guidance",
+    "check_image_source",
+    "check_observer",
     "check_regularizer",
     "check_renderer",
     "check_representation",
+    "check_trainable_denoiser",
+    "fresh_step",
+    "loss_context",
+    "random_picture",
+    "random_view",
+    "three_balls",
+    "training_batch",
 ]

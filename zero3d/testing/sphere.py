@@ -14,7 +14,7 @@ from zero3d.values import Step
 
 @dataclass
 class SphereConfig:
-    """`radius` and the half-side `box` in world units, `density` per world unit, `colour` RGB."""
+    """`radius` and the half-side `box` in world units, `density` per world unit, `colour` RGB; `spacing` told."""
 
     radius: float = 0.5
     density: float = 40.0

@@ -1,0 +1,99 @@
+"""The laws of a camera sampler."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zero3d.interfaces import CameraSampler
+from zero3d.testing.laws.common import Laws, fresh_step
+from zero3d.values import Cameras, Step
+
+STEPS = 20
+
+
+def check_camera_sampler(sampler: CameraSampler) -> None:
+    """The laws of a camera sampler. Call it from a test; the first broken one is an AssertionError of one line.
+
+    - `sample` gives `views` cameras of `resolution` x `resolution` pixels that look at the origin from outside the
+      object, with right-handed orthonormal axes and a field of view between 0 and 180 degrees.
+    - The same seed gives the same cameras; random numbers come from `step.generator(name)` alone.
+    - The cameras change over the steps of a run.
+    - Options named `elevation_deg`, `azimuth_deg`, `distance` or `fov_deg` (a number, or [low, high]) mean what they say.
+    - `near` gives one camera beside each: moved, but by less than half the distance, of the same size and field of view.
+
+    Args:
+        sampler: made with the options to try.
+    """
+    laws = Laws(type(sampler))
+    with laws.own_randomness(), laws.runs("it gives cameras", "sample() fails"):
+        first, again = sampler.sample(fresh_step()), sampler.sample(fresh_step())
+    same = torch.equal(first.camera_to_world, again.camera_to_world)
+    laws("same seed, same cameras", same, "two calls differ; draw from step.generator(name) alone")
+    laws("it gives as many cameras as it says", len(first) == sampler.views, f"{len(first)}, views = {sampler.views}")
+    _poses(laws, first, sampler.resolution)
+    generators = fresh_step().generators
+    steps = [sampler.sample(Step(index, STEPS, generators, "test")) for index in range(STEPS)]
+    places = torch.cat([cameras.position for cameras in steps])
+    spread = float((places - places[0]).norm(dim=-1).max())
+    laws("cameras change over the steps", spread > 1e-3, f"{STEPS} steps all look from {places[0].tolist()}")
+    for cameras in steps:
+        _poses(laws, cameras, sampler.resolution)
+        _options(laws, sampler.config, cameras)
+    _near(laws, sampler, first)
+
+
+def _poses(laws: Laws, cameras: Cameras, resolution: int) -> None:
+    size = (cameras.height, cameras.width)
+    laws("views are square, of `resolution` pixels", size == (resolution, resolution), f"{size}, not {resolution}")
+    laws("the field of view is an angle", 0 < cameras.fov < math.pi, f"fov = {cameras.fov} radians")
+    laws("poses are finite", torch.isfinite(cameras.camera_to_world).all(), "a pose holds nan or inf")
+    rotation = cameras.camera_to_world[:, :3, :3]
+    identity = torch.eye(3).expand_as(rotation)
+    good = torch.allclose(rotation @ rotation.mT, identity, atol=1e-5)
+    laws("camera axes are orthonormal", good, "they are not of length 1, or not at right angles")
+    laws("camera axes are right-handed", (torch.linalg.det(rotation) > 0).all(), "a pose mirrors the world")
+    nearest = float(cameras.distance.min())
+    laws(
+        "cameras stand outside the object", nearest > 0.5, f"one is {nearest:.3g} from the origin; the object is 1 long"
+    )
+    straight = torch.allclose(-rotation[:, :, 2], -cameras.position / cameras.distance[:, None], atol=1e-4)
+    laws("cameras look at the origin", straight, "one looks past it; they look along their -z")
+
+
+def _options(laws: Laws, config: Any, cameras: Cameras) -> None:
+    found: dict[str, Tensor] = {
+        "elevation_deg": torch.rad2deg(cameras.elevation),
+        "azimuth_deg": torch.rad2deg(cameras.azimuth),
+        "distance": cameras.distance,
+        "fov_deg": torch.tensor([math.degrees(cameras.fov)]),
+    }
+    for name, values in found.items():
+        said = getattr(config, name, None)
+        if isinstance(said, (int, float)):
+            said = [said, said]
+        if not (isinstance(said, (list, tuple)) and len(said) == 2):
+            continue
+        low, high = map(float, said)
+        turns = torch.tensor([-720.0, -360.0, 0.0, 360.0, 720.0]) if name == "azimuth_deg" else torch.zeros(1)
+        seen = values.cpu()[:, None] + turns
+        inside = ((seen >= low - 0.05) & (seen <= high + 0.05)).any(dim=-1)
+        outside = [round(float(value), 3) for value in values.cpu()[~inside]]
+        laws("options mean what they say", bool(inside.all()), f"{name} = [{low:g}, {high:g}], but {outside} was drawn")
+
+
+def _near(laws: Laws, sampler: CameraSampler, cameras: Cameras) -> None:
+    with laws.own_randomness(), laws.runs("it gives near cameras", "near() fails"):
+        near, again = sampler.near(cameras, fresh_step()), sampler.near(cameras, fresh_step())
+    same = torch.equal(near.camera_to_world, again.camera_to_world)
+    laws("same seed, same near cameras", same, "two calls differ; draw from step.generator(name) alone")
+    laws("one near camera beside each", len(near) == len(cameras), f"{len(near)} for {len(cameras)}")
+    _poses(laws, near, sampler.resolution)
+    laws("near cameras have the same field of view", near.fov == cameras.fov, f"{near.fov}, not {cameras.fov}")
+    moved = (near.position - cameras.position).norm(dim=-1)
+    law = "near cameras are near, but not the same"
+    good = bool((moved > 0).all()) and bool((moved < 0.5 * cameras.distance).all())
+    laws(law, good, f"moved by {[round(float(m), 4) for m in moved]} world units")

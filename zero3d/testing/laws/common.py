@@ -1,0 +1,196 @@
+"""What the laws of all kinds share: how a broken one is told, and the values that components are tried with."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy
+import torch
+from torch import Tensor
+
+from zero3d.errors import UserError
+from zero3d.geometry import orbit
+from zero3d.interfaces import Component
+from zero3d.random import Generators
+from zero3d.registry import check_component
+from zero3d.values import Cameras, LossContext, Picture, Step, View
+
+
+class BrokenLaw(AssertionError):
+    """A component breaks a law of its kind; `str(error)` is one line: "kind name: the law: what was found"."""
+
+
+class Laws:
+    """The laws as held against one component. Making it checks those that every component must obey."""
+
+    def __init__(self, component: type[Component]) -> None:
+        kind = getattr(component, "kind", "component")
+        self._who = f"{kind} {getattr(component, 'name', getattr(component, '__name__', component))}"
+        try:
+            check_component(component)
+        except TypeError as error:
+            self.broken("a component is a named, documented class with a dataclass Config", str(error))
+        documented = " ".join(base.__doc__ or "" for base in component.Config.__mro__[:-1])
+        for field in dataclasses.fields(component.Config):
+            named = re.search(rf"\b{re.escape(field.name)}\b", documented)
+            self("every option is documented", bool(named), f"the docstring of Config does not name {field.name!r}")
+
+    def __call__(self, law: str, holds: bool | Tensor, found: str) -> None:
+        """Raises BrokenLaw unless `holds`."""
+        if not bool(holds):
+            self.broken(law, found)
+
+    def broken(self, law: str, found: str) -> None:
+        """Raises BrokenLaw."""
+        raise BrokenLaw(" ".join(f"{self._who}: {law}: {found}".split()))
+
+    @contextmanager
+    def runs(self, law: str, found: str) -> Iterator[None]:
+        """Whatever is raised inside is this law, broken."""
+        try:
+            yield
+        except BrokenLaw:
+            raise
+        except Exception as error:
+            reason = next(iter(str(error).splitlines()), "")
+            self.broken(law, f"{found} ({type(error).__name__}: {reason})")
+
+    @contextmanager
+    def own_randomness(self, source: str = "step.generator(name)") -> Iterator[None]:
+        """Nothing inside draws from the random numbers that a whole process shares."""
+        before = _shared_randomness()
+        yield
+        law = "random numbers come from its own stream"
+        self(law, _shared_randomness() == before, f"it drew from torch's, numpy's or Python's own; draw from {source}")
+
+    def says(self, law: str, act: Callable[[], Any], kind: type[UserError] = UserError) -> None:
+        """`act` fails with a `kind` of one line."""
+        try:
+            act()
+        except kind as error:
+            self(law, len(str(error).splitlines()) == 1, f"the message is not one line: {str(error)!r}")
+        except Exception as error:
+            self.broken(law, f"{type(error).__name__} is raised; raise a {kind.__name__} of one line")
+        else:
+            self.broken(law, f"nothing is raised; raise a {kind.__name__} that names the value and the remedy")
+
+    def default(self, component: type[Component], config: Any) -> Any:
+        """`config`, or the component's defaults."""
+        if config is not None:
+            return config
+        with self.runs("options have defaults", "Config() cannot be made; hand in a config"):
+            return component.Config()
+
+
+def _shared_randomness() -> tuple[Any, ...]:
+    state: Any = numpy.random.get_state()
+    return torch.get_rng_state().numpy().tobytes(), state[1].tobytes(), state[2], random.getstate()
+
+
+def fresh_step(index: int = 0, total: int = 10, seed: int = 0) -> Step:
+    """Step `index` of `total`, with random streams of its own that `seed` alone decides."""
+    return Step(index, total, Generators(seed), "test")
+
+
+def random_view(views: int, size: int, channels: int = 3, samples: int = 5, seed: int = 0) -> View:
+    """`views` pictures of `size` pixels with every field filled: uniform in [0, 1), leaves that require a gradient.
+
+    The `samples` weights of a ray sum to less than 1, as a renderer's do.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(last: int, scale: float = 1.0) -> Tensor:
+        return (scale * torch.rand(views, size, size, last, generator=generator)).requires_grad_()
+
+    return View(
+        image=draw(channels), opacity=draw(1), depth=draw(1), weights=draw(samples, 1 / samples), normals=draw(3)
+    )
+
+
+def random_picture(size: int, seed: int = 9) -> Picture:
+    """A picture of `size` pixels, uniform noise, its mask too."""
+    generator = torch.Generator().manual_seed(seed)
+    return Picture(torch.rand(size, size, 3, generator=generator), torch.rand(size, size, 1, generator=generator))
+
+
+def loss_context(
+    view: View,
+    near: View | None = None,
+    input: View | None = None,
+    picture: Picture | None = None,
+    representation: Any = None,
+    acts_on: str = "novel",
+    decode: Callable[[Tensor], Tensor] = lambda image: image,
+) -> LossContext:
+    """What a regularizer looks at, from drawn views: `view` is the novel one, `near` and `input` the others (or None).
+
+    Args:
+        view: (B, H, W, ...) from azimuths 10 and 200 degrees; of another B than 2, evenly around.
+        picture: the prepared input; noise of the view's size if not given.
+        acts_on: which of them `context.view` is: "novel", "near" or "input".
+    """
+    views, size = view.image.shape[0], view.image.shape[1]
+    azimuth = torch.tensor([10.0, 200.0]) if views == 2 else 360 * torch.arange(views) / views
+    chosen = {"novel": view, "near": near, "input": input}[acts_on]
+    assert chosen is not None, f"acts_on: {acts_on}, but no such view was given"
+    cameras = orbit(20.0, 0.0, size) if acts_on == "input" else orbit(20.0, azimuth, size)
+    return LossContext(
+        step=fresh_step(),
+        view=chosen,
+        cameras=cameras,
+        novel=view,
+        near=near,
+        input=input,
+        picture=random_picture(size) if picture is None else picture,
+        representation=representation,
+        decode=decode,
+    )
+
+
+def in_double(cameras: Cameras) -> Cameras:
+    """The same cameras in float64."""
+    return dataclasses.replace(cameras, camera_to_world=cameras.camera_to_world.double())
+
+
+def differences(
+    value: Callable[[], Tensor], inputs: Sequence[Tensor], step: float = 1e-6, probes: int = 6
+) -> list[tuple[float, float]]:
+    """(by backpropagation, by central differences) of `value` along random directions of all `inputs` together.
+
+    `inputs` are leaves; they are moved by `step` and put back. The last direction is the gradient's own.
+    """
+    gradients = torch.autograd.grad(value(), inputs, allow_unused=True)
+    told = [torch.zeros_like(x) if g is None else g for g, x in zip(gradients, inputs, strict=True)]
+    length = torch.stack([g.double().norm() for g in told]).norm().clamp(min=1e-12)
+    pairs = []
+    for probe in range(probes):
+        generator = torch.Generator().manual_seed(probe)
+        directions = [torch.randn(x.shape, generator=generator, dtype=x.dtype) for x in inputs]
+        if probe == probes - 1:
+            directions = [(g / length).to(g) for g in told]
+        expected = sum(float((g.double() * d.double()).sum()) for g, d in zip(told, directions, strict=True))
+        ends, kept = [], [x.detach().clone() for x in inputs]
+        with torch.no_grad():
+            for sign in (1, -1):
+                for x, start, direction in zip(inputs, kept, directions, strict=True):
+                    x.copy_(start + sign * step * direction)
+                ends.append(float(value()))
+            for x, start in zip(inputs, kept, strict=True):
+                x.copy_(start)
+        pairs.append((expected, (ends[0] - ends[1]) / (2 * step)))
+    return pairs
+
+
+def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    """Two state_dicts are equal, bit by bit."""
+    return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state_dict that later steps do not change."""
+    return {name: value.detach().clone() for name, value in state.items()}

@@ -1,0 +1,173 @@
+"""The laws of a regularizer."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zero3d.interfaces import Regularizer
+from zero3d.parts import ENGINE_PROVIDES, VIEW_FIELDS
+from zero3d.recipe import VIEWS
+from zero3d.testing.laws.common import Laws, differences, fresh_step, loss_context, random_picture, random_view
+from zero3d.testing.sphere import SphereConfig, SphereField
+from zero3d.values import LossContext, Picture, View
+
+SIZE = 8
+CONTENT = 0.02
+"""What a penalty may be at its optimum, as a share of what it is for noise: some are softened there on purpose."""
+
+
+def check_regularizer(
+    component: type[Regularizer],
+    config: Any = None,
+    representation: Any = None,
+    optimum: LossContext | None = None,
+    smooth: bool = True,
+) -> None:
+    """The laws of a regularizer. Call it from a test with your class; the first broken one is an AssertionError of one line.
+
+    - `needs` names what there is; `default_view` and `default_weight` are a view and a weight.
+    - The penalty is a finite scalar, not negative, differentiable in something that is optimised; asking twice gives
+      the same, random numbers come from `context.step.generator(name)`, and the context is left as it was.
+    - Declared needs suffice: with every field, view and decoder withheld that `needs` does not name, the penalty is the
+      same. (Image and opacity are always there.)
+    - Its gradient is that of its value: backpropagation and central differences agree, in the views and in the
+      parameters of the representation, in float64 (in float32 where it cannot).
+    - It is 0 where the term is content, if you hand in such an `optimum`.
+
+    Args:
+        component: your class. config: its options, the defaults if None.
+        representation: for a penalty on the representation itself; a `SphereField` if None and it `accepts` one.
+        optimum: a context in which the penalty must vanish; `loss_context` makes one from views.
+        smooth: False for a penalty whose gradient is not that of its value on purpose (it stops some gradients).
+    """
+    laws = Laws(component)
+    unknown = sorted(component.needs - VIEW_FIELDS - ENGINE_PROVIDES)
+    laws("needs name what there is", not unknown, f"{unknown}; known are {sorted(VIEW_FIELDS | ENGINE_PROVIDES)}")
+    laws("default_view is a view", component.default_view in VIEWS, f"{component.default_view!r}; one of {VIEWS}")
+    laws("default_weight is a weight", component.default_weight >= 0, f"{component.default_weight}; 0 or more")
+    regularizer = component(laws.default(component, config))
+    if representation is None and component.accepts is not object:
+        law = "it accepts a SphereField, or is tried with a representation of its own"
+        laws(law, issubclass(SphereField, component.accepts), f"hand in a {component.accepts.__name__}")
+        representation = SphereField(SphereConfig())
+    everything, declared = (_context(component, representation, only) for only in (False, True))
+    with laws.runs("it answers for any views", "penalty() fails with everything there"):
+        full = regularizer.penalty(everything).detach()
+    law = "declared needs suffice"
+    with laws.runs(law, f"needs = {sorted(component.needs)}, but without the rest penalty() fails"):
+        found = regularizer.penalty(declared)
+    laws("it is differentiable", found.requires_grad, "the penalty depends on nothing that is optimised")
+    penalty = found.detach()
+    laws("the penalty is a scalar", penalty.ndim == 0, f"its shape is {tuple(penalty.shape)}; average it")
+    laws("the penalty is finite", torch.isfinite(penalty), f"it is {float(penalty)}")
+    laws("the penalty is not negative", penalty >= 0, f"it is {float(penalty)}")
+    laws(law, torch.equal(full, penalty), f"it is {float(full)} with, {float(penalty)} without what is not declared")
+    _same_again(laws, regularizer, component, representation, float(penalty))
+    if smooth:
+        _gradient(laws, regularizer, component, representation)
+    if optimum is not None:
+        least = float(regularizer.penalty(optimum).detach())
+        allowed = CONTENT * float(penalty)
+        laws(
+            "0 where the term is content",
+            least <= allowed,
+            f"{least:.4g} at the optimum, {float(penalty):.4g} for noise",
+        )
+
+
+def _context(
+    component: type[Regularizer], representation: Any, only_needs: bool, dtype: torch.dtype = torch.float32
+) -> LossContext:
+    """Views of noise; with `only_needs`, without what the component does not declare."""
+    drawn = {
+        "novel": random_view(2, SIZE, seed=0),
+        "near": random_view(2, SIZE, seed=1),
+        "input": random_view(1, SIZE, seed=2),
+    }
+    needs, acts_on = component.needs, component.default_view
+    kept: dict[str, View | None] = {name: _leaves(view, dtype) for name, view in drawn.items()}
+    if only_needs:
+        wanted = {"novel", acts_on} | {need.removesuffix("_view") for need in needs if need.endswith("_view")}
+        kept = {name: _only(view, needs) if view and name in wanted else None for name, view in kept.items()}
+    novel = kept["novel"]
+    assert novel is not None
+    noise = random_picture(SIZE)
+    picture = Picture(noise.rgb.to(dtype), noise.mask.to(dtype))
+    decode = _no_decoder if only_needs and "rgb" not in needs else _identity
+    return loss_context(novel, kept["near"], kept["input"], picture, representation, acts_on, decode)
+
+
+def _leaves(view: View, dtype: torch.dtype) -> View:
+    tensors = {f.name: getattr(view, f.name) for f in fields(view)}
+    return View(**{name: t.detach().to(dtype).requires_grad_() for name, t in tensors.items() if t is not None})
+
+
+def _only(view: View, needs: frozenset[str]) -> View:
+    withheld: dict[str, Any] = {f.name: None for f in fields(view) if f.name not in needs | {"image", "opacity"}}
+    return replace(view, **withheld)
+
+
+def _identity(image: Tensor) -> Tensor:
+    return image
+
+
+def _no_decoder(image: Tensor) -> Tensor:
+    raise LookupError("decode was called without 'rgb' in needs")
+
+
+def _same_again(
+    laws: Laws, regularizer: Regularizer, component: type[Regularizer], representation: Any, first: float
+) -> None:
+    context = replace(_context(component, representation, True), step=fresh_step())
+    before = [tensor.detach().clone() for tensor in _tensors(context)]
+    with laws.own_randomness("context.step.generator(name)"):
+        again = float(regularizer.penalty(context).detach())
+    law = "same seed, same penalty"
+    laws(law, again == first, f"{first} and {again}; draw from context.step.generator(name) alone")
+    untouched = all(torch.equal(a, b) for a, b in zip(before, _tensors(context), strict=True))
+    laws("the context is not changed", untouched, "a view was written to")
+
+
+def _tensors(context: LossContext) -> list[Tensor]:
+    views = [view for view in (context.novel, context.near, context.input) if view is not None]
+    return [getattr(view, f.name) for view in views for f in fields(view) if getattr(view, f.name) is not None]
+
+
+def _gradient(laws: Laws, regularizer: Regularizer, component: type[Regularizer], representation: Any) -> None:
+    law = "its gradient is that of its value"
+    try:
+        pairs = _differences(regularizer, component, representation, torch.float64, 1e-6)
+        tolerance = 1e-3
+    except RuntimeError:  # a network or a constant in float32
+        pairs = _differences(regularizer, component, representation, torch.float32, 3e-3)
+        tolerance = 0.05
+    largest = max(abs(measured) for _, measured in pairs)
+    for told, measured in pairs:
+        close = abs(told - measured) <= tolerance * max(largest, 1e-6)
+        laws(
+            law, close, f"backpropagation says {told:.6g}, central differences {measured:.6g}; smooth=False if meant so"
+        )
+
+
+def _differences(
+    regularizer: Regularizer, component: type[Regularizer], representation: Any, dtype: torch.dtype, step: float
+) -> list[tuple[float, float]]:
+    moved = copy.deepcopy(representation)
+    inputs: list[Tensor] = []
+    if isinstance(moved, torch.nn.Module):
+        moved = moved.to(dtype)
+        inputs += [parameter for parameter in moved.parameters() if parameter.requires_grad]
+    context = _context(component, moved, True, dtype)
+    inputs += [tensor for tensor in _tensors(context) if tensor.requires_grad]
+
+    def value() -> Tensor:
+        return regularizer.penalty(replace(context, step=fresh_step()))
+
+    asked: Callable[[], Tensor] = value
+    return differences(asked, inputs, step)

@@ -1,0 +1,167 @@
+"""The laws of a representation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zero3d.interfaces import RadianceField, Representation
+from zero3d.testing.laws.common import Laws, copied, fresh_step, same
+
+STEPS = 6
+SMALL = 2**16
+"""Bytes of buffers that nobody minds."""
+
+
+def check_representation(make: Callable[[], Representation]) -> None:
+    """The laws of a representation. Call it from a test; the first broken one is an AssertionError of one line.
+
+    - Each parameter is in exactly one of `param_groups`, and every tensor is a parameter or a buffer: nothing stays
+      behind when it is moved to another device, and the "meta" device holds no memory.
+    - The same seed gives the same start; random numbers come from `step.generator(name)` alone.
+    - `state_dict` is all there is to it: loaded into a fresh one it gives the same parameters and the same field.
+    - The memory check is told the truth: built on "meta" it has the parameters that it has after `initialise`, and its
+      buffers are no larger than they.
+    - Steps of an optimizer with `after_step` behind each leave every parameter finite and in one group.
+    - A RadianceField besides: density (N,), not negative and 0 outside the box, features (N, C), finite, in [0, 1] for
+      RGB; any number of points, none among them; differentiable; a `spacing` above 0.
+
+    Args:
+        make: builds one, always with the same options, small enough for a test.
+    """
+    first, second = make(), make()
+    laws = Laws(type(first))
+    with laws.own_randomness("step.generator(name) in initialise"):
+        for representation in (first, second):
+            with torch.no_grad():
+                representation.initialise(fresh_step())
+    _groups(laws, first)
+    start = second.state_dict()
+    for name, value in first.state_dict().items():
+        laws("same seed, same start", torch.equal(value, start[name]), f"{name} differs between two of seed 0")
+        laws("the start is finite", torch.isfinite(value.double()).all(), f"{name} holds nan or inf")
+    _memory(laws, first, make)
+    _devices(laws, make)
+    _after_step(laws, second)
+    _state(laws, second, make)
+    if isinstance(first, RadianceField):
+        _field(laws, first)
+
+
+def _groups(laws: Laws, representation: Representation) -> None:
+    law = "each parameter is in exactly one group"
+    grouped = [id(parameter) for group in representation.param_groups() for parameter in group["params"]]
+    for name, parameter in representation.named_parameters():
+        count = grouped.count(id(parameter))
+        laws(law, count == 1, f"{name} is in {count}")
+    laws(law, len(grouped) == len(list(representation.parameters())), "a group holds what is no parameter of it")
+
+
+def _sizes(representation: Representation) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(parameter.shape) for name, parameter in representation.named_parameters()}
+
+
+def _memory(laws: Laws, representation: Representation, make: Callable[[], Representation]) -> None:
+    told = "__init__ fails there; use tensor factories, no values"
+    with laws.runs("it is built on the meta device", told), torch.device("meta"):
+        sketch = make()
+    beside = [name for name, parameter in sketch.named_parameters() if parameter.device.type != "meta"]
+    laws(
+        "it is built on the meta device", not beside, f"{', '.join(beside)}: allocated on another device than asked for"
+    )
+    sketched, real = _sizes(sketch), _sizes(representation)
+    laws("the memory check is told the truth", sketched == real, f"on meta it has {sketched}, after initialise {real}")
+    held = [
+        sum(t.numel() * t.element_size() for t in part)
+        for part in (representation.buffers(), representation.parameters())
+    ]
+    law = "the memory check is told the truth"
+    laws(
+        law,
+        held[0] <= max(held[1], SMALL),
+        f"{held[0]} bytes of buffers, {held[1]} of parameters: it counts only these",
+    )
+
+
+def _devices(laws: Laws, make: Callable[[], Representation]) -> None:
+    law = "every tensor moves with it"
+    representation = make()
+    for path, module in representation.named_modules():
+        for name, value in vars(module).items():
+            place = f"{path}.{name}" if path else name
+            laws(law, not isinstance(value, Tensor), f"{place} is a plain attribute; make it a buffer or a parameter")
+    with laws.runs(law, "it cannot be moved to the CPU and to meta"):
+        representation.to("cpu")
+        representation.to("meta")
+    left = [name for name, tensor in _all(representation) if tensor.device.type != "meta"]
+    laws(law, not left, f"{', '.join(left)} stayed behind")
+
+
+def _all(module: nn.Module) -> list[tuple[str, Tensor]]:
+    return [*module.named_parameters(), *module.named_buffers()]
+
+
+def _after_step(laws: Laws, representation: Representation) -> None:
+    law = "steps leave it finite"
+    for index in range(STEPS):
+        for k, parameter in enumerate(representation.parameters()):
+            if parameter.requires_grad:
+                generator = torch.Generator().manual_seed(97 * index + k)
+                push = torch.randn(parameter.shape, generator=generator).to(parameter)
+                parameter.data.add_(push, alpha=0.05)
+        with laws.own_randomness(), laws.runs(law, "after_step() fails"):
+            representation.after_step(fresh_step(index, STEPS))
+        for name, parameter in representation.named_parameters():
+            laws(law, torch.isfinite(parameter).all(), f"{name} holds nan or inf after step {index}")
+    _groups(laws, representation)
+
+
+def _state(laws: Laws, representation: Representation, make: Callable[[], Representation]) -> None:
+    law = "state_dict is all there is to it"
+    restored = make()
+    saved = copied(representation.state_dict())
+    with laws.runs(law, "load_state_dict() of its own state fails"):
+        restored.load_state_dict(saved)
+    laws(law, same(saved, restored.state_dict()), "what was loaded is not what was saved")
+    if isinstance(representation, RadianceField) and isinstance(restored, RadianceField):
+        points = _points(representation)
+        for what in ("density", "features"):
+            with torch.no_grad():
+                one, other = getattr(representation, what)(points), getattr(restored, what)(points)
+            laws(
+                law,
+                torch.equal(one, other),
+                f"a restored field has another {what}; keep what it depends on in a buffer",
+            )
+
+
+def _points(field: RadianceField, count: int = 50) -> Tensor:
+    """Inside the box."""
+    chance = torch.rand(count, 3, generator=torch.Generator().manual_seed(0))
+    return field.box[0] + chance * (field.box[1] - field.box[0])
+
+
+def _field(laws: Laws, field: RadianceField) -> None:
+    points = _points(field)
+    density, features = field.density(points), field.features(points)
+    shapes = tuple(density.shape), tuple(features.shape)
+    expected = (50,), (50, field.channels)
+    laws(
+        "density is (N,), features (N, C)", shapes == expected, f"{shapes} for 50 points and {field.channels} channels"
+    )
+    finite = torch.isfinite(density).all() and torch.isfinite(features).all()
+    laws("density and features are finite", finite, "nan or inf inside the box")
+    laws("density is not negative", (density >= 0).all(), f"{float(density.min())} inside the box")
+    if field.channels == 3:
+        low, high = float(features.min()), float(features.max())
+        laws("RGB features lie in [0, 1]", low >= -1e-5 and high <= 1 + 1e-5, f"they run from {low:.4g} to {high:.4g}")
+    outside = field.box[1] + 1.0 + torch.rand(5, 3, generator=torch.Generator().manual_seed(1))
+    laws("density is 0 outside the box", (field.density(outside) == 0).all(), "a point above the box has density")
+    with laws.runs("any number of points may be asked", "density() or features() of no point fails"):
+        none: Any = points[:0]
+        field.density(none), field.features(none)
+    laws("it is differentiable", (density.sum() + features.sum()).requires_grad, "no parameter has a gradient")
+    laws("spacing is above 0", field.spacing > 0, f"{field.spacing}")
