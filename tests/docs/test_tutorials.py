@@ -32,9 +32,12 @@ def runnable(words):
     name, rest = words[0], words[1:]
     if name == "python":
         return [sys.executable, *rest]
-    assert name == "zero3d", f"{name}: a tutorial's sh block runs zero3d and python; use console for what is only shown"
+    assert name == "zero3d", (
+        f"{name}: a tutorial's sh block runs zero3d, python and cd; use console for what is only shown"
+    )
     if rest[0] == "run":
-        rest += FEWER
+        last = max(index for index, word in enumerate(rest) if "=" in word)
+        rest[last + 1 : last + 1] = FEWER
     return [str(Path(sys.executable).with_name("zero3d")), *rest]
 
 
@@ -42,17 +45,20 @@ def runnable(words):
 def test_a_tutorial_does_what_it_says(page, tmp_path):
     for folder in ("recipes", "examples"):
         (tmp_path / folder).symlink_to(ROOT / folder)
-    ran = []
+    ran, here = [], tmp_path
     for language, options, text in blocks(page):
         if "caption" in options:
-            (tmp_path / options["caption"]).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / options["caption"]).write_text(text)
+            (here / options["caption"]).parent.mkdir(parents=True, exist_ok=True)
+            (here / options["caption"]).write_text(text)
         if language == "sh":
             for words in command_lines(text):
+                if words[0] == "cd":
+                    here = here / words[1]
+                    continue
                 expected = 2 if options.get("class") == "fails" else 0
                 done = subprocess.run(
                     runnable(words),
-                    cwd=tmp_path,
+                    cwd=here,
                     capture_output=True,
                     text=True,
                     check=False,
