@@ -91,7 +91,8 @@ def _parts(plan: Plan, registry: Registry) -> list[tuple[str, str, str, str]]:
     for key, kind, block in blocks_of(plan.recipe):
         entry = registry.entry(kind, block.component.name, block.place)
         options = ", ".join(f"{name}: {value}" for name, value in changed_options(block.config).items())
-        rows.append((key, f"{kind} {entry.component.name}", f"{entry.package} {entry.version}", options or "-"))
+        package = f"{entry.package} {entry.version}" + (f" ({entry.path})" if entry.path else "")
+        rows.append((key, f"{kind} {entry.component.name}", package, options or "-"))
     return rows
 
 

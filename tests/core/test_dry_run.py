@@ -100,6 +100,17 @@ def test_parts_name_their_package_and_only_the_options_that_differ(registry, toy
     assert rows["denoiser"][0] == "denoiser gaussian"
 
 
+def test_a_plugin_that_is_not_installed_is_shown_with_its_path(registry, toy_recipe):
+    class Local(toy.RoundCameras):
+        """From a folder."""
+
+        name = "local"
+
+    registry.add(Registered(Local, "local", "mine", "1", "/home/me/mine"))
+    rows = planned(toy_recipe, registry, ["cameras={type: local}"])["parts"]
+    assert rows["cameras"][1] == "mine 1 (/home/me/mine)"
+
+
 def test_needs_are_matched_with_who_provides_them(registry, toy_recipe):
     overrides = ["regularizers.deep={weight: {0%: 0, 50%: {jump: 2}}}", "regularizers.bright.view=input"]
     found = planned(toy_recipe, registry, overrides)
