@@ -10,7 +10,7 @@ import torch
 
 from zero3d.geometry import project, rays
 from zero3d.values import Cameras
-from zero3d_dataset.light import LAMP, dot, filmic, radiance
+from zero3d_dataset.light import LAMP, dot, filmic, radiance, reflectance
 from zero3d_dataset.renderer import AreaLight, ObjectRenderer, Order
 from zero3d_dataset.surface import Surface, read_surface
 
@@ -45,6 +45,9 @@ class SurfaceScene:
         self.surface = surface
         self._scene = rtcore_scene.EmbreeScene()
         TriangleMesh(self._scene, surface.corners)
+        ends = surface.corners.min(axis=(0, 1)), surface.corners.max(axis=(0, 1))
+        box = [[ends[i][0], ends[j][1], ends[k][2]] for i, j, k in numpy.ndindex(2, 2, 2)]
+        self._box = torch.from_numpy(numpy.array(box))
         edges = surface.corners[:, 1:] - surface.corners[:, :1]
         flat = numpy.cross(edges[:, 0], edges[:, 1])
         self._flat = flat / (numpy.linalg.norm(flat, axis=1, keepdims=True) + 1e-30)
@@ -69,11 +72,7 @@ class SurfaceScene:
 
     def _window(self, camera: Cameras) -> tuple[slice, slice]:
         """Rows and columns that the surface can be seen in."""
-        low, high = self.surface.corners.min(axis=(0, 1)), self.surface.corners.max(axis=(0, 1))
-        box = numpy.array(
-            [[(low, high)[i][0], (low, high)[j][1], (low, high)[k][2]] for i, j, k in numpy.ndindex(2, 2, 2)]
-        )
-        places = project(torch.from_numpy(box).to(camera.camera_to_world), camera)[0][0].numpy()
+        places = project(self._box.to(camera.camera_to_world), camera)[0][0].numpy()
 
         def span(axis: int, pixels: int) -> slice:
             first, last = ((edge + 1) / 2 * pixels for edge in (places[:, axis].min(), places[:, axis].max()))
@@ -147,7 +146,7 @@ class SurfaceScene:
         off = numpy.ascontiguousarray((points + STEP * flat)[seen])
         if len(off):
             seen[seen] = self._scene.run(off, numpy.ascontiguousarray(towards[seen])) < 0
-        return colour * radiance(normals, points, seen, light) + glow, alpha
+        return reflectance(colour) * radiance(normals, points, seen, light) + glow, alpha
 
 
 def _averaged(fine: numpy.ndarray) -> numpy.ndarray:

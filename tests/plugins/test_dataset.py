@@ -502,14 +502,16 @@ def test_cycles_and_the_ray_caster_draw_the_same(tmp_path):
     ball.visual.vertex_colors = numpy.tile(numpy.array([200, 100, 50, 255], numpy.uint8), (len(ball.vertices), 1))
     ball.export(tmp_path / "ball.ply")
     blender = Blender(Path(BPY), samples=16)
-    for name, colours in {"markers.glb": 4.0, "box.obj": 6.0, "ball.ply": 16.0}.items():
+    for name in ("markers.glb", "box.obj", "ball.ply"):
         cameras = CameraRule().draw(generator_of(0, name), 2, 96)
         order = Order(tmp_path / name, cameras, AreaLight(450, (0.5, -0.5, 1)))
         for ours, theirs in zip(RayCaster(3).draw(order), blender.draw(order), strict=True):
-            a, b = ours.astype(float), theirs.astype(float)
-            both = (a[..., 3] > 250) & (b[..., 3] > 250)
-            assert numpy.abs(a - b)[..., 3].mean() < 0.015 * 255, name  # Cycles' edges are hard (filter width 0.01)
-            assert numpy.abs(a - b)[both][:, :3].mean() < colours, name  # gloss is not in the ray caster's light
+            apart = numpy.abs(ours.astype(float) - theirs)
+            both = (ours[..., 3] > 250) & (theirs[..., 3] > 250)
+            outline, colour = apart[..., 3].mean() / 255, apart[both][:, :3].mean()
+            print(f"{name}: opacity differs by {outline:.4f}, colours by {colour:.1f} of 255")
+            assert outline < 0.015, name  # Cycles' edges are hard (filter width 0.01)
+            assert colour < 10, name  # Cycles' highlights are not in the ray caster's light
     (tmp_path / "junk.glb").write_bytes(b"glTF nothing")
     with pytest.raises(MeshError, match="Blender"):
         list(blender.draw(Order(tmp_path / "junk.glb", cameras, AreaLight(450, (0, 0, 1)))))
