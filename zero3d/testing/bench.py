@@ -80,7 +80,7 @@ def small_engine(terms: bool = True) -> Engine:
         device=torch.device("cpu"),
     )
     picture = random_picture(2 * SIZE)
-    return Engine(parts, picture, input_camera_at(20.0), OptimizerOptions(lr=0.02), STEPS, seed=0)
+    return Engine(parts, picture, input_camera_at(20.0), OptimizerOptions("sgd", 0.02), STEPS, seed=0)
 
 
 def watch(engine: Engine, observers: Sequence[Observer], folder: Path, first: int = 0, stop: int = STEPS) -> None:

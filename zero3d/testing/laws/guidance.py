@@ -107,11 +107,9 @@ def _closed_form(laws: Laws, guidance: Guidance, prior: Prior, size: int, linear
         at_rest, rest_error = _mean_gradient(guidance, prior.mu.expand_as(x))
     slope = float((mean * away).sum() / away.square().sum())
     scale = float(mean.square().mean().sqrt())
-    laws(
-        law,
-        slope > 0 and scale > 0,
-        f"a step downhill must go towards the prior's mean; along x - mu it is {slope:.3g}",
-    )
+    pull = slope * float(away.square().mean().sqrt())
+    found = f"it must point from the prior's mean to x, but along x - mu it is {pull:.3g} (chance is {error:.2g})"
+    laws(law, pull > 3 * error, found)
     if linear:
         beside = float((mean - slope * away).square().mean().sqrt())
         allowed = 3 * error + 1e-3 * scale

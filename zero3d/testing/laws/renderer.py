@@ -68,9 +68,10 @@ def check_renderer(
     laws("memory_bytes tells what a render takes", 0 < few <= many, f"{few} bytes for 100 rays, {many} for 10000")
     if issubclass(SphereField, renderer.accepts):
         ball = SphereField(BALL)
-        _axes(laws, renderer)
     if ball is not None:
         _ball(laws, renderer, ball)
+    if issubclass(ThreeBalls, renderer.accepts):
+        _axes(laws, renderer)
 
 
 def _fields(

@@ -90,7 +90,8 @@ def _stage(laws: Laws, denoiser: TrainableDenoiser, batch: TrainingBatch, stage:
     laws("the loss is differentiable", value.requires_grad, f"that of {stage!r} carries no graph")
     _reaches(laws, denoiser, stage, value, parameters)
     after, again = _moved(parameters, lambda: float(loss()[0]))
-    laws("same generator, same loss", math.isclose(again, float(value), rel_tol=1e-5), f"{again} and {float(value)}")
+    first = float(value.detach())
+    laws("same generator, same loss", math.isclose(again, first, rel_tol=1e-5), f"{again} and {first}")
     laws("a step down the gradient lowers the loss", after < again, f"of {stage!r}: {again:.6g} becomes {after:.6g}")
 
 

@@ -1,0 +1,318 @@
+"""One small component of each kind that obeys every law, and what it takes to make a broken one of it."""
+
+import math
+from dataclasses import dataclass
+
+import numpy
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn import functional
+
+from zero3d.errors import ExportError, PictureError
+from zero3d.geometry import orbit, world_to_gltf
+from zero3d.interfaces import (
+    CameraSampler,
+    Command,
+    Dataset,
+    Exporter,
+    Guidance,
+    ImageSource,
+    NoOptions,
+    Observer,
+    PixelDenoiser,
+    RadianceField,
+    Regularizer,
+    Renderer,
+    SourcePicture,
+    TrainableDenoiser,
+    TrainingBatch,
+)
+from zero3d.testing import SphereField, ThreeBalls
+from zero3d.testing.balls import CENTRES, COLOURS, RADII, draw_balls
+from zero3d.testing.sphere import SphereConfig
+from zero3d.values import FAR, ImageGradient
+
+WHITE = torch.ones(3)
+
+
+def variant(base, **members):
+    """A subclass with other members."""
+    return type(base.__name__, (base,), {"__doc__": base.__doc__, "name": base.name, **members})
+
+
+class Pull(Guidance):
+    """dL/dx = x - D(x + sigma n)."""
+
+    name = "pull"
+
+    def gradient(self, view, cameras, step):
+        return self.answer(view.image, cameras, step)
+
+    def answer(self, x, cameras, step):
+        sigma = self.teacher.denoiser.sigmas[500].expand(len(x))
+        noise = torch.randn(x.shape, generator=step.generator("noise"))
+        return ImageGradient(
+            x - self.teacher.denoise(x + sigma[0] * noise, sigma, cameras, 3.0), {"sigma": float(sigma[0])}
+        )
+
+
+class Dark(Regularizer):
+    """Mean square of the image, under a random light."""
+
+    name = "dark"
+    needs = frozenset({"image"})
+    default_weight = 1.0
+
+    def penalty(self, context):
+        light = torch.rand((), generator=context.step.generator("light"))
+        return light.to(context.view.image) * context.view.image.square().mean()
+
+
+class Field(SphereField):
+    """A ball of random density."""
+
+    def __init__(self):
+        super().__init__(SphereConfig())
+
+    def initialise(self, step):
+        self.strength.copy_(1 + torch.rand((), generator=step.generator("strength")))
+
+
+class Exact(Renderer):
+    """The exact picture of balls."""
+
+    name = "exact"
+    accepts = RadianceField
+    provides = frozenset({"image", "opacity", "depth", "weights"})
+
+    def render(self, representation, cameras, background, needs=frozenset(), step=None):
+        if background.ndim == 3:
+            size = (cameras.height, cameras.width)
+            background = functional.interpolate(background.permute(2, 0, 1)[None], size, mode="bilinear")[0].permute(
+                1, 2, 0
+            )
+        view = draw_balls(representation, cameras, background)
+        return self.finish(type(view)(view.image, view.opacity, view.depth, view.opacity), cameras, background)
+
+    def finish(self, view, cameras, background):
+        return view
+
+    def memory_bytes(self, representation, rays):
+        return 100 * rays
+
+
+@dataclass
+class AroundConfig:
+    """`distance`: [low, high], world units. `elevation_deg`: degrees. `fov_deg`: degrees."""
+
+    distance: tuple[float, float] = (1.5, 2.5)
+    elevation_deg: float = 10.0
+    fov_deg: float = 40.0
+
+
+class Around(CameraSampler):
+    """Random azimuths and distances."""
+
+    name = "around"
+    Config = AroundConfig
+    resolution, views = 8, 3
+
+    def sample(self, step):
+        chance = torch.rand(2, self.views, generator=step.generator("orbit"))
+        low, high = self.config.distance
+        fov = math.radians(self.config.fov_deg)
+        return orbit(self.config.elevation_deg, 360 * chance[0], 8, low + chance[1] * (high - low), fov)
+
+    def near(self, cameras, step):
+        return orbit(12.0, torch.rad2deg(cameras.azimuth), 8, cameras.distance, cameras.fov)
+
+
+class Learner(PixelDenoiser, TrainableDenoiser):
+    """Two linear maps of RGB, each a stage."""
+
+    name = "learner"
+    stages = ("one", "two")
+    resolution = picture_resolution = 8
+
+    def __init__(self, path=None):
+        super().__init__(None)
+        self.path = path
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.modules = {name: nn.Linear(3, 3) for name in self.stages}
+
+    def load(self, device):
+        state = load_file(self.path)
+        for name, module in self.modules.items():
+            module.load_state_dict({key: state[f"{name}.{key}"] for key in ("weight", "bias")})
+
+    def condition(self, picture, input_camera):
+        return None
+
+    def denoise(self, noised, sigma, condition, cameras, guidance_scale):
+        return self.modules["two"](noised).detach()
+
+    def trainable(self, stage):
+        return self.modules[stage]
+
+    def training_loss(self, batch, stage, generator):
+        rgb = batch.target_rgba[..., :3]
+        noise = torch.randn(rgb.shape, generator=generator)
+        loss = (self.modules[stage](rgb + 0.1 * noise) - rgb).square().mean()
+        return loss, {"loss": float(loss.detach())}
+
+    def save(self, path):
+        save_file({f"{n}.{key}": v for n, m in self.modules.items() for key, v in m.state_dict().items()}, path)
+
+
+class Balls(Dataset):
+    """Red balls of random radii."""
+
+    name = "balls"
+
+    def prepare(self, progress=True):
+        """Nothing to do."""
+
+    def batch(self, size, targets, generator):
+        made = [
+            self.one(targets, float(0.2 + 0.2 * torch.rand(1, generator=generator)), generator) for _ in range(size)
+        ]
+        cameras = [orbit(10.0, 360 * torch.rand(n, generator=generator), 16) for n in (size, size * targets)]
+        rgba = [
+            torch.cat([self.drawn(cameras[k][i : i + 1], made[i // per]) for i in range(len(cameras[k]))])
+            for k, per in ((0, 1), (1, targets))
+        ]
+        return TrainingBatch(rgba[0], cameras[0], rgba[1], cameras[1], torch.stack([self.solid(r) for r in made]), 0.5)
+
+    def one(self, targets, radius, generator):
+        return radius
+
+    def drawn(self, cameras, radius):
+        with torch.no_grad():
+            view = draw_balls(SphereField(SphereConfig(radius=radius, density=500.0)), cameras, WHITE)
+        return torch.cat([torch.full_like(view.image, 0.5), view.opacity], dim=-1).clamp(0, 1)
+
+    def solid(self, radius):
+        axis = (torch.arange(16) + 0.5) / 16 - 0.5
+        grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1)
+        return (grid.norm(dim=-1) < radius).float()
+
+
+class Spheres(Exporter):
+    """The three balls as meshes, if the field has any density."""
+
+    name = "spheres"
+    accepts = ThreeBalls
+
+    def filename(self, label):
+        return f"{label}.ply"
+
+    def export(self, subject, path):
+        for point in (0.0, 0.4, 0.5):
+            density = subject.representation.density(torch.tensor([[point, 0.0, 0.0]]))
+        if not density.max() > 0:
+            raise ExportError("no surface: the density is 0 everywhere; optimise for more steps")
+        mesh = self.mesh()
+        self.write(path, mesh.export(file_type="ply"))
+        return {"faces": len(mesh.faces)}
+
+    def mesh(self):
+        import trimesh
+
+        parts = []
+        for centre, radius, colour in zip(CENTRES, RADII, COLOURS, strict=True):
+            ball = trimesh.creation.icosphere(2, radius)
+            ball.apply_translation(centre)
+            ball.visual.vertex_colors = (*(int(255 * c) for c in colour), 255)
+            parts.append(ball)
+        mesh = trimesh.util.concatenate(parts)
+        mesh.vertices = self.axes(torch.from_numpy(numpy.array(mesh.vertices))).numpy()
+        return mesh
+
+    def axes(self, vertices):
+        return world_to_gltf(vertices)
+
+    def write(self, path, data):
+        temporary = path.with_name(path.name + ".part")
+        temporary.write_bytes(data)
+        temporary.replace(path)
+
+
+class Notes(Observer):
+    """Writes how far it is."""
+
+    name = "notes"
+    writes = ("notes.txt", "notes/")
+
+    def on_terms(self, run, terms):
+        return {"terms": float(len(terms.terms))}
+
+    def on_step(self, run, step, metrics):
+        (run.folder / "notes").mkdir(exist_ok=True)
+        (run.folder / "notes" / f"{step.index}.txt").write_text(str(len(metrics)))
+
+    def on_end(self, run, finished):
+        (run.folder / "notes.txt").write_text(str(finished))
+
+
+@dataclass
+class DiscConfig:
+    """`path`: a file that must be there, or nothing."""
+
+    path: str = ""
+
+
+class Disc(ImageSource):
+    """A red disc."""
+
+    name = "disc"
+    Config = DiscConfig
+
+    def load(self, mask):
+        if self.config.path:
+            raise PictureError(f"image.path: {self.config.path}: no such file; leave it out")
+        if mask is not None:
+            raise PictureError(f"input.mask: {mask!r}; a disc has one of its own")
+        return self.picture()
+
+    def picture(self, **changes):
+        y, x = numpy.mgrid[:40, :60]
+        rgba = numpy.full((40, 60, 4), 200, numpy.uint8)
+        rgba[..., 3] = numpy.where((x - 30) ** 2 + (y - 20) ** 2 < 200, 255, 0)
+        return SourcePicture(**{"rgba": rgba, "notes": ("drawn",), "origin": "a disc", **changes})
+
+
+class Tell(Command):
+    """Tell something."""
+
+    name = "tell"
+
+    def add_arguments(self, parser):
+        parser.add_argument("what", help="what to tell")
+        actions = parser.add_subparsers(dest="action")
+        actions.add_parser("loud", help="in capitals").add_argument("--times", help="how often")
+
+    def run(self, arguments):
+        return 0
+
+
+@dataclass
+class SecretConfig:
+    """No word on it."""
+
+    hidden: int = 0
+
+
+@dataclass
+class NeedyConfig:
+    """`told`: must be given."""
+
+    told: int
+
+    def __post_init__(self):
+        raise ValueError(f"told: {self.told}; give another")
+
+
+NOTHING = NoOptions
+DEPTH_OF_NOTHING = FAR
