@@ -16,7 +16,7 @@ class Plugins(Command):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="machine-readable (the list alone)")
-        actions = parser.add_subparsers(dest="action", metavar="ACTION")
+        actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=_AnyOrder)
         show = actions.add_parser("show", help="a component's options, needs and provides, and a recipe's block of it")
         show.add_argument("words", nargs="+", metavar="[KIND] NAME", help="for example: regularizer opaque")
         actions.add_parser("doctor", help="broken plug-ins, missing extras, the environment; exit code 1 if any fails")
@@ -43,3 +43,18 @@ class Plugins(Command):
 
             print(as_json(registry)) if arguments.json else print_table(registry)
         return 0
+
+
+class _AnyOrder(argparse.ArgumentParser):
+    """Takes `new NAME --kind KIND DIR`, too: plain argparse gives up an optional positional at the first option."""
+
+    _inner = False
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def,override]
+        if self._inner:
+            return super().parse_known_args(args, namespace)
+        self._inner = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._inner = False

@@ -42,12 +42,18 @@ def options_of(config: type[Any]) -> list[Option]:
     texts: dict[str, str] = {}
     for base in reversed(config.__mro__):
         if dataclasses.is_dataclass(base):
-            texts |= described(vars(base).get("__doc__") or "", names)
+            own = [name for name in names if name in vars(base).get("__annotations__", {})]
+            texts |= described(vars(base).get("__doc__") or "", names, own)
     return [_option(config, field, texts.get(field.name, "")) for field in fields]
 
 
-def described(docstring: str, names: Sequence[str]) -> dict[str, str]:
-    """name -> what the docstring says of it, in one line. Names that share a mark ("low, high: ...") share the text."""
+def described(docstring: str, names: Sequence[str], own: Sequence[str] | None = None) -> dict[str, str]:
+    """name -> what the docstring says of it, in one line. Names that share a mark ("low, high: ...") share the text.
+
+    Args:
+        own: the names that the docstring must explain, and may do so without a colon; all of `names` if None.
+    """
+    own = names if own is None else own
     if not names:
         return {}
     text = " ".join(inspect.cleandoc(docstring).split())
@@ -60,7 +66,7 @@ def described(docstring: str, names: Sequence[str]) -> dict[str, str]:
         if new:
             marks.append((mark.start(), mark.end(), new))
             taken |= new
-    for name in names:
+    for name in own:
         if name not in taken and (mention := re.search(rf"`{re.escape(name)}`", text)):
             marks.append((mention.start(), mention.end(), {name}))
     marks.sort(key=lambda mark: mark[0])
@@ -69,7 +75,7 @@ def described(docstring: str, names: Sequence[str]) -> dict[str, str]:
     for (_, start, shared), end in zip(marks, ends, strict=True):
         said = re.sub(r"[\s,;.]*(?:\band\b)?\s*$", "", text[start:end]).strip()
         found |= dict.fromkeys(shared, said)
-    for name in set(names) - set(found):  # no mark of its own: the sentence that mentions it
+    for name in set(own) - set(found):  # no mark of its own: the sentence that mentions it
         if mention := re.search(rf"(?:^|(?<=\. ))[^.]*(?<!\w){re.escape(name)}(?!\w)[^.]*", text):
             found[name] = mention.group().strip()
     return {name: said for name, said in found.items() if said}

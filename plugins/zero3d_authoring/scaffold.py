@@ -119,6 +119,7 @@ def _values(name: str, kind: str, used: set[str]) -> dict[str, str]:
     told = {key: Template(str(text)).substitute(values) for key, text in words.items()}
     told = {key: text if key == "image" else text.rstrip() for key, text in told.items()}
     told |= {key: textwrap.indent(told[key], "  ") for key in MAPS}
+    told["about"] = textwrap.fill(told.get("about", ""), 115)
     return {**values, **told, "commented": textwrap.indent(told["try_it"], "#   ")}
 
 
