@@ -8,12 +8,11 @@ import inspect
 import os
 import re
 
+from public_names import defined, public_names, word
 from sphinx.ext.napoleon import Config, GoogleDocstring
+from sphinx.pycode import ModuleAnalyzer
 
 import zero3d
-import zero3d.interfaces
-import zero3d.testing
-from zero3d import values
 from zero3d.cli import _parser
 from zero3d.interfaces import Command, Regularizer
 from zero3d.plugins import load_plugins
@@ -22,21 +21,8 @@ from zero3d.registry import KINDS
 from zero3d_authoring.options import options_of
 from zero3d_authoring.show import example
 
-MODULES = {
-    "schedule": "A scalar over a run",
-    "diffusion": "Diffusion, in sigma form",
-    "geometry": "Cameras, rays, axes",
-    "hookspecs": "The hook",
-    "plugins": "Loading plug-ins",
-    "registry": "What is registered",
-    "recipe": "Recipes",
-    "picture": "Framing the picture",
-    "run": "Running from Python",
-    "engine": "The optimisation step",
-    "parts": "The parts of a run",
-    "random": "Random streams",
-}
-"""Modules of the core that a plug-in's author, or a script, may want beside the names of `zero3d` itself."""
+BEHIND = ("hookspecs", "picture", "engine", "parts")
+"""Modules of the core that public ones speak of. They may change in any version."""
 
 FIRST_PARTY = "zero3d"
 
@@ -180,43 +166,31 @@ def parsers(parser, path=()):
                 yield from parsers(below, (*path, name))
 
 
-def public_names():
-    """Every public name, as users import it."""
-    names = [f"zero3d.{name}" for name in zero3d.__all__ if not name.startswith("_")]
-    names += [f"zero3d.interfaces.{name}" for name in zero3d.interfaces.__all__]
-    names += [f"zero3d.testing.{name}" for name in zero3d.testing.__all__]
-    own = [name for name, value in vars(values).items() if name.isupper() or value_class(value)]
-    return names + [f"zero3d.values.{name}" for name in own if name not in zero3d.__all__ and name != "TYPE_CHECKING"]
-
-
-def value_class(value):
-    return inspect.isclass(value) and value.__module__ == values.__name__
-
-
 def api_page():
-    """Every public name: of zero3d, zero3d.interfaces (kinds have pages of their own), zero3d.testing, and modules."""
-    kinds = {f"zero3d.interfaces.{interface.__name__}" for kind, interface in KINDS.items() if kind != "command"}
-    groups = {"zero3d": [], "zero3d.values": [], "zero3d.interfaces": [], "zero3d.testing": []}
-    for name in public_names():
-        if name not in kinds:
-            groups[name.rpartition(".")[0]].append(name)
-    lines = ["# Python", "", "What a plug-in or a script imports. The kinds of component have pages of their own.", ""]
-    for module, names in groups.items():
-        lines += [f"## {module}", "", *rst(f".. py:module:: {module}"), ""]
+    """Every public name, and what stands behind them; the kinds of component have pages of their own."""
+    kinds = {interface.__name__ for kind, interface in KINDS.items() if kind != "command"}
+    lines = ["# Python", "", "What a plug-in or a script may rely on ([how long](../stability.md)).", ""]
+    for module, names in public_names().items():
+        text = inspect.getdoc(inspect.importlib.import_module(module)).splitlines()[0]
+        lines += [f"## {module}", "", escaped(text), "", *rst(f".. py:module:: {module}"), ""]
         for name in names:
-            lines += [*autodoc(what(name), name), ""]
-    for module, title in MODULES.items():
-        lines += [f"## zero3d.{module}: {title}", "", *autodoc("module", f"zero3d.{module}"), ""]
+            if module != "zero3d.interfaces" or name not in kinds:
+                lines += [*(said_elsewhere(module, name) or autodoc(word(module, name), f"{module}.{name}")), ""]
+    lines += ["## Behind them", "", "What public names speak of; it may change in any version.", ""]
+    for module in BEHIND:
+        lines += [f"### zero3d.{module}", "", *autodoc("module", f"zero3d.{module}"), ""]
     return "\n".join(lines)
 
 
-def what(name):
-    """autodoc's word for a public name."""
-    module, _, attribute = name.rpartition(".")
-    value = getattr(inspect.importlib.import_module(module), attribute)
-    if inspect.isclass(value):
-        return "exception" if issubclass(value, Exception) else "class"
-    return "function" if inspect.isfunction(value) else "data"
+def said_elsewhere(module, name):
+    """A constant that is exported here and explained where it is defined; None for all else."""
+    if word(module, name) == "data" and name not in defined(inspect.importlib.import_module(module)):
+        for place in [*zero3d.PUBLIC_MODULES, *(f"zero3d.{behind}" for behind in BEHIND)]:
+            text = ModuleAnalyzer.for_module(place).find_attr_docs().get(("", name))
+            if text:
+                plain_docstring(None, "data", name, None, None, text)
+                return rst(f".. py:data:: {name}", f"   :module: {module}", "", *(f"   {line}" for line in text))
+    return None
 
 
 def autodoc(kind, name):
@@ -243,6 +217,8 @@ def code(text):
 
 def plain_docstring(app, what, name, obj, options, lines):
     """For autodoc: our docstrings are text with `code`, Args and Raises; reStructuredText must read no more into them."""
+    if what == "data" and "\n".join(lines).strip() == (inspect.getdoc(type(obj)) or "").strip():
+        lines.clear()  # a constant that nobody wrote about has its type's
     for index, line in enumerate(lines):
         parts = re.split(r"(`[^`]*`)", line)
         lines[index] = "".join(

@@ -14,8 +14,11 @@ API_VERSION = 1
 A plug-in's module may state the one it was written for, `ZERO3D_API = 1`; with another one it is not loaded."""
 
 PROJECT = "zero3d"
+"""What pluggy calls it."""
 hookspec = pluggy.HookspecMarker(PROJECT)
+"""Marks the hooks of this file."""
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks a plug-in's implementation: put it before `def register_components(register)`."""
 
 
 @hookspec

@@ -17,6 +17,7 @@ from zero3d.geometry import gltf_to_world, world_to_gltf
 from zero3d.glb import glb_bytes
 
 FORMATS = ("glb", "obj", "ply", "stl")
+"""The file endings that `load_mesh` reads."""
 
 
 def load_mesh(path: str | Path) -> Any:

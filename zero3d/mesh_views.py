@@ -13,10 +13,11 @@ from zero3d.geometry import rays
 from zero3d.values import FAR, Cameras, View
 
 AMBIENT = 0.75
+"""The share of the default light that comes from everywhere."""
 LIGHT = numpy.array([0.45, 0.3, 0.84]) / numpy.linalg.norm([0.45, 0.3, 0.84])
-
-
+"""Towards the default light, a unit vector in world axes."""
 Texture = Callable[[numpy.ndarray, numpy.ndarray], numpy.ndarray]
+"""From points (N, 3) on a surface and its colours there (N, 3), in [0, 1], to other colours."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Light:
 
 
 DEFAULT_LIGHT = Light()
+"""What oracles and evaluation draw under."""
 
 
 class MeshScene:

@@ -26,6 +26,7 @@ SINGLE_BLOCKS = {
     "representation": "representation",
     "renderer": "renderer",
 }
+"""Recipe keys that hold one block, and the kind of component there."""
 BLOCK_MAPS = {
     "denoisers": "denoiser",
     "guidance": "guidance",
@@ -33,7 +34,9 @@ BLOCK_MAPS = {
     "observers": "observer",
     "export": "exporter",
 }
+"""Recipe keys that map labels to blocks, and the kind of component there."""
 VIEWS = ("novel", "near", "input")
+"""What a regularizer's `view` may be."""
 
 
 @dataclass

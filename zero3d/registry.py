@@ -10,6 +10,7 @@ from zero3d.errors import RecipeError, did_you_mean
 from zero3d.interfaces import INTERFACES, Component
 
 KINDS: dict[str, type[Component]] = {interface.kind: interface for interface in INTERFACES}
+"""Kind -> its interface."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from zero3d.registry import Registry
 from zero3d.values import Cameras, StepTerms
 
 DEFAULT_ELEVATION_DEG = 20.0
+"""How far the picture's camera is taken to look down when the recipe does not say."""
 
 
 @dataclass
