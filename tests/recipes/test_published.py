@@ -20,12 +20,18 @@ from zero3d.run import open_session, run
 from zero3d.testing.conformance import fresh_step
 from zero3d.values import LossContext, Picture, View
 
-PAPER, FAST, STABLE = (f"recipes/{name}.yaml" for name in ("zero123-sjc", "zero123", "stable-zero123"))
+PAPER, FAST, STABLE, NGP = (
+    f"recipes/{name}.yaml" for name in ("zero123-sjc", "zero123", "stable-zero123", "zero123-ngp")
+)
 TOTAL = 10_000
 SMALL = {
     PAPER: ["representation.resolution=16", "export.mesh.resolution=32"],
     FAST: ["representation.resolution=16", "cameras.resolution=16", "cameras.views=2", "export.mesh.resolution=32"],
     STABLE: ["representation.resolution=16", "cameras.resolution=16", "cameras.views=2", "export.mesh.resolution=32"],
+    NGP: [
+        *("representation.levels=2", "representation.finest_resolution=24", "representation.table_log2=10"),
+        *("representation.detail=16", "cameras.resolution=16", "cameras.views=2", "export.mesh.resolution=32"),
+    ],
 }
 
 
@@ -45,7 +51,9 @@ def paper(weights):
     return recipe, parts
 
 
-@pytest.mark.parametrize(("recipe", "name"), [(PAPER, "105000.ckpt"), (FAST, "bennyguo/"), (STABLE, "stable_zero123")])
+@pytest.mark.parametrize(
+    ("recipe", "name"), [(PAPER, "105000.ckpt"), (FAST, "bennyguo/"), (NGP, "bennyguo/"), (STABLE, "stable_zero123")]
+)
 def test_without_weights_one_line_says_where_they_are(recipe, name, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     out = tmp_path / "run"
@@ -58,7 +66,7 @@ def test_without_weights_one_line_says_where_they_are(recipe, name, tmp_path, ca
     assert not out.exists()
 
 
-@pytest.mark.parametrize("recipe", [PAPER, FAST, STABLE])
+@pytest.mark.parametrize("recipe", [PAPER, FAST, STABLE, NGP])
 def test_recipe_check_is_content_with_weights(recipe, weights, capsys):
     assert main(["recipe", "check", recipe, f"denoiser.weights={weights}", "device=cpu"]) == 0
     assert "good" in capsys.readouterr().out
