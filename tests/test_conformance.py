@@ -1,0 +1,301 @@
+"""Every registered first-party component obeys the laws of its kind, with the smallest sensible options.
+
+A new component must have a line here: `CASES` gives, for each "kind name", the checks to run.
+"""
+
+import json
+from dataclasses import dataclass
+
+import numpy
+import pytest
+import torch
+from PIL import Image
+
+from tests.plugins.zero123_tiny import save_folder
+from zero3d.geometry import orbit
+from zero3d.interfaces import Teacher, TrainableDenoiser
+from zero3d.mesh_files import save_mesh
+from zero3d.plugins import load_plugins
+from zero3d.testing import (
+    SphereField,
+    check_camera_sampler,
+    check_command,
+    check_dataset,
+    check_denoiser,
+    check_exporter,
+    check_guidance,
+    check_image_source,
+    check_observer,
+    check_regularizer,
+    check_renderer,
+    check_representation,
+    check_trainable_denoiser,
+    fresh_step,
+    loss_context,
+    random_picture,
+    training_batch,
+)
+from zero3d.testing.laws.renderer import BALL
+from zero3d.testing.sphere import SphereConfig
+from zero3d.values import Picture, View
+from zero3d_zero123.nano.lift import BOX, GRID
+
+REGISTRY = load_plugins()
+OWN = {f"{e.component.kind} {e.component.name}": e.component for e in REGISTRY.all() if e.package == "zero3d"}
+WHITE = torch.ones(3)
+CASES = {}
+
+
+@dataclass
+class Bench:
+    """Where a case may write, and pytest's way to a file of tiny weights."""
+
+    folder: object
+    text_model: object
+
+
+def case(*keys):
+    def mark(check):
+        for key in keys:
+            CASES[key] = check
+        return check
+
+    return mark
+
+
+def plain(check, **options):
+    """A case for `check(component, Config(**options))`."""
+
+    def run(component, bench):
+        check(component, component.Config(**options))
+
+    return run
+
+
+# -- guidance, regularizers
+
+
+@case("guidance sds", "guidance sjc")
+def guidance(component, bench):
+    check_guidance(component)
+    options = {"sds": [{"weighting": "one"}, {"weighting": "sigma"}], "sjc": [{"variance_reduction": False}]}
+    for changed in options[component.name]:
+        check_guidance(component, component.Config(**changed))
+
+
+def flat(image=0.5, opacity=0.0, depth=2.0, weights=0.0):
+    """A view of one value everywhere."""
+    shape = (2, 8, 8)
+    values = {"image": (3, image), "opacity": (1, opacity), "depth": (1, depth), "weights": (5, weights)}
+    return View(**{name: torch.full((*shape, last), value) for name, (last, value) in values.items()})
+
+
+def surfaces():
+    """A view whose rays each end in one sample."""
+    view = flat(opacity=1.0)
+    view.weights[..., 2] = 1e-9
+    return view
+
+
+def as_the_picture():
+    picture = random_picture(8)
+    view = View(picture.rgb[None], picture.mask[None])
+    return loss_context(flat(), input=view, picture=picture, acts_on="input")
+
+
+OPTIMA = {
+    "depth_smoothness": loss_context(flat(depth=1.7)),
+    "distortion": loss_context(surfaces()),
+    "emptiness": loss_context(flat(weights=0.0)),
+    "input_view": as_the_picture(),
+    "near_view_consistency": loss_context(flat(), near=flat()),
+    "opaque": loss_context(flat(opacity=1.0)),
+    "sparsity": loss_context(flat(opacity=0.0)),
+    "density_sparsity": loss_context(flat(), representation=SphereField(SphereConfig(density=0.0))),
+}
+"""For each regularizer, where it must be content."""
+
+
+@case(*(f"regularizer {name}" for name in OPTIMA))
+def regularizer(component, bench):
+    config = component.Config(points=512) if component.name == "density_sparsity" else None
+    check_regularizer(component, config, optimum=OPTIMA[component.name])
+
+
+# -- fields, renderers, cameras
+
+
+@case("representation voxels")
+def voxels(component, bench):
+    check_representation(lambda: component(component.Config(resolution=6)))
+    options = {
+        "resolution": [4, 6, 8],
+        "channels": 4,
+        "box": [[-1.0, -0.5, 0.0], [1.0, 0.7, 0.4]],
+        "learn_scale": False,
+    }
+    check_representation(lambda: component(component.Config(**options)))
+
+
+@case("representation hash_grid")
+def hash_grid(component, bench):
+    options = {"levels": 2, "base_resolution": 4, "finest_resolution": 12, "table_log2": 8, "hidden": 8, "detail": 12}
+    check_representation(lambda: component(component.Config(**options)))
+    made, volume = component(component.Config(**options, backend="torch")), REGISTRY.get("renderer", "volume", "test")
+    with torch.no_grad():
+        made.initialise(fresh_step())
+        # at their start of 1e-4 the entries leave every unit of the networks at its kink
+        made.encoding.table.normal_(std=0.5, generator=torch.Generator().manual_seed(0))
+    check_renderer(volume(volume.Config(step_ratio=1.0)), made, WHITE)
+
+
+def random_voxels():
+    field = REGISTRY.get("representation", "voxels", "test")
+    made = field(field.Config(resolution=5))
+    with torch.no_grad():
+        made.initialise(fresh_step())
+        made.raw_density.normal_(std=2, generator=torch.Generator().manual_seed(0))
+    return made
+
+
+def voxel_ball():
+    """The kit's ball on a grid of 64 voxels."""
+    field = REGISTRY.get("representation", "voxels", "test")
+    made = field(field.Config(resolution=64, activation="none"))
+    axis = (torch.arange(64) + 0.5) / 32 - 1
+    z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
+    depth = BALL.radius - (x**2 + y**2 + z**2).sqrt()  # world units below the surface
+    inside = torch.tensor(BALL.density).expm1().log() - made.config.density_shift
+    with torch.no_grad():
+        made.raw_density[0, 0] = torch.where(depth > 0, inside, -40.0)
+        made.raw_features[0] = torch.tensor(BALL.colour)[:, None, None, None]
+    return made
+
+
+@case("renderer volume")
+def volume(component, bench):
+    check_renderer(component(component.Config()), random_voxels(), WHITE)
+
+
+@case("renderer fused")
+def fused(component, bench):
+    check_renderer(component(component.Config()), random_voxels(), WHITE, ball=voxel_ball())
+
+
+@case("camera_sampler sphere", "camera_sampler zero123")
+def cameras(component, bench):
+    for views in (1, 3):
+        check_camera_sampler(component(component.Config(resolution=8, views=views)))
+
+
+# -- denoisers
+
+
+@case("denoiser gaussian")
+def gaussian(component, bench):
+    check_denoiser(component(component.Config(resolution=8)))
+
+
+@case("denoiser oracle")
+def oracle(component, bench):
+    import trimesh
+
+    path = bench.folder / "box.glb"
+    box = trimesh.creation.box((0.4, 0.5, 0.6))
+    box.visual.vertex_colors = (200, 40, 30, 255)
+    save_mesh(box, path)
+    made = component(component.Config(mesh=str(path), resolution=16))
+    made.load(torch.device("cpu"))
+    check_denoiser(made)
+
+
+@case("denoiser zero123")
+def zero123(component, bench):
+    """Both that it may be: nano with the embedded weights, and the published network, tiny, with made-up ones."""
+    nano = component.build(component.Config())
+    assert isinstance(nano, TrainableDenoiser)
+    nano.load(torch.device("cpu"))
+    check_denoiser(nano)
+    reload = type(nano)
+    check_trainable_denoiser(reload(), training_batch(grid=GRID, extent=BOX), lambda path: reload(None, path))
+    published = component.build(component.Config(weights=str(save_folder(bench.folder))))
+    published.load(torch.device("cpu"))
+    check_denoiser(published)
+    guidance = REGISTRY.get("guidance", "sds", "test")
+    noise = Picture(random_picture(256).rgb, torch.ones(256, 256, 1))
+    teacher = Teacher(published, published.condition(noise, orbit(20.0, 0.0, 256)))
+    check_guidance(guidance, teacher=teacher)
+
+
+# -- files: exporters, observers, pictures, data
+
+
+@case("exporter marching_cubes")
+def marching_cubes(component, bench):
+    check_exporter(component, component.Config(resolution=40))
+    for kind in ("obj", "ply"):
+        check_exporter(component, component.Config(resolution=24, threshold=20.0, format=kind))
+
+
+for name, options in {
+    "azimuth_loss": {},
+    "gradients": {"every": 1},
+    "guidance_preview": {"every": 1, "size": 16},
+    "preview": {"every": 1, "size": 16, "views": 1},
+    "progress": {},
+    "tensorboard": {},
+    "turntable": {"frames": 2, "size": 16},
+}.items():
+    case(f"observer {name}")(plain(check_observer, **options))
+
+
+@case("image_source file")
+def file(component, bench):
+    rgba = numpy.zeros((24, 40, 4), numpy.uint8)
+    rgba[6:20, 10:30] = (200, 40, 30, 255)
+    Image.fromarray(rgba, "RGBA").save(bench.folder / "cut.png")
+    Image.fromarray(numpy.where(rgba[..., 3:] > 0, rgba[..., :3], 255).astype(numpy.uint8)).save(
+        bench.folder / "white.png"
+    )
+    for name in ("cut.png", "white.png"):
+        check_image_source(component, component.Config(path=str(bench.folder / name)))
+
+
+@case("image_source text")
+def text(component, bench):
+    options = {"prompt": "a red mug", "steps": 1, "device": "cpu", "offline": True}
+    missing = component.Config(model=str(bench.folder / "nowhere"), **options)
+    check_image_source(component, component.Config(model=str(bench.text_model()), **options), missing)
+
+
+@case("dataset procedural")
+def procedural(component, bench):
+    options = {"objects": 3, "variants": 1, "targets": 2, "size": 16, "workers": 1}
+    check_dataset(component, component.Config(cache=str(bench.folder / "cache"), **options))
+
+
+for key in OWN:
+    if key.startswith("command "):  # nothing is run, so that none needs options
+        case(key)(lambda component, bench: check_command(component))
+
+
+@pytest.fixture
+def bench(tmp_path, request):
+    return Bench(tmp_path, lambda: request.getfixturevalue("model"))
+
+
+from tests.plugins.test_text import model  # noqa: E402, F401 (a fixture: a text-to-image pipeline of a few megabytes)
+
+
+@pytest.mark.parametrize("key", OWN)
+def test_a_component_obeys_the_laws_of_its_kind(key, bench):
+    kind, name = key.split()
+    assert key in CASES, (
+        f"{key} has no case in tests/test_conformance.py; add one: @case({key!r}) def {name}(component, bench): "
+        f"zero3d.testing's check of a {kind}, with its smallest sensible options"
+    )
+    CASES[key](OWN[key], bench)
+
+
+def test_no_case_is_left_over():
+    assert set(CASES) - set(OWN) == set(), json.dumps(sorted(OWN))
