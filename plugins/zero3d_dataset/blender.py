@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -47,6 +48,7 @@ class Blender(ObjectRenderer):
                 stdout=subprocess.PIPE,
                 stderr=self._log,
                 text=True,
+                env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
             )
         except OSError as error:
             raise BlenderGone(f"cannot be run ({error.strerror})") from None

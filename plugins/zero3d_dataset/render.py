@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -87,6 +89,9 @@ class ObjectMaker(Work[Source]):
     def __init__(self, out: Path, settings: Settings, machinery: Machinery) -> None:
         self._out, self._settings = out, settings
         self._renderer = make_renderer(settings, machinery)
+        # what files from the internet set off is told in one line an object, or not at all
+        warnings.simplefilter("ignore")
+        logging.getLogger("trimesh").setLevel(logging.CRITICAL)
 
     def do(self, task: Source) -> str | None:
         try:
@@ -167,7 +172,7 @@ def render(sources: Sequence[Source], out: Path, settings: Settings, machinery: 
     _prepare(out, settings)
     with _only_one(out):
         shutil.rmtree(out / layout.PARTIAL, ignore_errors=True)  # of a killed call
-        (out / layout.PARTIAL).mkdir()
+        (out / layout.PARTIAL).mkdir(exist_ok=True)  # its last worker may still be at it
         left = [s for s in sources if layout.complete_views(out / s.uid) < settings.views]
         books = _Books(out, sources, settings.views)
         workers: Workers[Source] = Workers(
@@ -176,15 +181,16 @@ def render(sources: Sequence[Source], out: Path, settings: Settings, machinery: 
         bar = _bar(len(sources), len(sources) - len(left))
         drawn = failed = 0
         try:
-            for source, failure in workers.run(left):
-                if failure is None:
-                    drawn += 1
-                else:
-                    failed += 1
-                    books.failed[source.uid] = {"mesh": str(source.path), "error": failure}
-                    bar.write(f"{source.path}: {failure}; skipped", file=sys.stderr)
-                bar.update()
-                books.write(now=False)
+            with contextlib.closing(workers.run(left)) as ended:  # Ctrl-C ends the processes before their files go
+                for source, failure in ended:
+                    if failure is None:
+                        drawn += 1
+                    else:
+                        failed += 1
+                        books.failed[source.uid] = {"mesh": str(source.path), "error": failure}
+                        bar.write(f"{source.path}: {failure}; skipped", file=sys.stderr)
+                    bar.update()
+                    books.write(now=False)
         finally:
             bar.close()
             books.write(now=True)

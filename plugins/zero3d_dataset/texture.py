@@ -95,7 +95,7 @@ def read_material(material: Any, max_texture: int) -> Material:
     if texture is not None:
         return Material(numpy.ones(4, numpy.float32), texture)
     diffuse = said.get("kd")
-    return plain() if diffuse is None else plain(srgb_to_linear(numpy.clip(diffuse, 0, 1)))
+    return plain() if diffuse is None else plain(numpy.clip(diffuse, 0, 1))  # linear, as Blender takes it
 
 
 def plain(colour: Any = GREY) -> Material:

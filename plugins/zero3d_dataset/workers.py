@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
@@ -56,7 +56,7 @@ class Workers(Generic[Task]):
             self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker[Task]] = []
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, str | None]]:
+    def run(self, tasks: Iterable[Task]) -> Generator[tuple[Task, str | None], None, None]:
         """Each task as it ends, with None or why it failed."""
         waiting = iter(tasks)
         try:
@@ -80,8 +80,13 @@ class Workers(Generic[Task]):
             except StopIteration:
                 return
             worker = idle.pop() if idle else self._start()
+            try:
+                worker.pipe.send(task)
+            except OSError:  # it died while it had nothing to do
+                self._stop(worker)
+                worker = self._start()
+                worker.pipe.send(task)
             worker.task, worker.started = task, time.monotonic() if worker.ready else math.inf
-            worker.pipe.send(task)
 
     def _ended(self, busy: list[_Worker[Task]]) -> Iterator[tuple[Task, str | None]]:
         left = min(worker.started for worker in busy) + self._seconds - time.monotonic()
@@ -149,8 +154,8 @@ def _work(pipe: Connection, make: Callable[[], Work[Any]]) -> None:
         while True:
             try:
                 task = pipe.recv()
+                pipe.send(work.do(task))
             except (EOFError, OSError):
                 return
-            pipe.send(work.do(task))
     finally:
         work.close()

@@ -498,6 +498,8 @@ def test_an_interpreter_without_bpy_is_named(tmp_path, capsys):
 def test_cycles_and_the_ray_caster_draw_the_same(tmp_path):
     objects.markers(tmp_path / "markers.glb")
     objects.box(tmp_path / "box.obj")
+    (tmp_path / "box.mtl").write_text("newmtl brown\nKd 0.5 0.2 0.1\n")
+    (tmp_path / "box.obj").write_text("mtllib box.mtl\nusemtl brown\n" + (tmp_path / "box.obj").read_text())
     ball = trimesh.creation.icosphere(3)
     ball.visual.vertex_colors = numpy.tile(numpy.array([200, 100, 50, 255], numpy.uint8), (len(ball.vertices), 1))
     ball.export(tmp_path / "ball.ply")
