@@ -50,6 +50,16 @@ def test_contributings_regularizer_conforms_and_runs(tmp_path):
     assert len(lines) <= 30, "it says 30 lines"
 
 
+def test_contributings_regularizer_is_a_plugin_as_it_stands(tmp_path, capsys):
+    from zero3d.cli import main
+
+    (code,) = fenced("CONTRIBUTING.md", "python")
+    (tmp_path / "disc_like.py").write_text(code)
+    told = ["recipe", "check", "recipes/nano.yaml", "image=examples/mug.png", "device=cpu", "regularizers.roundness={}"]
+    assert main([*told, "--plugin", str(tmp_path / "disc_like.py")]) == 0
+    assert "roundness (weight 1)" in capsys.readouterr().out
+
+
 def test_every_file_the_readme_names_exists():
     text = Path("README.md").read_text()
     paths = set(re.findall(r"(?:recipes|examples|benchmarks|docs|tests|plugins|zero3d)/[\w./-]+\.\w+", text))
@@ -97,12 +107,15 @@ def test_every_command_line_the_documents_show_is_understood(words):
 
 @pytest.mark.parametrize("words", RUNS + [words for _, words in HEADERS], ids=" ".join)
 def test_every_run_the_documents_show_is_a_valid_recipe(words):
+    from zero3d.cli import _parser
+
     (code,) = fenced("CONTRIBUTING.md", "python")
     module = types.ModuleType("zero3d_roundness")
     exec(compile(code, "CONTRIBUTING.md", "exec"), module.__dict__)
     registry = load_plugins()
     register_plugin(registry, module, "roundness")
-    recipe = load_recipe(words[0], registry, words[1:])
+    arguments = _parser(REGISTRY)[0].parse_args(["run", *words])
+    recipe = load_recipe(arguments.recipe, registry, arguments.overrides)
     assert recipe.options.out
 
 
