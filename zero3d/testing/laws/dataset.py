@@ -25,7 +25,8 @@ def check_dataset(component: type[Dataset], config: Any = None) -> None:
     - Where the geometry is known, it fits: the solid's cells lie within the silhouettes of all pictures.
 
     Args:
-        component: your class. config: its options, few and small objects, with two targets or more; the defaults if None.
+        component: your class.
+        config: its options, few and small objects, with two targets or more; the defaults if None.
     """
     laws = Laws(component)
     config = laws.default(component, config)

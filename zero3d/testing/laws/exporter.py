@@ -56,7 +56,8 @@ def check_exporter(
     - An empty field is an ExportError of one line, and no file.
 
     Args:
-        component: your class. config: its options, the defaults if None: take them coarse, for a quick test.
+        component: your class.
+        config: its options, the defaults if None: take them coarse, for a quick test.
         subject: for an exporter of other representations: the three balls (see `zero3d.testing.balls`) as one of those.
             None: a RadianceField of them.
         watertight: False for a format whose surface need not be closed (a point cloud has none, sheets are open).

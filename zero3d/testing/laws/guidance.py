@@ -36,7 +36,8 @@ def check_guidance(
       c (x - mu) with one c > 0: a step downhill goes straight to the prior's mean, and there the mean gradient is 0.
 
     Args:
-        component: your class. config: its options, the defaults if None.
+        component: your class.
+        config: its options, the defaults if None.
         teacher: what it is tried with for the plain laws, for a guidance that needs a certain one; the closed form is
             asked in a space of as many channels and pixels. None: pixels, 8 x 8.
         linear: False for a guidance that clips or normalises: then the mean gradient must point away from mu and vanish

@@ -29,7 +29,8 @@ def check_image_source(
     - What is missing is a UserError of one line, and so is an `input.mask` that it does not know, if it refuses one.
 
     Args:
-        component: your class. config: its options, the defaults if None.
+        component: your class.
+        config: its options, the defaults if None.
         missing: options that name something that is not there. None: `config` with its option `path`, `file` or
             `folder` set to a file that is not there, if it has one.
         mask: the recipe's `input.mask` for `load`.

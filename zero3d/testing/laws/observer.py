@@ -29,7 +29,8 @@ def check_observer(component: type[Observer], config: Any = None) -> None:
     - What `on_terms` returns are finite floats under names.
 
     Args:
-        component: your class. config: its options, the defaults if None: take small ones, for a quick test.
+        component: your class.
+        config: its options, the defaults if None: take small ones, for a quick test.
     """
     laws = Laws(component)
     config = laws.default(component, config)

@@ -41,7 +41,8 @@ def check_regularizer(
     - It is 0 where the term is content, if you hand in such an `optimum`.
 
     Args:
-        component: your class. config: its options, the defaults if None.
+        component: your class.
+        config: its options, the defaults if None.
         representation: for a penalty on the representation itself; a `SphereField` if None and it `accepts` one.
         optimum: a context in which the penalty must vanish; `loss_context` makes one from views.
         smooth: False for a penalty whose gradient is not that of its value on purpose (it stops some gradients).

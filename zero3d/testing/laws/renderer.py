@@ -44,10 +44,12 @@ def check_renderer(
     - `memory_bytes` is above 0 and does not fall with more rays.
 
     Args:
-        renderer: the one to try. representation: something for it to draw; it is copied, and the copy made float64. Not
-            at a kink, where no difference quotient is right: a fresh network may have all its units at theirs.
+        renderer: the one to try.
+        representation: something for it to draw; it is copied, and the copy made float64. Not at a kink, where no
+            difference quotient is right: a fresh network may have all its units at theirs.
         background: (C,), as many channels as the representation.
-        size: pixels of the pictures of the first three laws. tolerance: of theirs.
+        size: pixels of the pictures of the first three laws.
+        tolerance: of theirs.
         ball: for a renderer that does not accept every RadianceField: a ball of radius 0.9 around the origin, of density
             3 and colour 0.8, 0.3, 0.2, as what it accepts. None: without the closed form.
     """

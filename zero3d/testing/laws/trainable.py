@@ -19,7 +19,10 @@ def training_batch(size: int = 64, targets: int = 2, grid: int = 32, extent: flo
     """One object, a red cube of side 0.6 seen from around, as good as a silhouette in the middle: for a loss, no more.
 
     Args:
-        size: pixels of a view. targets: target views. grid, extent: of the occupancy; see TrainingBatch.
+        size: pixels of a view.
+        targets: how many target views.
+        grid: cells a side of the occupancy.
+        extent: half the side of its cube, world units.
     """
     low, high = round(0.3 * size), round(0.7 * size)
     rgba = torch.zeros(1, size, size, 4)
@@ -47,8 +50,10 @@ def check_trainable_denoiser(
     - `save` writes what `load` reads: a reloaded denoiser has the same parameters.
 
     Args:
-        denoiser: fresh or loaded; its parameters are moved and put back. batch: what to fit; `training_batch` if None.
-        reload: how to make one from the file that `save` wrote, whose name ends in `suffix`; None: that law is not asked.
+        denoiser: fresh or loaded; its parameters are moved and put back.
+        batch: what to fit; `training_batch` if None.
+        reload: how to make one from the file that `save` wrote; None: that law is not asked.
+        suffix: of that file's name.
     """
     laws = Laws(type(denoiser))
     stages = denoiser.stages
