@@ -18,7 +18,6 @@ from zero3d.interfaces import (
     Exporter,
     Guidance,
     ImageSource,
-    NoOptions,
     Observer,
     PixelDenoiser,
     RadianceField,
@@ -31,7 +30,7 @@ from zero3d.interfaces import (
 from zero3d.testing import SphereField, ThreeBalls
 from zero3d.testing.balls import CENTRES, COLOURS, RADII, draw_balls
 from zero3d.testing.sphere import SphereConfig
-from zero3d.values import FAR, ImageGradient
+from zero3d.values import ImageGradient
 
 WHITE = torch.ones(3)
 
@@ -312,7 +311,3 @@ class NeedyConfig:
 
     def __post_init__(self):
         raise ValueError(f"told: {self.told}; give another")
-
-
-NOTHING = NoOptions
-DEPTH_OF_NOTHING = FAR

@@ -1,0 +1,119 @@
+"""Guidances and regularizers that break a law, and what any component may."""
+
+import math
+from dataclasses import replace
+
+import numpy
+import torch
+from torch import nn
+
+from tests.testing import lawful
+from tests.testing.broken import COUNT, COUNT_ONE, NAN, fails, of
+from zero3d import testing
+from zero3d.testing import loss_context, random_view
+from zero3d.values import ImageGradient
+
+# -- any component
+
+component = of(testing.check_regularizer, lawful.Dark)
+component("a component is a named, documented class with a dataclass Config", __doc__="")
+component("a component is a named, documented class with a dataclass Config", Config=dict)
+component("every option is documented", Config=lawful.SecretConfig)
+component("options have defaults", Config=lawful.NeedyConfig)
+
+# -- guidance
+
+
+def told(change):
+    """The lawful answer, with its value changed: change(value, x, step)."""
+
+    def answer(self, x, cameras, step):
+        found = lawful.Pull.answer(self, x, cameras, step)
+        return replace(found, value=change(found.value, x, step))
+
+    return answer
+
+
+def with_parts(**parts):
+    def answer(self, x, cameras, step):
+        return replace(lawful.Pull.answer(self, x, cameras, step), **parts)
+
+    return answer
+
+
+def in_place(self, x, cameras, step):
+    found = lawful.Pull.answer(self, x, cameras, step)
+    x.mul_(0.5)
+    return found
+
+
+def idle_stream(self, x, cameras, step):
+    step.generator("noise")
+    return ImageGradient(x - self.teacher.denoise(x, torch.ones(len(x)), cameras, 1.0), {})
+
+
+guidance = of(testing.check_guidance, lawful.Pull)
+guidance("it answers for any view", answer=fails)
+guidance("the gradient has the image's shape", answer=told(lambda v, x, s: v.mean(0)))
+guidance("the gradient is finite", answer=told(lambda v, x, s: v * NAN))
+guidance("no graph", answer=told(lambda v, x, s: v.clone().requires_grad_()))
+guidance("the view is not changed", answer=in_place)
+guidance("same seed, same gradient", answer=told(lambda v, x, s: v * (1 + next(COUNT))))
+guidance("random numbers come from its own stream", answer=told(lambda v, x, s: v + torch.randn(v.shape)))
+guidance("random numbers come from its own stream", answer=told(lambda v, x, s: v + numpy.random.rand()))
+guidance("another seed, other noise", answer=idle_stream)
+guidance("figures are finite floats", answer=with_parts(metrics={"sigma": torch.ones(())}))
+guidance("figures are finite floats", answer=with_parts(metrics={"sigma": NAN}))
+guidance("pictures carry no graph", answer=with_parts(pictures={"view": torch.ones(1, requires_grad=True)}))
+PRIOR = "the mean gradient is that of a Gaussian prior"
+guidance(PRIOR, answer=told(lambda v, x, s: -v))  # uphill
+guidance(PRIOR, answer=told(lambda v, x, s: torch.randn(x.shape, generator=s.generator("any"))))  # nowhere
+guidance(PRIOR, answer=told(lambda v, x, s: v + 0.05 * x))  # also towards black
+guidance(PRIOR, answer=told(lambda v, x, s: x + 0.01 * v))  # hardly asks the teacher
+guidance(PRIOR, answer=told(lambda v, x, s: v.flip(2)))  # mirrored
+guidance(PRIOR, answer=told(lambda v, x, s: v * torch.tensor([1.0, 1.0, 0.5])))  # a channel weighs less
+guidance(PRIOR, answer=told(lambda v, x, s: v.tanh()))  # curbed, which `linear=False` allows
+
+# -- regularizer
+
+
+def penalty(ask):
+    return {"penalty": lambda self, context: ask(context)}
+
+
+def detached_half(context):
+    return (context.view.image * context.view.image.detach()).mean()
+
+
+def dark_in_place(context):
+    found = context.view.image.square().mean()
+    context.view.image.data.mul_(0.5)
+    return found
+
+
+regularizer = of(testing.check_regularizer, lawful.Dark)
+regularizer("needs name what there is", needs=frozenset({"colour"}))
+regularizer("default_view is a view", default_view="back")
+regularizer("default_weight is a weight", default_weight=-1.0)
+regularizer("it accepts a SphereField, or is tried with a representation of its own", accepts=nn.Linear)
+regularizer("it answers for any views", penalty=fails)
+for undeclared in (
+    lambda c: c.view.depth.mean(),
+    lambda c: c.near.image.mean(),
+    lambda c: c.input.image.mean(),
+    lambda c: c.decode(c.view.image).mean(),
+    lambda c: c.view.image.mean() + (0 if c.view.normals is None else 1),
+):
+    regularizer("declared needs suffice", **penalty(undeclared))
+regularizer("it is differentiable", **penalty(lambda c: c.view.image.detach().mean()))
+regularizer("the penalty is a scalar", **penalty(lambda c: c.view.image.mean(dim=0)[0, 0] ** 2))
+regularizer("the penalty is finite", **penalty(lambda c: c.view.image.mean() * math.inf))
+regularizer("the penalty is not negative", **penalty(lambda c: -c.view.image.mean()))
+regularizer(
+    "same seed, same penalty", **penalty(lambda c, calls=COUNT_ONE: c.view.image.mean() * (1 + (next(calls) > 1)))
+)
+regularizer("random numbers come from its own stream", **penalty(lambda c: c.view.image.mean() + 0 * torch.rand(1)[0]))
+regularizer("the context is not changed", **penalty(dark_in_place))
+regularizer("its gradient is that of its value", **penalty(detached_half))
+bright = of(testing.check_regularizer, lawful.Dark, optimum=loss_context(random_view(2, 8)))
+bright("0 where the term is content")

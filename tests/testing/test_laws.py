@@ -1,0 +1,79 @@
+"""Each law of the kit is broken by some component, and says so in one line; the lawful ones pass.
+
+A law that nothing can break is worthless: `test_every_law_is_broken_by_something` finds those that no line here names.
+"""
+
+import ast
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.testing import broken_files, broken_models, broken_terms, broken_views, lawful
+from tests.testing.broken import BROKEN
+from tests.testing.lawful import variant
+from zero3d import testing
+from zero3d.interfaces import TrainingBatch
+from zero3d.testing import BrokenLaw, GaussianDenoiser, check_denoiser, loss_context, random_view
+
+assert all((broken_files, broken_models, broken_terms, broken_views)), "importing them fills BROKEN"
+
+
+@pytest.mark.parametrize(("law", "act"), BROKEN)
+def test_a_broken_law_is_named_in_one_line(law, act):
+    with pytest.raises(BrokenLaw) as caught:
+        act()
+    told = str(caught.value)
+    assert f": {law}: " in told, told
+    assert len(told.splitlines()) == 1
+
+
+def laws_of_the_kit():
+    """Every law that the sources name: the first argument of laws(...), .runs, .says, .broken, or what `law` is set to."""
+    for path in Path(testing.__file__).parent.joinpath("laws").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "law":
+                yield node.value.value
+            if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+                function = node.func
+                if getattr(function, "attr", "") in ("own_randomness", "default"):
+                    continue
+                owner = function.value if isinstance(function, ast.Attribute) else function
+                if getattr(owner, "id", "") in ("laws", "self") and isinstance(node.args[0].value, str):
+                    yield node.args[0].value
+
+
+def test_every_law_is_broken_by_something():
+    laws = set(laws_of_the_kit())
+    assert len(laws) > 100
+    named = {param.values[0] for param in BROKEN}
+    assert laws - named == set(), "broken by no component here"
+    assert named - laws == set(), "no such law"
+
+
+def test_the_lawful_pass():
+    testing.check_guidance(lawful.Pull)
+    testing.check_guidance(variant(lawful.Pull, answer=broken_terms.told(lambda v, x, s: v.tanh())), linear=False)
+    optimum = loss_context(replace(random_view(2, 8), image=torch.zeros(2, 8, 8, 3)))
+    testing.check_regularizer(lawful.Dark, optimum=optimum)
+    testing.check_regularizer(variant(lawful.Dark, **broken_terms.penalty(broken_terms.detached_half)), smooth=False)
+    broken_views.check_renderer(lawful.Exact)
+    testing.check_representation(lawful.Field)
+    broken_models.check_one(GaussianDenoiser)
+    broken_models.check_learner(lawful.Learner)
+    check_denoiser(lawful.Learner())
+    broken_views.check_cameras(lawful.Around)
+    testing.check_exporter(lawful.Spheres)
+    testing.check_observer(lawful.Notes)
+    testing.check_image_source(lawful.Disc)
+    testing.check_dataset(lawful.Balls)
+    testing.check_command(lawful.Tell)
+
+
+def test_a_dataset_without_geometry_passes():
+    def batch(self, size, targets, generator):
+        found: TrainingBatch = lawful.Balls.batch(self, size, targets, generator)
+        return replace(found, occupancy=None, extent=0.0)
+
+    testing.check_dataset(variant(lawful.Balls, batch=batch))
