@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy
 import torch
@@ -59,9 +60,10 @@ class SurfaceScene:
         """
         height, width = camera.height, camera.width
         rows, columns = self._window(camera)
+        camera = replace(camera, camera_to_world=camera.camera_to_world.float())
         fine = camera.resized(height * supersample, width * supersample)
         part = (slice(0, 1), *(slice(w.start * supersample, w.stop * supersample) for w in (rows, columns)))
-        origins, directions = (ray[part].reshape(-1, 3).float().numpy() for ray in rays(fine))
+        origins, directions = (ray[part].reshape(-1, 3).numpy() for ray in rays(fine))
         sent, opacity = self._trace(origins, directions, light)
         shape = (rows.stop - rows.start, supersample, columns.stop - columns.start, supersample, -1)
         sent, opacity = _averaged(sent.reshape(shape)), _averaged(opacity.reshape(shape))

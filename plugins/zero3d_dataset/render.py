@@ -32,6 +32,9 @@ SETTINGS = "render.json"
 LISTED_EVERY = 30.0
 """Seconds between updates of valid_paths.json and failed.json."""
 
+LEAST_ROOM = 16 * 2**20
+"""Bytes on the disk, below which nothing goes on."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -173,8 +176,8 @@ def render(sources: Sequence[Source], out: Path, settings: Settings, machinery: 
     with _only_one(out):
         shutil.rmtree(out / layout.PARTIAL, ignore_errors=True)  # of a killed call
         (out / layout.PARTIAL).mkdir(exist_ok=True)  # its last worker may still be at it
-        left = [s for s in sources if layout.complete_views(out / s.uid) < settings.views]
         books = _Books(out, sources, settings.views)
+        left = [source for source in sources if source.uid not in books.whole]
         workers: Workers[Source] = Workers(
             partial(ObjectMaker, out, settings, machinery), min(machinery.workers, len(left) or 1), machinery.seconds
         )
@@ -185,10 +188,12 @@ def render(sources: Sequence[Source], out: Path, settings: Settings, machinery: 
                 for source, failure in ended:
                     if failure is None:
                         drawn += 1
+                        books.whole.add(source.uid)
                     else:
                         failed += 1
                         books.failed[source.uid] = {"mesh": str(source.path), "error": failure}
                         bar.write(f"{source.path}: {failure}; skipped", file=sys.stderr)
+                        _check_room(out)
                     bar.update()
                     books.write(now=False)
         finally:
@@ -199,10 +204,12 @@ def render(sources: Sequence[Source], out: Path, settings: Settings, machinery: 
 
 
 class _Books:
-    """valid_paths.json, of every complete object in the folder, and failed.json."""
+    """valid_paths.json, of every complete object in the folder (looked through once), and failed.json."""
 
     def __init__(self, out: Path, sources: Sequence[Source], views: int) -> None:
-        self._out, self._views, self._written = out, views, time.monotonic()
+        self._out, self._written = out, time.monotonic()
+        folders = [entry.name for entry in os.scandir(out) if entry.is_dir() and not entry.name.startswith(".")]
+        self.whole = {uid for uid in folders if layout.complete_views(out / uid) >= views}
         self.failed: dict[str, dict[str, str]] = {}
         asked = {source.uid for source in sources}
         with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -212,12 +219,20 @@ class _Books:
     def write(self, now: bool) -> None:
         if not now and time.monotonic() - self._written < LISTED_EVERY:
             return
-        folders = [entry.name for entry in os.scandir(self._out) if entry.is_dir() and not entry.name.startswith(".")]
-        whole = [uid for uid in folders if layout.complete_views(self._out / uid) >= self._views]
-        layout.write_valid_paths(self._out, whole)
-        if self.failed or (self._out / layout.FAILED).exists():
-            layout.write_json(self._out / layout.FAILED, self.failed)
+        try:
+            layout.write_valid_paths(self._out, self.whole)
+            if self.failed or (self._out / layout.FAILED).exists():
+                layout.write_json(self._out / layout.FAILED, self.failed)
+        except OSError as error:
+            raise UserError(f"--out {self._out}: cannot be written ({error.strerror}); call again with room") from None
         self._written = time.monotonic()
+
+
+def _check_room(out: Path) -> None:
+    """Every mesh fails on a full disk, and none of them is at fault."""
+    free = shutil.disk_usage(out).free
+    if free < LEAST_ROOM:
+        raise UserError(f"--out {out}: {free // 2**20} MiB left on its disk; make room and call again")
 
 
 def _prepare(out: Path, settings: Settings) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import numpy
@@ -384,7 +385,7 @@ def test_a_killed_run_leaves_whole_objects_and_goes_on(tmp_path):
         "--views",
         "3",
         "--size",
-        "256",
+        "160",
         "--workers",
         "1",
     ]
@@ -399,7 +400,7 @@ def test_a_killed_run_leaves_whole_objects_and_goes_on(tmp_path):
     assert all(layout.complete_views(out / name) == 3 for name in whole)
     cut = sorted(whole)[0]
     (out / cut / "001.npy").write_bytes(b"")  # as if a disk had filled up
-    settings = Settings(views=3, size=256)
+    settings = Settings(views=3, size=160)
     tally = render(find_sources([tmp_path / "m"]), out, settings, Machinery(workers=1))
     assert tally.drawn + tally.present == 12
     assert tally.present >= len(whole) - 1
@@ -421,6 +422,21 @@ def test_pictures_made_otherwise_are_not_mixed(tmp_path):
     assert render(sources, out, Settings(views=1, size=32), Machinery()).present == 1
 
 
+def test_a_full_disk_ends_the_run(tmp_path, monkeypatch):
+    sources = find_sources([junk_meshes(tmp_path)])
+    monkeypatch.setattr("shutil.disk_usage", lambda _: types.SimpleNamespace(free=3 * 2**20))
+    with pytest.raises(UserError, match="3 MiB left"):
+        render(sources, tmp_path / "out", Settings(views=1, size=16), Machinery())
+    assert set(objects.read_json(tmp_path / "out" / "failed.json")) <= {"a", "b"}
+
+
+def junk_meshes(tmp_path):
+    (tmp_path / "m").mkdir()
+    for name in ("a.glb", "b.glb"):
+        (tmp_path / "m" / name).write_bytes(b"junk")
+    return tmp_path / "m"
+
+
 def test_two_runs_do_not_share_a_folder(tmp_path):
     fcntl = pytest.importorskip("fcntl")
     sources = find_sources([objects.box(tmp_path / "b.ply")])
@@ -434,12 +450,12 @@ def test_two_runs_do_not_share_a_folder(tmp_path):
 
 
 def test_a_worker_that_dies_or_hangs_costs_its_task_alone():
-    workers = Workers(objects.make_odd, 1, seconds=8)
+    workers = Workers(objects.make_odd, 1, seconds=5)
     ended = dict(workers.run(["good", "die", "fail", "hang", "last"]))
     assert ended["good"] is ended["last"] is None
     assert ended["die"] == "the process died (code 7)"
     assert ended["fail"] == "as asked"
-    assert ended["hang"] == "took longer than 8 s"
+    assert ended["hang"] == "took longer than 5 s"
 
 
 @pytest.mark.parametrize(
