@@ -66,6 +66,9 @@ def test_a_tutorial_does_what_it_says(page, tmp_path):
                 )
                 assert done.returncode == expected, f"{shlex.join(words)}\n{done.stdout}{done.stderr}"
                 ran.append(words[0])
+    command = [sys.executable, "-m", "ruff", "check", "."]  # by the settings of the package's own pyproject.toml
+    linted = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    assert linted.returncode == 0, linted.stdout
     assert {"zero3d", "python"} <= set(ran), "a tutorial writes code, tests it and runs it"
 
 
