@@ -194,7 +194,10 @@ def said_elsewhere(module, name):
 
 
 def autodoc(kind, name):
-    return rst(f".. auto{kind}:: {name}")
+    """autodoc's directive; a class's bases are shown where it has any of interest."""
+    module, _, attribute = name.rpartition(".")
+    bases = getattr(getattr(inspect.importlib.import_module(module), attribute, None), "__bases__", (object,))
+    return rst(f".. auto{kind}:: {name}", *(["   :show-inheritance:"] if bases != (object,) else []))
 
 
 def rst(*lines):
