@@ -74,7 +74,7 @@ def make_odd():
 
 
 STAND_IN = f"""#!{sys.executable}
-import json, os, sys
+import json, os, sys, time
 assert sys.argv[1].endswith("blender_script.py"), sys.argv
 with open(sys.argv[1]) as script:
     assert "bpy" in script.read()
@@ -87,6 +87,10 @@ for line in sys.stdin:
     elif "deadly" in order["mesh"]:
         print("Segmentation fault, as it were", file=sys.stderr)
         os._exit(11)
+    elif "sleepy" in order["mesh"]:
+        with open(order["mesh"] + ".pid", "w") as file:
+            file.write(str(os.getpid()))
+        time.sleep(600)
     elif "babble" in order["mesh"]:
         print("Fra:1 Mem:12M", flush=True)
     else:

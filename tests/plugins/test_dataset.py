@@ -502,6 +502,19 @@ def test_blenders_protocol_with_a_stand_in(tmp_path):
     blender.close()
 
 
+def test_a_whole_run_with_blender_ends_one_that_hangs(tmp_path):
+    for name in ("good", "sleepy"):
+        objects.box(tmp_path / "m" / f"{name}.ply")
+    settings = Settings(views=2, size=16, renderer="blender")
+    machinery = Machinery(seconds=6, blender_python=objects.stand_in(tmp_path))
+    tally = render(find_sources([tmp_path / "m"]), tmp_path / "out", settings, machinery)
+    assert (tally.drawn, tally.failed) == (1, 1)
+    assert objects.read_json(tmp_path / "out" / "failed.json")["sleepy"]["error"] == "took longer than 6 s"
+    assert numpy.asarray(Image.open(tmp_path / "out" / "good" / "001.png"))[0, 0].tolist() == [9, 8, 7, 2]
+    with pytest.raises(ProcessLookupError):  # the worker took its Blender along
+        os.kill(int((tmp_path / "m" / "sleepy.ply.pid").read_text()), 0)
+
+
 def test_an_interpreter_without_bpy_is_named(tmp_path, capsys):
     mesh = objects.box(tmp_path / "b.ply")
     words = ["--renderer", "blender", "--blender-python", sys.executable]
