@@ -7,13 +7,14 @@ import json
 import math
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from zero3d.engine import Engine
 from zero3d.folder import METRICS
 from zero3d.interfaces import Observer
-from zero3d.testing.bench import STEPS, small_engine, watch
 from zero3d.testing.laws.common import Laws, copied, same
+
+if TYPE_CHECKING:
+    from zero3d.engine import Engine
 
 
 def check_observer(component: type[Observer], config: Any = None) -> None:
@@ -50,6 +51,8 @@ def check_observer(component: type[Observer], config: Any = None) -> None:
 
 
 def _run(engine: Engine, observers: list[Observer], folder: Path) -> list[dict[str, Any]]:
+    from zero3d.testing.bench import watch  # the engine, which the command line need not load to start
+
     folder.mkdir()
     engine.initialise()
     watch(engine, observers, folder)
@@ -57,6 +60,8 @@ def _run(engine: Engine, observers: list[Observer], folder: Path) -> list[dict[s
 
 
 def _changes_nothing(laws: Laws, observer: Observer, root: Path) -> None:
+    from zero3d.testing.bench import small_engine
+
     law = "a watched run ends as one unwatched"
     plain, watched = small_engine(), small_engine()
     expected = _run(plain, [], root / "unwatched")
@@ -76,6 +81,8 @@ def _changes_nothing(laws: Laws, observer: Observer, root: Path) -> None:
 
 
 def _survives(laws: Laws, component: type[Observer], config: Any, root: Path) -> None:
+    from zero3d.testing.bench import STEPS, small_engine, watch
+
     with laws.runs("it survives a run without terms", "it fails where no term says anything"):
         _run(small_engine(terms=False), [component(config)], root / "silent")
     engine, folder = small_engine(), root / "interrupted"

@@ -11,8 +11,6 @@ import torch
 from torch import Tensor
 
 from zero3d.interfaces import Regularizer
-from zero3d.parts import ENGINE_PROVIDES, VIEW_FIELDS
-from zero3d.recipe import VIEWS
 from zero3d.testing.laws.common import Laws, differences, fresh_step, loss_context, random_picture, random_view
 from zero3d.testing.sphere import SphereConfig, SphereField
 from zero3d.values import LossContext, Picture, View
@@ -47,6 +45,9 @@ def check_regularizer(
         optimum: a context in which the penalty must vanish; `loss_context` makes one from views.
         smooth: False for a penalty whose gradient is not that of its value on purpose (it stops some gradients).
     """
+    from zero3d.parts import ENGINE_PROVIDES, VIEW_FIELDS  # which reads recipes; the command line need not, to start
+    from zero3d.recipe import VIEWS
+
     laws = Laws(component)
     unknown = sorted(component.needs - VIEW_FIELDS - ENGINE_PROVIDES)
     laws("needs name what there is", not unknown, f"{unknown}; known are {sorted(VIEW_FIELDS | ENGINE_PROVIDES)}")

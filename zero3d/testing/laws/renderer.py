@@ -10,7 +10,6 @@ from torch import Tensor
 
 from zero3d.geometry import orbit, rays
 from zero3d.interfaces import Renderer, Representation
-from zero3d.parts import VIEW_FIELDS
 from zero3d.testing.balls import ThreeBalls, ThreeBallsConfig, draw_balls
 from zero3d.testing.laws.common import Laws, differences, fresh_step, in_double
 from zero3d.testing.sphere import SphereConfig, SphereField
@@ -53,6 +52,8 @@ def check_renderer(
         ball: for a renderer that does not accept every RadianceField: a ball of radius 0.9 around the origin, of density
             3 and colour 0.8, 0.3, 0.2, as what it accepts. None: without the closed form.
     """
+    from zero3d.parts import VIEW_FIELDS  # which reads recipes; the command line need not, to start
+
     laws = Laws(type(renderer))
     provides = renderer.provides
     laws("it provides image and opacity", provides >= {"image", "opacity"}, f"provides = {sorted(provides)}")
