@@ -52,7 +52,9 @@ def _plain_colours(geometry: Any, linear: bool) -> None:
     if visual is None or not visual.defined or getattr(visual, "uv", None) is not None:
         return
     colour = visual.vertex_attributes.get("color") if visual.kind == "texture" else visual.vertex_colors
-    if colour is None:
+    if colour is None and getattr(visual.material, "baseColorFactor", 0) is None:
+        colour = numpy.full(3, 255, numpy.uint8)  # glTF's own default, white
+    elif colour is None:
         colour = visual.to_color().vertex_colors
     colour = numpy.atleast_2d(colour)
     whole = numpy.iinfo(colour.dtype).max if colour.dtype.kind == "u" else 1.0

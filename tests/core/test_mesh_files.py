@@ -103,6 +103,11 @@ def test_foreign_files_keep_their_colours(tmp_path):
     assert len(load_mesh(tmp_path / "bare.glb").faces) == 12
 
 
+def test_a_glb_without_any_colour_is_white(tmp_path):
+    save_mesh(trimesh.creation.box((0.4, 0.5, 0.6)), tmp_path / "plain.glb")
+    assert (load_mesh(tmp_path / "plain.glb").visual.vertex_colors == 255).all()
+
+
 def test_joins_a_scene_with_its_placements(tmp_path):
     left, right = trimesh.creation.box(extents=[1, 1, 1]), trimesh.creation.box(extents=[1, 1, 1])
     scene = trimesh.Scene()
