@@ -118,6 +118,20 @@ def test_opaque_is_the_entropy_of_opacity():
     assert (value.grad.flatten().sign() == torch.tensor([0.0, 1.0, -1.0, 0.0])).all(), "downhill leads to 0 or to 1"
 
 
+@pytest.mark.parametrize("middle", [0.2, 0.35, 0.8])
+def test_opaques_hill_has_its_top_in_the_middle(middle):
+    value = torch.tensor([middle - 0.05, middle, middle + 0.05], dtype=torch.float64)
+    value = value.reshape(1, 3, 1, 1).requires_grad_()
+    penalty = make(Opaque, middle=middle).penalty(context(view=view(opacity=value)))
+    penalty.backward()
+    below, at, above = value.grad.flatten().tolist()
+    assert below > 0.01
+    assert at == pytest.approx(0, abs=1e-9)
+    assert above < -0.01
+    with pytest.raises(ValueError, match="middle: 1"):
+        make(Opaque, middle=1)
+
+
 def test_distortion_is_the_double_sum():
     weights = noise(2, 3, 3, 9) / 9
     place = torch.arange(9, dtype=torch.float64) / 9
