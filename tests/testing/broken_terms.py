@@ -19,6 +19,8 @@ component = of(testing.check_regularizer, lawful.Dark)
 component("a component is a named, documented class with a dataclass Config", __doc__="")
 component("a component is a named, documented class with a dataclass Config", Config=dict)
 component("every option is documented", Config=lawful.SecretConfig)
+component("a wrong option is told as `option: value; remedy`", Config=lawful.MuteConfig)
+component("a wrong option is told as `option: value; remedy`", Config=lawful.BluntConfig)
 component("options have defaults", Config=lawful.NeedyConfig)
 
 # -- guidance

@@ -304,6 +304,27 @@ class SecretConfig:
 
 
 @dataclass
+class MuteConfig:
+    """`share`: 0 to 1."""
+
+    share: float = 0.5
+
+    def __post_init__(self):
+        if self.share < 0:
+            raise ValueError("out of range")
+
+
+@dataclass
+class BluntConfig:
+    """`share`: 0 to 1."""
+
+    share: float = 0.5
+
+    def __post_init__(self):
+        assert self.share >= 0
+
+
+@dataclass
 class NeedyConfig:
     """`told`: must be given."""
 

@@ -29,6 +29,7 @@ def check_camera_sampler(sampler: CameraSampler) -> None:
         sampler: made with the options to try.
     """
     laws = Laws(type(sampler))
+    laws.refuses(sampler.config)
     with laws.own_randomness(), laws.runs("it gives cameras", "sample() fails"):
         first, again = sampler.sample(fresh_step()), sampler.sample(fresh_step())
     same = torch.equal(first.camera_to_world, again.camera_to_world)

@@ -80,11 +80,26 @@ class Laws:
             self.broken(law, f"nothing is raised; raise a {kind.__name__} that names the value and the remedy")
 
     def default(self, component: type[Component], config: Any) -> Any:
-        """`config`, or the component's defaults."""
-        if config is not None:
-            return config
-        with self.runs("options have defaults", "Config() cannot be made; hand in a config"):
-            return component.Config()
+        """`config`, or the component's defaults; how it refuses options out of range is tried."""
+        if config is None:
+            with self.runs("options have defaults", "Config() cannot be made; hand in a config"):
+                config = component.Config()
+        self.refuses(config)
+        return config
+
+    def refuses(self, config: Any) -> None:
+        """A number far out of range is refused, if it is, by a ValueError of the form that recipes show to users."""
+        law = "a wrong option is told as `option: value; remedy`"
+        options = dataclasses.fields(config) if dataclasses.is_dataclass(config) else ()
+        for name in [field.name for field in options if field.type in ("int", "float", int, float)]:
+            try:
+                dataclasses.replace(config, **{name: -(10**9)})
+            except ValueError as error:
+                told = str(error)
+                good = f"{name}: " in told and ";" in told and len(told.splitlines()) == 1
+                self(law, good, f"of {name} = -1000000000 it says {told!r}")
+            except Exception as error:
+                self.broken(law, f"of {name} = -1000000000 it says {type(error).__name__}; raise a ValueError")
 
 
 def _shared_randomness() -> tuple[Any, ...]:

@@ -30,6 +30,7 @@ def check_denoiser(denoiser: Denoiser, condition: Any = None) -> None:
         condition: what `denoiser.condition` returned; if None it is asked for noise pictures seen from azimuth 0.
     """
     laws = Laws(type(denoiser))
+    laws.refuses(denoiser.config)
     sigmas, size, channels = denoiser.sigmas, denoiser.resolution, denoiser.channels
     ascending = sigmas.ndim == 1 and len(sigmas) > 1 and bool((sigmas.diff() > 0).all())
     laws("noise levels ascend", ascending, f"sigmas of shape {tuple(sigmas.shape)} do not")

@@ -55,6 +55,7 @@ def check_renderer(
     from zero3d.parts import VIEW_FIELDS  # which reads recipes; the command line need not, to start
 
     laws = Laws(type(renderer))
+    laws.refuses(renderer.config)
     provides = renderer.provides
     laws("it provides image and opacity", provides >= {"image", "opacity"}, f"provides = {sorted(provides)}")
     laws("it provides fields of View", provides <= VIEW_FIELDS, f"unknown: {sorted(provides - VIEW_FIELDS)}")

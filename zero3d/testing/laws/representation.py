@@ -34,6 +34,7 @@ def check_representation(make: Callable[[], Representation]) -> None:
     """
     first, second = make(), make()
     laws = Laws(type(first))
+    laws.refuses(first.config)
     with laws.own_randomness("step.generator(name) in initialise"):
         for representation in (first, second):
             with torch.no_grad():
