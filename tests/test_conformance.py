@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.plugins.views_data import make_folder, make_shards
 from tests.plugins.zero123_tiny import save_folder
 from zero3d.geometry import orbit
 from zero3d.interfaces import Teacher, TrainableDenoiser
@@ -227,6 +228,13 @@ def zero123(component, bench):
     check_guidance(guidance, teacher=teacher)
 
 
+@case("denoiser zero123_finetune")
+def zero123_finetune(component, bench):
+    made = component(component.Config(start=str(save_folder(bench.folder))))
+    check_trainable_denoiser(made, training_batch(64), lambda path: component(component.Config(start=str(path))), "")
+    check_denoiser(made)
+
+
 # -- files: exporters, observers, pictures, data
 
 
@@ -272,6 +280,19 @@ def text(component, bench):
 def procedural(component, bench):
     options = {"objects": 3, "variants": 1, "targets": 2, "size": 16, "workers": 1}
     check_dataset(component, component.Config(cache=str(bench.folder / "cache"), **options))
+
+
+@case("dataset views_folder")
+def views_folder(component, bench):
+    root = make_folder(bench.folder / "views")
+    check_dataset(component, component.Config(root=str(root), size=16, views=4, workers=0))
+
+
+@case("dataset webdataset")
+def webdataset(component, bench):
+    make_shards(bench.folder / "shards", make_folder(bench.folder / "views"), 2)
+    shards = f"{bench.folder}/shards/shard-{{00..01}}.tar"
+    check_dataset(component, component.Config(shards=shards, size=16, views=4, workers=0))
 
 
 for key in OWN:

@@ -1,4 +1,4 @@
-"""`zero3d train RECIPE`: fit a denoiser to rendered objects."""
+"""`zero3d train RECIPE`: fit a denoiser to rendered objects; under `accelerate launch -m zero3d train`, on many GPUs."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ class Train(Command):
     def run(self, arguments: argparse.Namespace) -> int:
         from zero3d.interfaces import Dataset
         from zero3d_training.options import load_train_recipe
+        from zero3d_training.processes import Processes
+        from zero3d_training.report import Bar, check_tensorboard
         from zero3d_training.trainer import Trainer
 
         recipe = load_train_recipe(arguments.recipe, arguments.registry, arguments.overrides)
+        if recipe.options.tensorboard:
+            check_tensorboard()
         out = _folder(recipe, arguments.resume)
         denoiser = _denoiser(recipe)
         dataset: Dataset = recipe.dataset.build()
-        dataset.prepare()
-        out.mkdir(parents=True, exist_ok=True)
-        _write_source(recipe, out)
-        trainer = Trainer(denoiser, dataset, recipe.stages, recipe.options)
-        written = trainer.run(out, arguments.resume, Progress(recipe).tell)
-        print(f"\nwritten to {written}")
+        processes = Processes(recipe.options)
+        if processes.main:
+            dataset.prepare()
+        processes.wait()
+        if not processes.main:
+            dataset.prepare(progress=False)  # what the first has made or found
+        trainer = Trainer(denoiser, dataset, recipe.stages, recipe.options, processes)
+        if processes.main:
+            out.mkdir(parents=True, exist_ok=True)
+            _write_source(recipe, out)
+        written = trainer.run(out, arguments.resume, [Bar()] if processes.main else [])
+        if processes.main:
+            print(f"written to {written}")
         return 0
-
-
-class Progress:
-    """One line a log entry, over the last one."""
-
-    def __init__(self, recipe: TrainRecipe) -> None:
-        self._stages = recipe.stages
-
-    def tell(self, stage: str, step: int, figures: dict[str, float]) -> None:
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
-        print(f"\r\033[K{stage} {step + 1}/{self._stages[stage].steps}  {shown}", end="", flush=True)
 
 
 def _folder(recipe: TrainRecipe, resume: bool) -> Path:

@@ -15,15 +15,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from zero3d.errors import RunError
-from zero3d.random import Generators
 
 NAME = "training.safetensors"
-FORMAT = "1"
+FORMAT = "2"
 
 
 @dataclass(frozen=True)
 class State:
-    """Where the run stands: `step` steps of `stage` are done. `tensors`: module., average., optimizer., random. ..."""
+    """Where the run stands: `step` steps of `stage` are done. `tensors`: module., average., optimizer., scaler. ..."""
 
     path: Path
     stage: str
@@ -42,11 +41,11 @@ def write(
     modules: Mapping[str, nn.Module],
     optimizer: torch.optim.Optimizer | None,
     average: Mapping[str, Tensor],
-    generators: Generators,
+    scaler: Mapping[str, float],
 ) -> None:
-    """Replace out/training.safetensors. `optimizer` is None before a stage's first step."""
+    """Replace out/training.safetensors. `optimizer` is None before a stage's first step; `scaler`: that of fp16."""
     tensors = {f"average.{name}": value for name, value in average.items()}
-    tensors |= {f"random.{name}": value for name, value in generators.state_dict().items()}
+    tensors |= {f"scaler.{name}": torch.tensor(value, dtype=torch.float64) for name, value in scaler.items()}
     for own, module in modules.items():
         tensors |= {f"module.{own}.{name}": value for name, value in module.state_dict().items()}
     if optimizer is not None:
@@ -85,8 +84,8 @@ def read(out: Path) -> State:
     return State(path, metadata["stage"], int(metadata["step"]), tensors)
 
 
-def restore_modules(state: State, modules: Mapping[str, nn.Module], generators: Generators) -> None:
-    """Set the weights of all stages and the random streams.
+def restore_modules(state: State, modules: Mapping[str, nn.Module]) -> None:
+    """Set the weights of all stages.
 
     Raises:
         RunError: the checkpoint is of other networks.
@@ -96,7 +95,6 @@ def restore_modules(state: State, modules: Mapping[str, nn.Module], generators: 
         if {key: value.shape for key, value in saved.items()} != {k: v.shape for k, v in module.state_dict().items()}:
             raise RunError(f"{state.path}: holds other networks than this recipe's; train in another folder")
         module.load_state_dict(saved)
-    generators.load_state_dict(state.part("random."))
 
 
 def restore_stage(state: State, optimizer: torch.optim.Optimizer, average: dict[str, Tensor]) -> None:

@@ -11,7 +11,8 @@ from zero3d.interfaces import Component
 @hookimpl
 def register_components(register: Callable[[type[Component]], None]) -> None:
     from zero3d_zero123.component import Zero123
+    from zero3d_zero123.training.denoiser import FineTuned
     from zero3d_zero123.weights_command import Weights
 
-    register(Zero123)
-    register(Weights)
+    for component in (Zero123, FineTuned, Weights):
+        register(component)

@@ -3,7 +3,7 @@
 from zero3d.interfaces.camera_sampler import CameraSampler
 from zero3d.interfaces.command import Command
 from zero3d.interfaces.component import Component, NoOptions
-from zero3d.interfaces.dataset import Dataset
+from zero3d.interfaces.dataset import Dataset, Share
 from zero3d.interfaces.denoiser import Denoiser, Teacher
 from zero3d.interfaces.exporter import Exporter, ExportSubject
 from zero3d.interfaces.guidance import Guidance
@@ -49,6 +49,7 @@ __all__ = [
     "Renderer",
     "Representation",
     "RunView",
+    "Share",
     "SourcePicture",
     "Teacher",
     "TrainableDenoiser",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,8 @@ class TrainingBatch:
 
     input_rgba (B, H, W, 4), target_rgba (B * T, H, W, 4): straight alpha, in [0, 1], float. input_cameras: B,
     target_cameras: B * T, object by object. occupancy: (B, R, R, R), the solid share of each cell in [0, 1], float,
-    in world axes [x, y, z] over the cube [-extent, extent]^3, or None where the geometry is unknown.
+    in world axes [x, y, z] over the cube [-extent, extent]^3, or None where the geometry is unknown. seeds: (B * T,)
+    int64, each target's own source of randomness, the same however the objects are shared out; None if it has none.
     """
 
     input_rgba: Tensor
@@ -28,6 +29,28 @@ class TrainingBatch:
     target_cameras: Cameras
     occupancy: Tensor | None = None
     extent: float = 0.0
+    seeds: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.input_rgba)
+
+    def part(self, rank: int, world: int) -> TrainingBatch:
+        """The objects of process `rank` of `world`, in order; B must be a multiple of `world`."""
+        own: dict[str, Any] = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, (Tensor, Cameras)):
+                share = len(value) // world
+                own[f.name] = value[rank * share : (rank + 1) * share]
+        return replace(self, **own)
+
+    def to(self, device: torch.device | str) -> TrainingBatch:
+        moved: dict[str, Any] = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, (Tensor, Cameras)):
+                moved[f.name] = value.to(device)
+        return replace(self, **moved)
 
 
 class TrainableDenoiser(Denoiser):
@@ -35,6 +58,16 @@ class TrainableDenoiser(Denoiser):
 
     stages: ClassVar[tuple[str, ...]]
     """The training stages it knows, in their usual order."""
+    weights_name: ClassVar[str] = "weights.safetensors"
+    """What a trainer calls the file or folder that `save` writes."""
+
+    def learning_rate_factor(self, stage: str, parameter: str) -> float:
+        """What multiplies the learning rate of a named parameter of the stage's module."""
+        return 1.0
+
+    def is_averaged(self, stage: str, name: str) -> bool:
+        """Whether the moving average covers a named tensor of the stage's module; else its last value is kept."""
+        return True
 
     @abstractmethod
     def trainable(self, stage: str) -> nn.Module:

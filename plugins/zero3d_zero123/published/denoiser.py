@@ -22,7 +22,7 @@ from zero3d.values import Cameras, Picture
 from zero3d_zero123.published.conditioning import PictureCondition, clip_pixels, posed_token, stable_pose
 from zero3d_zero123.published.network import Network
 from zero3d_zero123.published.original import Original
-from zero3d_zero123.published.source import check_hash, open_source
+from zero3d_zero123.published.source import Source, check_hash, open_source
 
 PICTURE = 256
 
@@ -33,14 +33,14 @@ class PublishedDenoiser(Denoiser):
     name: ClassVar[str] = "zero123"
     picture_resolution = PICTURE
 
-    def __init__(self, config: Any) -> None:
-        """Reads configurations and tables of contents only.
+    def __init__(self, config: Any, source: Source | None = None) -> None:
+        """Reads configurations and tables of contents only. `source`: in place of what config.weights names.
 
         Raises:
             RecipeError: the weights are not there, or not Zero-1-to-3's.
         """
         super().__init__(config)
-        self._source = open_source(config, half=config.dtype in ("float16", "bfloat16"))
+        self._source = source or open_source(config, half=config.dtype in ("float16", "bfloat16"))
         vae = self._source.configs["vae"]
         self.channels = int(vae["latent_channels"])
         self.resolution = PICTURE // 2 ** (len(vae["block_out_channels"]) - 1)
@@ -79,7 +79,7 @@ class PublishedDenoiser(Denoiser):
 
     @torch.no_grad()
     def condition(self, picture: Picture, input_camera: Cameras) -> PictureCondition:
-        x = _planes(2 * picture.rgb[None] - 1)
+        x = planes(2 * picture.rgb[None] - 1)
         pixels = clip_pixels(x, self._clip.config.image_size)  # type: ignore[union-attr, arg-type]
         embedding = self._clip(pixel_values=pixels).image_embeds[:, None]
         return PictureCondition(embedding, self._vae.encode(x).latent_dist.mode(), input_camera)  # type: ignore[operator]
@@ -87,7 +87,7 @@ class PublishedDenoiser(Denoiser):
     def denoise(
         self, noised: Tensor, sigma: Tensor, condition: PictureCondition, cameras: Cameras, guidance_scale: float
     ) -> Tensor:
-        z = _planes(noised)
+        z = planes(noised)
         t = sigma_to_t(sigma.cpu(), self.sigmas).to(z.device)
         pose = self.pose(cameras, condition.camera)
         eps = self.predict_eps(to_variance_preserving(z, sigma), t, condition, pose, guidance_scale)
@@ -125,11 +125,11 @@ class PublishedDenoiser(Denoiser):
         return out.to(latent.dtype)
 
     def encode(self, image: Tensor) -> Tensor:
-        latent: Tensor = self._vae.encode(_planes(2 * image - 1)).latent_dist.mode()  # type: ignore[operator]
+        latent: Tensor = self._vae.encode(planes(2 * image - 1)).latent_dist.mode()  # type: ignore[operator]
         return self._scale * latent.permute(0, 2, 3, 1)
 
     def decode(self, latent: Tensor) -> Tensor:
-        decoded: Tensor = self._vae.decode(_planes(latent / self._scale)).sample  # type: ignore[operator]
+        decoded: Tensor = self._vae.decode(planes(latent / self._scale)).sample  # type: ignore[operator]
         return (decoded.permute(0, 2, 3, 1) + 1) / 2
 
     @torch.no_grad()
@@ -138,7 +138,7 @@ class PublishedDenoiser(Denoiser):
         return self.encode(torch.ones(1, PICTURE, PICTURE, 3, device=device))[0]
 
 
-def _planes(image: Tensor) -> Tensor:
+def planes(image: Tensor) -> Tensor:
     """(B, H, W, C) -> (B, C, H, W), laid out so: PyTorch's group norm on a CPU loses the variance of flat pictures in the
     other layout."""
     return image.permute(0, 3, 1, 2).contiguous()

@@ -35,21 +35,46 @@ def convert(source: Original, out: Path, dtype: torch.dtype, stable: bool, tell:
         RunError: `out` exists and is not empty.
         RecipeError: the checkpoint does not fit its configuration; nothing is written.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError(f"{out}: is there already; name another folder or remove it")
+    _check_new(out)
     sketches = {}
     for part in (*PARTS, "cc_projection"):
         with torch.device("meta"):
             sketches[part] = make_module(part, source.configs)
         check_fit(source.path, part, sketches[part], source.state(part))
+    index = {"_ema": source.ema, "_pose": "stable" if stable else "zero123", "_source": source.path.name}
+    write_folder(out, sketches, source.state, dtype, index, tell)
+
+
+def _check_new(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RunError(f"{out}: is there already; name another folder or remove it")
+
+
+def write_folder(
+    out: Path,
+    sketches: Mapping[str, Any],
+    state: Callable[[str], Mapping[str, Tensor]],
+    dtype: torch.dtype,
+    index: Mapping[str, Any],
+    tell: Callable[[str], None],
+) -> None:
+    """Write `out`, new or empty, whole or not at all: the parts' configurations as of `sketches`, their tensors of `state`.
+
+    `index`: entries of ours for model_index.json, which begin with an underscore, so that diffusers passes over them.
+
+    Raises:
+        RunError: `out` exists and is not empty, or cannot be written.
+    """
+    _check_new(out)
     temporary = out.with_name(out.name + ".tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         for part, sketch in sketches.items():
             tell(f"{part} …")
-            _write_part(temporary / part, part, sketch, source.state(part), dtype)
+            _write_part(temporary / part, part, sketch, state(part), dtype)
         _write_scheduler(temporary / "scheduler")
-        _write_index(temporary, source, stable)
+        own = {"_class_name": "Zero1to3StableDiffusionPipeline", **index}
+        _write_json(temporary / "model_index.json", {**own, **COMPONENTS})
         if out.is_dir():
             out.rmdir()
         os.replace(temporary, out)
@@ -94,17 +119,6 @@ def _write_scheduler(folder: Path) -> None:
 
     scheduler: Any = DDIMScheduler(**SCHEDULER)
     scheduler.save_pretrained(folder)
-
-
-def _write_index(folder: Path, source: Original, stable: bool) -> None:
-    """What diffusers looks for; entries of ours begin with an underscore, which it passes over."""
-    own = {
-        "_class_name": "Zero1to3StableDiffusionPipeline",
-        "_ema": source.ema,
-        "_pose": "stable" if stable else "zero123",
-        "_source": source.path.name,
-    }
-    _write_json(folder / "model_index.json", {**own, **COMPONENTS})
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from zero3d import RecipeError
 from zero3d_zero123.published.known import is_stable
@@ -39,6 +39,9 @@ class Choice:
 class Layout:
     """A checked folder (or the listing of one on the hub): configurations, and for each part the variant to load."""
 
+    inputs: ClassVar[tuple[int, ...]] = (8,)
+    """How many channels its U-Net may take."""
+
     def __init__(self, root: Path, files: Iterable[str], choice: Choice) -> None:
         """`files`: paths relative to `root`; those of weights need not be there yet.
 
@@ -60,7 +63,7 @@ class Layout:
             raise RecipeError(f"denoiser.ema: false, but {root} holds EMA weights alone; convert again with --raw")
         self.files = [name for part in PARTS for name in variants[part][self.variants[part]]]
         self.projection, self.projection_layer = self._find_projection(listed)
-        self.files.append(self.projection)
+        self.files += [self.projection] if self.projection else []
 
     @property
     def width(self) -> int:
@@ -81,7 +84,7 @@ class Layout:
     def _check_widths(self) -> None:
         unet = self.configs["unet"]
         inputs = unet.get("in_channels", 4)
-        if inputs != 8:
+        if inputs not in self.inputs:
             raise RecipeError(
                 f"denoiser.weights: {self.root / 'unet'} takes {inputs} channels, Zero-1-to-3 takes 8 (noisy latent "
                 "and picture); this is a text-to-image model, give a Zero-1-to-3 one"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -78,6 +78,11 @@ def is_original(path: Path) -> bool:
 class Original:
     """A checked checkpoint file, its parts convertible one at a time."""
 
+    required: ClassVar[tuple[str, ...]] = tuple(PREFIXES)
+    """The parts that must be there."""
+    inputs: ClassVar[tuple[int, ...]] = (8,)
+    """How many channels its U-Net may take."""
+
     def __init__(self, path: Path, config_file: str = "", ema: bool = True) -> None:
         """Reads the table of contents alone.
 
@@ -90,7 +95,8 @@ class Original:
         self.ema = ema
         self.configs: Configs = read_configs(config_file)
         self.tensors = open_tensors(path)
-        for part, prefix in PREFIXES.items():
+        for part in self.required:
+            prefix = PREFIXES[part]
             if not any(name.startswith(prefix) for name in self.tensors):
                 raise RecipeError(
                     f"denoiser.weights: {path}: no {part} (no tensor named {prefix}*); give Zero-1-to-3's whole "
@@ -99,7 +105,7 @@ class Original:
         if ema and not self.has_ema:
             raise RecipeError(f"denoiser.ema: true, but {path} has no EMA weights; set denoiser.ema=false")
         inputs = self.tensors[f"{UNET}input_blocks.0.0.weight"].shape[1]
-        if inputs != 8:
+        if inputs not in self.inputs:
             raise RecipeError(
                 f"denoiser.weights: {path}: its U-Net takes {inputs} channels, Zero-1-to-3 takes 8 (noisy latent and "
                 "picture); this is a text-to-image model, give a Zero-1-to-3 one"

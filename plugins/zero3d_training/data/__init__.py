@@ -1,0 +1,1 @@
+"""Rendered objects in the published form, from folders or from tar shards."""

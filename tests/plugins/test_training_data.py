@@ -1,0 +1,268 @@
+"""The published data from folders and shards: right pictures and poses, shared out, resumed, damaged."""
+
+import math
+from collections import Counter
+from itertools import islice
+
+import numpy
+import pytest
+import torch
+from PIL import Image
+
+from tests.plugins.views_data import identities, make_folder, make_shards, place_of
+from zero3d.errors import RecipeError, RunError
+from zero3d.geometry import relative_pose
+from zero3d.interfaces import Share
+from zero3d_training.data.paths import read_names, split
+from zero3d_training.data.picture import DamagedView, Decoder, pose
+from zero3d_training.data.tar import shard_paths
+from zero3d_training.data.views_folder import ViewsFolder, ViewsFolderConfig
+from zero3d_training.data.webdataset import WebDataset, WebDatasetConfig
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_folder(tmp_path_factory.mktemp("views") / "data")
+
+
+@pytest.fixture(scope="module")
+def shards(folder, tmp_path_factory):
+    return make_shards(tmp_path_factory.mktemp("shards") / "data", folder, 6)
+
+
+def opened(place, workers=0, **options):
+    options = {"size": 16, "views": 4, "workers": workers, **options}
+    if any(place.glob("*.tar")):
+        dataset = WebDataset(WebDatasetConfig(shards=f"{place}/shard-{{00..05}}.tar", shuffle=2, **options))
+    else:
+        dataset = ViewsFolder(ViewsFolderConfig(root=str(place), **options))
+    dataset.prepare()
+    return dataset
+
+
+def seen(dataset, share, batches):
+    """Inputs and targets of the first batches."""
+    return [identities(batch) for batch in islice(dataset.batches(share), batches)]
+
+
+def test_a_batch_is_two_views_of_an_object_with_their_poses(folder):
+    batch = next(iter(opened(folder).batches(Share(size=4, targets=2, seed=0))))
+    inputs, targets = identities(batch)
+    assert batch.input_rgba.shape == (4, 16, 16, 4)
+    assert batch.target_rgba.shape == (8, 16, 16, 4)
+    for index, (uid, view) in enumerate(inputs):
+        own = targets[2 * index : 2 * index + 2]
+        assert {number for number, _ in own} == {uid}
+        assert len({view, *(other for _, other in own)}) == 3
+        source = place_of(uid, view)
+        assert batch.input_cameras.position[index].numpy() == pytest.approx(source, abs=1e-5)
+        for row, (_, other) in enumerate(own):
+            # the published formula, on the places that the files were made from
+            target = place_of(uid, other)
+            polar = [math.acos(p[2] / numpy.linalg.norm(p)) for p in (target, source)]
+            turn = math.atan2(target[1], target[0]) - math.atan2(source[1], source[0])
+            far = numpy.linalg.norm(target) - numpy.linalg.norm(source)
+            measured = relative_pose(
+                batch.target_cameras[2 * index + row : 2 * index + row + 1], batch.input_cameras[index : index + 1]
+            )
+            wanted = [polar[0] - polar[1], math.sin(turn), math.cos(turn), far]
+            assert measured[0].tolist() == pytest.approx(wanted, abs=1e-5)
+
+
+def test_an_epoch_shows_every_training_object_once_and_no_held_out_one(folder):
+    dataset = opened(folder)  # 12 objects: floor(11.88) are for training
+    epochs = [seen(dataset, Share(11, 1, seed), 2) for seed in (0, 1)]
+    for inputs, _ in epochs[0] + epochs[1]:
+        assert sorted(uid for uid, _ in inputs) == list(range(11))
+    assert epochs[0][0] != epochs[0][1]
+    assert epochs[0] != epochs[1]
+    inputs, targets = identities(dataset.held_out(5, 2))
+    assert {uid for uid, _ in inputs + targets} == {11}
+    assert identities(opened(folder).held_out(5, 2)) == (inputs, targets)
+
+
+@pytest.mark.parametrize("count", [1, 99, 100, 101, 798_759])
+def test_the_published_split(count):
+    assert split(count) == math.floor(count / 100.0 * 99.0) or split(count) == count * 99 // 100
+    assert count - split(count) == -(-count // 100)
+
+
+def test_processes_take_disjoint_parts_of_the_same_batch(folder):
+    dataset = opened(folder)
+    whole = [next(iter(dataset.batches(Share(10, 1, 3, first)))) for first in range(3)]
+    parts = [list(islice(dataset.batches(Share(10, 1, 3, 0, rank, 2)), 3)) for rank in range(2)]
+    for number, batch in enumerate(whole):
+        for name in ("input_rgba", "target_rgba", "seeds"):
+            halves = torch.cat([getattr(part[number], name) for part in parts])
+            assert torch.equal(halves, getattr(batch, name)), name
+
+
+@pytest.mark.parametrize("kind", ["folder", "shards"])
+def test_a_stream_that_is_taken_up_again_goes_on_the_same(kind, request):
+    dataset = opened(request.getfixturevalue(kind))
+    whole = list(islice(dataset.batches(Share(3, 1, 5)), 12))
+    for first in (1, 4, 11):
+        rest = list(islice(opened(request.getfixturevalue(kind)).batches(Share(3, 1, 5, first)), 12 - first))
+        for one, other in zip(whole[first:], rest, strict=True):
+            assert torch.equal(one.input_rgba, other.input_rgba)
+            assert torch.equal(one.target_rgba, other.target_rgba)
+            assert torch.equal(one.seeds, other.seeds)
+
+
+def test_shards_are_disjoint_over_processes_and_workers(shards):
+    from zero3d_training.data.webdataset import ShardReader
+
+    dataset = opened(shards)
+    assert len(dataset.training) == 5
+    held_out = {uid for uid, _ in identities(dataset.held_out(9, 1))[0]}
+    assert held_out == {5, 11}
+    reached = []
+    for rank in range(2):
+        for slot in range(2):
+            reader = ShardReader(dataset.training, dataset.config, Share(2, 1, 0, 0, rank, 2))
+            reached.append({identities(batch)[0][0][0] for batch, _ in islice(reader.read(slot, 2), 2)})
+    everything = [uid for part in reached for uid in part]
+    assert len(everything) == len(set(everything))
+    assert not held_out & set(everything)
+
+
+@pytest.mark.parametrize("dotted", [False, True])
+def test_an_epoch_of_shards_shows_every_object_once(folder, tmp_path, dotted):
+    shards = make_shards(tmp_path / "data", folder, 6, dotted)
+    inputs = [uid for batch, _ in seen(opened(shards), Share(1, 1, 7), 20) for uid, _ in batch]
+    once = Counter(inputs[:10])
+    assert set(once.values()) == {1}
+    assert set(once) == set(range(12)) - {5, 11}
+    assert inputs[:10] != inputs[10:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["folder", "shards"])
+def test_worker_processes_change_nothing_of_folders_and_keep_the_order(kind, request):
+    place = request.getfixturevalue(kind)
+    first = seen(opened(place, workers=2), Share(2, 1, 0), 6)
+    assert seen(opened(place, workers=2), Share(2, 1, 0, first=3), 3) == first[3:]
+    if kind == "folder":
+        assert first == seen(opened(place), Share(2, 1, 0), 6)
+
+
+@pytest.mark.parametrize("kind", ["folder", "shards"])
+def test_damaged_views_are_named_counted_and_passed_over(kind, tmp_path, capsys):
+    place = make_folder(tmp_path / "data")
+    for uid in (2, 3):
+        for view in range(4):
+            (place / f"object-{uid}" / f"{view:03d}.png").write_bytes(b"\x89PNG no more")
+    if kind == "shards":
+        place = make_shards(tmp_path / "shards", place, 6)
+        whole = (place / "shard-04.tar").read_bytes()
+        (place / "shard-04.tar").write_bytes(whole[: len(whole) // 2 + 300])  # in the middle of a header
+    else:
+        for file in (place / "object-4").iterdir():
+            file.unlink()
+    dataset = opened(place)
+    inputs = [uid for batch, _ in seen(dataset, Share(1, 1, 0), 22) for uid, _ in batch]
+    assert not {2, 3} & set(inputs)
+    assert len(set(inputs)) >= 6
+    told = capsys.readouterr().err
+    assert dataset.skipped >= 3
+    assert "skipped: " in told
+    assert "no readable picture" in told
+
+
+def test_nothing_but_damage_is_an_error(tmp_path):
+    place = make_folder(tmp_path / "data")
+    for file in place.glob("*/*.png"):
+        file.write_bytes(b"")
+    with pytest.raises(RunError, match="20 objects one after the other cannot be read"):
+        next(iter(opened(place).batches(Share(1, 1, 0))))
+
+
+def test_matte():
+    rgba = numpy.zeros((2, 2, 4), numpy.uint8)
+    rgba[0, 0] = (100, 0, 0, 255)
+    rgba[0, 1] = (40, 0, 0, 128)
+    import io
+
+    file = io.BytesIO()
+    Image.fromarray(rgba, "RGBA").save(file, "PNG")
+    png = file.getvalue()
+    assert (Decoder(2, "over").picture(png) * 255).round()[0, 1].tolist() == [40, 0, 0, 128]
+    published = (Decoder(2, "published").picture(png) * 255).round()
+    assert published[0, 1].tolist() == [40, 0, 0, 255]  # not composited
+    assert published[1, 1].tolist() == [255, 255, 255, 255]
+    # made smaller, a transparent pixel's colour does not bleed into the opaque one's
+    small = Decoder(1, "over").picture(png)[0, 0]
+    wanted = (100 * 255 + 40 * 128) / (255 + 128)
+    assert float(small[0] * 255) == pytest.approx(wanted, abs=3)
+
+
+def test_a_pose_is_inverted():
+    matrix = numpy.array([[0, 1, 0, 1], [-1, 0, 0, 2], [0, 0, 1, 3.0]])
+    import io
+
+    file = io.BytesIO()
+    numpy.save(file, matrix)
+    full = numpy.vstack([matrix, [0, 0, 0, 1]])
+    assert pose(file.getvalue()).numpy() @ full == pytest.approx(numpy.eye(4), abs=1e-6)
+    for bad in (b"", b"no", file.getvalue()[:-9]):
+        with pytest.raises(DamagedView):
+            pose(bad)
+
+
+def test_names_are_read_in_one_pass(tmp_path):
+    odd = ["a", 'with "quotes" and \\', "ü/ß", "x" * 500]
+    import json
+
+    (tmp_path / "valid_paths.json").write_text(json.dumps(odd, indent=1))
+    names = read_names(tmp_path)
+    assert [names[index] for index in range(len(names))] == odd
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1", '{"a": ["b"]}'])
+def test_no_list_of_names_is_one_line(tmp_path, content):
+    (tmp_path / "valid_paths.json").write_text(content)
+    with pytest.raises(RecipeError, match="no JSON list") as told:
+        read_names(tmp_path)
+    assert "\n" not in str(told.value)
+
+
+def test_what_is_not_there_is_one_line(tmp_path):
+    with pytest.raises(RecipeError, match="no such folder"):
+        opened(tmp_path / "nowhere")
+    with pytest.raises(RecipeError, match="no such file"):
+        read_names(tmp_path)
+    with pytest.raises(RecipeError, match="the first shard must be there"):
+        WebDataset(WebDatasetConfig(shards=f"{tmp_path}/s-{{0..3}}.tar")).prepare()
+    (tmp_path / "valid_paths.json").write_text('["one"]')
+    with pytest.raises(RecipeError, match="two at least"):
+        ViewsFolder(ViewsFolderConfig(root=str(tmp_path))).prepare()
+
+
+def test_too_many_targets_are_refused_early(folder):
+    with pytest.raises(RecipeError, match="at most 3 targets"):
+        opened(folder).batches(Share(2, 4, 0))
+
+
+def test_shard_patterns(tmp_path):
+    assert [p.name for p in shard_paths("d/a-{08..11}.tar")] == ["a-08.tar", "a-09.tar", "a-10.tar", "a-11.tar"]
+    assert len(shard_paths("d{0..1}/a-{000..002}.tar")) == 6
+    (tmp_path / "list.txt").write_text("# mine\nx.tar\n\nsub/y.tar\n")
+    assert shard_paths(str(tmp_path / "list.txt")) == [tmp_path / "x.tar", tmp_path / "sub/y.tar"]
+    for bad in ("data", "a-{5..2}.tar", str(tmp_path / "none.txt")):
+        with pytest.raises(RecipeError, match=r"dataset\.shards"):
+            shard_paths(bad)
+
+
+@pytest.mark.parametrize(
+    ("config", "options", "message"),
+    [
+        (ViewsFolderConfig, {}, "root: missing"),
+        (ViewsFolderConfig, {"root": "x", "views": 1}, "views: 1; 2 to 1000"),
+        (ViewsFolderConfig, {"root": "x", "matte": "ovr"}, "over"),
+        (WebDatasetConfig, {}, "shards: missing"),
+        (WebDatasetConfig, {"shards": "x", "shuffle": 0}, "shuffle: 0"),
+    ],
+)
+def test_options_refuse_nonsense(config, options, message):
+    with pytest.raises(ValueError, match=message):
+        config(**options)
