@@ -44,7 +44,8 @@ def options_of(config: type[Any]) -> list[Option]:
         if dataclasses.is_dataclass(base):
             own = [name for name in names if name in vars(base).get("__annotations__", {})]
             texts |= described(vars(base).get("__doc__") or "", names, own)
-    return [_option(config, field, texts.get(field.name, "")) for field in fields]
+    refused = _refused(config, {field.name: field.default for field in fields})
+    return [_option(config, field, texts.get(field.name, ""), field.name in refused) for field in fields]
 
 
 def described(docstring: str, names: Sequence[str], own: Sequence[str] | None = None) -> dict[str, str]:
@@ -87,8 +88,24 @@ def plain(value: Any) -> str:
     return text.removesuffix("\n").removesuffix("...").strip()
 
 
-def _option(config: type[Any], field: Any, text: str) -> Option:
-    required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+def _refused(config: type[Any], defaults: dict[str, Any]) -> set[str]:
+    """The options whose empty default `__post_init__` refuses ("prompt: missing; ..."): a recipe must give them."""
+    given: dict[str, str] = {}
+    while True:
+        try:
+            config(**given)
+        except ValueError as error:
+            name = str(error).partition(":")[0]
+            if defaults.get(name) == "" and name not in given:
+                given[name] = "given"
+                continue
+        except TypeError:  # one has no default at all
+            pass
+        return set(given)
+
+
+def _option(config: type[Any], field: Any, text: str, refused: bool) -> Option:
+    no_default = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
     value = None
     if field.default is not dataclasses.MISSING:
         value = field.default
@@ -96,7 +113,7 @@ def _option(config: type[Any], field: Any, text: str) -> Option:
         value = field.default_factory()
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             value = dataclasses.asdict(value)
-    return Option(field.name, _type(config, field), value, required, text)
+    return Option(field.name, _type(config, field), value, no_default or refused, text)
 
 
 def _type(config: type[Any], field: Any) -> str:
