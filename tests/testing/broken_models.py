@@ -1,5 +1,6 @@
 """Denoisers, their training, and data sets that break a law."""
 
+import itertools
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -178,6 +179,36 @@ dataset(
 dataset("random numbers come from its own stream", **batches(lambda b: {"extent": b.extent + 0 * float(torch.rand(1))}))
 dataset("another seed gives another batch", batch=always_the_same)
 dataset("prepare may be called again", prepare=once)
+
+
+def one_order(self, share):
+    """Whatever batch it is to begin with."""
+    generator = torch.Generator().manual_seed(share.seed)
+    while True:
+        yield self.batch(share.size, share.targets, generator).part(share.rank, share.world)
+
+
+def shared(act):
+    """Each batch a process's in another way: act(batch, share)."""
+
+    def batches(self, share):
+        for number in itertools.count(share.first):
+            generator = torch.Generator().manual_seed(1000 * share.seed + number)
+            yield act(self.batch(share.size, share.targets, generator), share)
+
+    return {"batches": batches}
+
+
+def another_each_time(self, objects, targets):
+    return self.batch(objects, targets, torch.Generator().manual_seed(next(COUNT)))
+
+
+dataset("a batch depends on its number alone", batches=one_order)
+SHARED = "processes share a batch out"
+dataset(SHARED, **shared(lambda batch, share: batch))
+dataset(SHARED, **shared(lambda batch, share: batch.part(0, share.world)))
+dataset(SHARED, **shared(lambda batch, share: fails() if share.world > 1 else batch))
+dataset("what is held out stays the same", held_out=another_each_time)
 dataset("geometry and pictures agree", **batches(turned))
 dataset(
     "geometry and pictures agree",

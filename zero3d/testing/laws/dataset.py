@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from zero3d.errors import UserError
 from zero3d.geometry import project
-from zero3d.interfaces import Dataset, TrainingBatch
+from zero3d.interfaces import Dataset, Share, TrainingBatch
 from zero3d.testing.laws.common import Laws
 from zero3d.values import Cameras
 
@@ -22,6 +24,8 @@ def check_dataset(component: type[Dataset], config: Any = None) -> None:
     - A batch has as many objects and targets as asked, pictures (N, H, W, 4) and occupancy of floats in [0, 1], and
       cameras that fit the pictures: as many, as large, right-handed and orthonormal.
     - The same generator state gives the same batch, another seed gives another one, and nothing else is drawn from.
+    - Of `batches`, each depends on its number alone, so that a resumed run sees what it would have seen; two processes
+      see half of one each, and not the same; and what is `held_out`, if anything, is the same each time.
     - Where the geometry is known, it fits: the solid's cells lie within the silhouettes of all pictures.
 
     Args:
@@ -49,8 +53,38 @@ def check_dataset(component: type[Dataset], config: Any = None) -> None:
         _same(first, _batch(second, 0)),
         "after it the same generator gives another batch",
     )
+    _shared_out(laws, dataset)
     if first.occupancy is not None:
         _geometry(laws, first)
+
+
+def _shared_out(laws: Laws, dataset: Dataset) -> None:
+    law = "a batch depends on its number alone"
+    with laws.own_randomness("the share's seed"), laws.runs(law, "batches() fails"):
+        _, second = islice(dataset.batches(Share(OBJECTS, TARGETS, 3)), 2)
+        resumed = next(iter(dataset.batches(Share(OBJECTS, TARGETS, 3, first=1))))
+    laws(law, _same(second, resumed), "beginning at batch 1, it is another one than after batch 0")
+    _two_processes(laws, dataset)
+    law = "what is held out stays the same"
+    with laws.runs(law, "held_out() fails"):
+        kept, again = (dataset.held_out(1, TARGETS) for _ in range(2))
+    good = kept is None or (again is not None and _same(kept, again))
+    laws(law, good, "asking again gives other objects")
+
+
+def _two_processes(laws: Laws, dataset: Dataset) -> None:
+    law = "processes share a batch out"
+    try:
+        shares = [Share(OBJECTS, TARGETS, 3, rank=rank, world=2) for rank in range(2)]
+        parts = list(zip(*(islice(dataset.batches(share), 4) for share in shares), strict=True))
+    except UserError as error:  # it has too little for two, and says so
+        laws(law, len(str(error).splitlines()) == 1, f"the message is not one line: {str(error)!r}")
+        return
+    except Exception as error:
+        laws.broken(law, f"batches() of a rank fails ({type(error).__name__}: {error})")
+    counts = [len(part) for part in parts[0]]
+    laws(law, counts == [OBJECTS // 2] * 2, f"of {OBJECTS} objects two processes see {counts}")
+    laws(law, any(not _same(*pair) for pair in parts), "two processes see the same objects from the same cameras")
 
 
 def _batch(dataset: Dataset, seed: int) -> TrainingBatch:
@@ -63,7 +97,8 @@ def _tensors(batch: TrainingBatch) -> list[Tensor]:
 
 
 def _same(one: TrainingBatch, other: TrainingBatch) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(_tensors(one), _tensors(other), strict=True))
+    pairs = zip(_tensors(one), _tensors(other), strict=True)
+    return all(a.shape == b.shape and torch.equal(a, b) for a, b in pairs)
 
 
 def _shapes(laws: Laws, batch: TrainingBatch) -> None:

@@ -31,7 +31,13 @@ def training_batch(size: int = 64, targets: int = 2, grid: int = 32, extent: flo
     solid = places[:, None, None] & places[None, :, None] & places[None, None, :]
     cameras = orbit(20.0, 360 * torch.arange(targets) / targets, size)
     return TrainingBatch(
-        rgba, orbit(10.0, 0.0, size), rgba.expand(targets, -1, -1, -1), cameras, solid.float()[None], extent
+        input_rgba=rgba,
+        input_cameras=orbit(10.0, 0.0, size),
+        target_rgba=rgba.expand(targets, -1, -1, -1),
+        target_cameras=cameras,
+        occupancy=solid.float()[None],
+        extent=extent,
+        seeds=torch.arange(targets),
     )
 
 
