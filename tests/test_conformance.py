@@ -53,6 +53,7 @@ class Bench:
 
     folder: object
     text_model: object
+    zero123_weights: object
 
 
 def case(*keys):
@@ -219,7 +220,7 @@ def zero123(component, bench):
     check_denoiser(nano)
     reload = type(nano)
     check_trainable_denoiser(reload(), training_batch(grid=GRID, extent=BOX), lambda path: reload(None, path))
-    published = component.build(component.Config(weights=str(save_folder(bench.folder))))
+    published = component.build(component.Config(weights=str(bench.zero123_weights())))
     published.load(torch.device("cpu"))
     check_denoiser(published)
     guidance = REGISTRY.get("guidance", "sds", "test")
@@ -230,7 +231,7 @@ def zero123(component, bench):
 
 @case("denoiser zero123_finetune")
 def zero123_finetune(component, bench):
-    made = component(component.Config(start=str(save_folder(bench.folder))))
+    made = component(component.Config(start=str(bench.zero123_weights())))
     check_trainable_denoiser(made, training_batch(64), lambda path: component(component.Config(start=str(path))), "")
     check_denoiser(made)
 
@@ -300,9 +301,15 @@ for key in OWN:
         case(key)(lambda component, bench: check_command(component))
 
 
+@pytest.fixture(scope="module")
+def zero123_weights(tmp_path_factory):
+    return save_folder(tmp_path_factory.mktemp("zero123"))
+
+
 @pytest.fixture
 def bench(tmp_path, request):
-    return Bench(tmp_path, lambda: request.getfixturevalue("model"))
+    made = (lambda name=name: request.getfixturevalue(name) for name in ("model", "zero123_weights"))
+    return Bench(tmp_path, *made)
 
 
 from tests.plugins.test_text import model  # noqa: E402, F401 (a fixture: a text-to-image pipeline of a few megabytes)
