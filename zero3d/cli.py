@@ -29,7 +29,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         local, rest = _local_plugins().parse_known_args(argv)  # first: they may bring commands
         registry = load_plugins(local.plugin)
         parser, commands = _parser(registry)
-        arguments = parser.parse_args(rest)
+        arguments, late = parser.parse_known_args(rest)
+        if late and (not hasattr(arguments, "overrides") or any(text.startswith("-") for text in late)):
+            parser.error(f"unrecognized arguments: {' '.join(late)}")
+        elif late:  # argparse takes no more of key=value after an option
+            arguments.overrides += late
         arguments.registry = registry
         if arguments.command is None:
             parser.print_help()

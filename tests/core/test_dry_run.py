@@ -309,3 +309,15 @@ def test_an_unmet_need_stops_the_plan(registry, toy_recipe):
     assert recipe.regularizers
     with pytest.raises(RecipeError, match="needs normals"):
         plan(str(toy_recipe), registry, ["regularizers.normals={}"])
+
+
+def test_overrides_may_stand_before_and_after_an_option(capsys):
+    assert cli.main(["run", NANO[0], NANO[1], "--dry-run", "steps=0"]) == 2
+    assert "steps" in capsys.readouterr().err
+
+
+def test_an_unknown_option_is_still_refused(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["run", NANO[0], "--dry-run", NANO[1], "--fast"])
+    assert stopped.value.code == 2
+    assert "--fast" in capsys.readouterr().err

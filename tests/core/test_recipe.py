@@ -17,6 +17,14 @@ def test_a_map_given_as_an_override_replaces_the_block(registry, toy_recipe):
     assert recipe.denoisers["denoiser"].config.resolution == 64, "the old options are gone"
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1e-3", 1e-3), ("5", 5), ("", None), ("null", None), ("[1, 2]", [1, 2]), ("${seed}", 3), ("a: 1", {"a": 1})],
+)
+def test_an_override_is_read_as_the_file_is(toy_recipe, text, value):
+    assert read_yaml(toy_recipe, [f"optimizer.lr={text}"])["optimizer"]["lr"] == value
+
+
 def test_type_defaults_to_the_label_and_weight_to_the_components_own(registry, toy_recipe):
     recipe = load_recipe(toy_recipe, registry, ["regularizers={bright: {}}"])
     assert recipe.regularizers["bright"].weight.extremes == (0.5, 0.5)
