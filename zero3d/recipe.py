@@ -190,9 +190,9 @@ def read_yaml(file: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]
         if not equals or not key:
             raise RecipeError(f"override {override!r}: write key.path=value, for example steps=500")
         try:
-            value = OmegaConf.create(f"value:\n  {text}")  # as in the file: 1e-3 is a number, unlike in plain YAML 1.1
-            value = OmegaConf.to_container(value)["value"]
-            OmegaConf.update(loaded, key, value, merge=False, force_add=True)
+            # OmegaConf's own reader, as for the file: to plain YAML 1.1, 1e-3 is a word
+            value: Any = OmegaConf.to_container(OmegaConf.create(f"value:\n  {text}"))
+            OmegaConf.update(loaded, key, value["value"], merge=False, force_add=True)
         except (OmegaConfBaseException, yaml.YAMLError) as error:
             raise RecipeError(f"override {override!r}: {error}") from None
     try:
