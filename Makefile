@@ -17,7 +17,7 @@ demo: .venv/.installed
 	@echo "Your own:  $(BIN)/zero3d run recipes/nano.yaml image=YOUR.png out=runs/yours"
 
 test: lint
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .
