@@ -44,12 +44,17 @@ def load_mesh(path: str | Path) -> Any:
     return mesh
 
 
+def _texture(material: Any) -> Any:
+    """The picture of a trimesh material, if it has one."""
+    return getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
+
+
 def _plain_colours(geometry: Any, linear: bool) -> None:
     """Give an untextured part of a file sRGB vertex colours, from its own (COLOR_0) or its material's."""
     from trimesh.visual import ColorVisuals
 
     visual: Any = getattr(geometry, "visual", None)
-    if visual is None or not visual.defined or getattr(visual, "uv", None) is not None:
+    if visual is None or not visual.defined or (getattr(visual, "uv", None) is not None and _texture(visual.material)):
         return
     colour = visual.vertex_attributes.get("color") if visual.kind == "texture" else visual.vertex_colors
     if colour is None and getattr(visual.material, "baseColorFactor", 0) is None:

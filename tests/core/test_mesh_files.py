@@ -108,6 +108,18 @@ def test_a_glb_without_any_colour_is_white(tmp_path):
     assert (load_mesh(tmp_path / "plain.glb").visual.vertex_colors == 255).all()
 
 
+def test_texture_coordinates_without_a_texture_take_the_materials_colour(tmp_path):
+    from trimesh.visual.material import PBRMaterial
+
+    box = trimesh.creation.box()
+    material = PBRMaterial(baseColorFactor=[51, 102, 204, 255])  # linear light
+    box.visual = trimesh.visual.TextureVisuals(uv=numpy.zeros((len(box.vertices), 2)), material=material)
+    box.export(tmp_path / "box.glb")
+    colours = load_mesh(tmp_path / "box.glb").visual.vertex_colors
+    expected = numpy.round(255 * linear_to_srgb(numpy.array([51, 102, 204]) / 255))
+    numpy.testing.assert_allclose(colours[:, :3], numpy.broadcast_to(expected, (len(colours), 3)), atol=1)
+
+
 def test_joins_a_scene_with_its_placements(tmp_path):
     left, right = trimesh.creation.box(extents=[1, 1, 1]), trimesh.creation.box(extents=[1, 1, 1])
     scene = trimesh.Scene()
