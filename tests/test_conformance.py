@@ -184,6 +184,11 @@ def fused(component, bench):
     check_renderer(component(component.Config()), random_voxels(), WHITE, ball=voxel_ball())
 
 
+@case("renderer nerfacc")
+def nerfacc(component, bench):
+    check_renderer(component(component.Config()), random_voxels(), WHITE)
+
+
 @case("camera_sampler sphere", "camera_sampler zero123")
 def cameras(component, bench):
     for views in (1, 3):
