@@ -17,6 +17,7 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     from zero3d_losses.input_view import InputView
     from zero3d_losses.near_view_consistency import NearViewConsistency
     from zero3d_losses.opaque import Opaque
+    from zero3d_losses.orientation import Orientation
     from zero3d_losses.sparsity import Sparsity
 
     for component in (
@@ -27,6 +28,7 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
         InputView,
         NearViewConsistency,
         Opaque,
+        Orientation,
         Sparsity,
     ):
         register(component)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy
 
+from zero3d.geometry import orbit, rays
 from zero3d.testing import SphereField, check_regularizer
 from zero3d.testing.conformance import fresh_step
 from zero3d.testing.sphere import SphereConfig
@@ -19,6 +20,7 @@ from zero3d_losses.emptiness import Emptiness, EmptinessConfig
 from zero3d_losses.input_view import InputView, InputViewConfig
 from zero3d_losses.near_view_consistency import NearViewConsistency
 from zero3d_losses.opaque import Opaque
+from zero3d_losses.orientation import Orientation
 from zero3d_losses.sparsity import Sparsity
 
 ALL = []
@@ -57,13 +59,15 @@ def test_all_are_registered():
         "input_view",
         "near_view_consistency",
         "opaque",
+        "orientation",
         "sparsity",
     }
 
 
 @pytest.mark.parametrize("component", ALL, ids=lambda component: component.name)
 def test_conforms(component):
-    check_regularizer(component, representation=SphereField(SphereConfig()))
+    smooth = component is not Orientation  # it holds opacity fixed
+    check_regularizer(component, representation=SphereField(SphereConfig()), smooth=smooth)
     assert component.default_weight > 0
 
 
@@ -233,3 +237,37 @@ def test_density_sparsity_of_nothing_is_zero():
     assert make(DensitySparsity, points=500).penalty(context(representation=field, step=fresh_step())) == 0
     with pytest.raises(ValueError, match="points: 0"):
         DensitySparsityConfig(points=0)
+
+
+def facing(cosine, opacity):
+    """Normals of length `opacity` at an angle to the rays of one camera, and what `orientation` says of them."""
+    cameras = orbit(20.0, 30.0, opacity.shape[1])
+    directions = rays(cameras)[1].double()
+    across = torch.nn.functional.normalize(
+        torch.linalg.cross(directions, torch.tensor([0.0, 0.0, 1.0]).double().expand_as(directions)), dim=-1
+    )
+    normals = (opacity * (cosine * directions + math.sqrt(1 - cosine**2) * across)).requires_grad_()
+    return normals, lambda told: make(Orientation).penalty(
+        context(view=View(None, opacity, normals=told), cameras=cameras)
+    )
+
+
+@pytest.mark.parametrize("cosine", [-1.0, -0.3, 0.0, 0.4, 1.0])
+def test_orientation_is_the_squared_cosine_of_what_faces_away(cosine):
+    """With one normal a ray it is Ref-NeRF's sum over samples, w max(0, n . d)^2."""
+    opacity = 0.1 + 0.9 * noise(1, 4, 4, 1)
+    normals, penalty = facing(cosine, opacity)
+    expected = opacity.mean() * max(0.0, cosine) ** 2
+    assert penalty(normals).item() == pytest.approx(float(expected), abs=1e-6)
+
+
+def test_orientation_of_normals_that_disagree_is_at_most_ref_nerfs_and_pulls_on_normals_alone():
+    opacity = 0.1 + 0.9 * noise(1, 3, 3, 1)
+    (toward, penalty), (away, _) = facing(-0.2, opacity), facing(0.8, opacity)
+    each = 0.3 * penalty(toward) + 0.7 * penalty(away)
+    assert 0 < penalty(0.3 * toward + 0.7 * away) < each
+    assert torch.autograd.gradcheck(penalty, away)
+    opacity.requires_grad_()
+    penalty(away).backward()
+    assert opacity.grad is None
+    assert penalty(0 * toward) == 0

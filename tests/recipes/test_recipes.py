@@ -45,13 +45,17 @@ def test_nano_runs_end_to_end_and_leaves_what_is_promised(tmp_path):
 
 
 def test_two_guidances_and_every_regularizer_run_together(tmp_path):
-    """sjc and sds at once, each with its own teacher; every first-party regularizer beside them."""
+    """sjc and sds at once, each with its own teacher; every first-party regularizer of voxels beside them."""
     registry = load_plugins()
-    terms = {name: {"weight": 0.1} for name in registry.names("regularizer")}
+    classes = {name: registry.get("regularizer", name, "test") for name in registry.names("regularizer")}
+    field = registry.get("representation", "voxels", "test")
+    terms = {name: {"weight": 0.1} for name, term in classes.items() if issubclass(field, term.accepts)}
+    assert len(terms) >= 9
     overrides = [
         "image=examples/mug.png",
         f"out={tmp_path / 'run'}",
         "steps=4",
+        "renderer={type: nerfacc, step_ratio: 1.0, jitter: true}",  # it provides normals
         "denoiser=null",
         "denoisers={red: {type: gaussian, mean: [0.9, 0.1, 0.1], resolution: 24}, grey: {type: gaussian, resolution: 24}}",
         "guidance={sds: {denoiser: red}, sjc: {denoiser: grey, cameras: {type: zero123, resolution: 16}}}",
