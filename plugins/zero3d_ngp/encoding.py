@@ -40,7 +40,7 @@ class HashEncoding(nn.Module):
         self._kernel: list[Any] = []  # in a list, so that it is no part of the state
 
     def forward(self, places: Tensor) -> Tensor:
-        if self._fused and places.is_cuda:
+        if self._fused and places.is_cuda and len(places):  # its kernels take no batch of none
             return self._with_tinycudann(places)
         entries = self.table.reshape(-1, FEATURES)
         return torch.cat([_read(entries, level, places) for level in self.levels], dim=-1)
@@ -58,24 +58,30 @@ def _read(entries: Tensor, level: Level, places: Tensor) -> Tensor:
     """(N, FEATURES) of one level, interpolated between the eight vertices around each place."""
     scaled = places * level.scale + 0.5
     low = scaled.detach().floor()
-    share = scaled - low
-    corner = low.long()
+    share = (scaled - low).T
+    corner = low.long().T
+    # per axis: the part of the index and the weight of the lower and of the upper vertices
+    parts = [[_part(level, axis, corner[axis] + up) for up in (0, 1)] for axis in range(3)]
+    weights = [[1 - share[axis], share[axis]] for axis in range(3)]
     total = places.new_zeros(len(places), FEATURES)
-    for number in range(8):
-        up = [number >> axis & 1 for axis in range(3)]
-        weight = torch.ones_like(share[:, 0])
-        for axis in range(3):
-            weight = weight * (share[:, axis] if up[axis] else 1 - share[:, axis])
-        index = vertex_index(level, corner + corner.new_tensor(up))
-        total = total + weight[:, None] * entries.index_select(0, level.start + index).to(places)
+    for y, z in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        weight = weights[1][y] * weights[2][z]
+        for x in (0, 1):
+            index = level.start + _together(level, parts[0][x], parts[1][y], parts[2][z])
+            total = total + (weight * weights[0][x])[:, None] * entries.index_select(0, index).to(places)
     return total
 
 
 def vertex_index(level: Level, vertex: Tensor) -> Tensor:
     """Which of the level's entries belongs to vertices (N, 3) of whole numbers: (N,)."""
+    return _together(level, *(_part(level, axis, vertex[:, axis]) for axis in range(3)))
+
+
+def _part(level: Level, axis: int, coordinate: Tensor) -> Tensor:
+    return coordinate * (PRIMES[axis] if level.hashed else level.resolution**axis)
+
+
+def _together(level: Level, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     if level.hashed:
-        mixed = [(vertex[:, axis] * PRIMES[axis]) & 0xFFFFFFFF for axis in range(3)]
-        index = mixed[0] ^ mixed[1] ^ mixed[2]
-    else:
-        index = vertex[:, 0] + level.resolution * (vertex[:, 1] + level.resolution * vertex[:, 2])
-    return index % level.size
+        return (x ^ y ^ z) & (level.size - 1)  # a power of 2 then, so that the bits above the 32nd count for nothing
+    return (x + y + z) % level.size

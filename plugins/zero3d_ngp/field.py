@@ -17,6 +17,7 @@ from zero3d_ngp.encoding import HashEncoding
 
 BACKENDS = ("auto", "torch", "tinycudann")
 ACTIVATIONS = ("softplus", "exp")
+BLOBS = ("cone", "gaussian")
 LARGEST_EXPONENT = 15.0
 """Of density's `exp`, as in Instant NGP's truncated exponential."""
 START = 1e-4
@@ -31,8 +32,10 @@ class HashGridConfig:
     base_resolution, finest_resolution: vertices a side of the first and the last level, 2 to 8192. table_log2: entries
     a level has at most, as a power of 2, 4 to 24. hidden: width of the two networks' one hidden layer, 8 to 256.
     detail: cells a side that renderers take their step from, 2 to 1024 (512 samples a ray in threestudio's recipes).
-    density_activation: softplus or exp. density_bias: added before it. blob_scale, blob_radius: at the start density's
-    argument has scale * (1 - distance / radius) added, a ball about the origin (Magic3D: 10 and 0.5; 0 for none).
+    density_activation: softplus or exp. density_bias: added before it, and so is a ball about the origin, blob_scale
+    times (1 - distance / blob_radius) for blob: cone (Magic3D and threestudio: 10 and 0.5, with softplus), or times
+    exp(-distance^2 / (2 blob_radius^2)) for gaussian (DreamFusion and stable-dreamfusion: 5 and 0.2, with exp); scale 0
+    for none.
     grid_lr: learning rate of the table as a multiple of the networks'. backend: auto takes tinycudann on CUDA where it
     is installed, torch never does, tinycudann insists on it.
     """
@@ -47,6 +50,7 @@ class HashGridConfig:
     detail: int = 96
     density_activation: str = "softplus"
     density_bias: float = 0.0
+    blob: str = "cone"
     blob_scale: float = 10.0
     blob_radius: float = 0.5
     grid_lr: float = 1.0
@@ -66,6 +70,8 @@ class HashGridConfig:
                 raise ValueError(f"{name}: {getattr(self, name)}; {low} to {high}")
         if self.finest_resolution < self.base_resolution:
             raise ValueError(f"finest_resolution: {self.finest_resolution}; at least base_resolution's")
+        if self.blob not in BLOBS:
+            raise ValueError(f"blob: {self.blob!r}; one of {', '.join(BLOBS)}")
         for name in ("box", "blob_radius", "grid_lr"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}: {getattr(self, name)}; above 0")
@@ -135,7 +141,8 @@ class HashGridField(RadianceField):
 
     def _blob(self, points: Tensor) -> Tensor:
         distance = torch.linalg.vector_norm(points, dim=-1)
-        return self.config.blob_scale * (1 - distance / self.config.blob_radius)
+        radii = distance / self.config.blob_radius
+        return self.config.blob_scale * (1 - radii if self.config.blob == "cone" else (-0.5 * radii.square()).exp())
 
 
 def has_tinycudann() -> bool:

@@ -29,9 +29,9 @@ def make_levels(count: int, base: int, growth: float, log2_size: int) -> list[Le
     most."""
     levels: list[Level] = []
     start = 0
-    step = numpy.float32(math.log2(growth))
+    # single precision throughout, or a level may come out one vertex smaller than on the GPU
+    step = numpy.log2(numpy.float32(growth))
     for number in range(count):
-        # single precision, or a level may come out one vertex smaller than on the GPU
         scale = numpy.exp2(numpy.float32(number) * step) * numpy.float32(base) - numpy.float32(1)
         resolution = math.ceil(scale) + 1
         vertices = resolution**3

@@ -182,9 +182,11 @@ def test_an_empty_field_and_rays_that_miss_show_the_background():
 
 def test_the_middle_of_a_cloud_absorbs_as_much_as_its_integral():
     field = Cloud(6.0, 0.1)
-    view = made(tolerance=0.0, step_ratio=0.25, weight_threshold=0.0).render(
-        field, Cameras(look_at(torch.tensor([[2.0, 0.0, 0.0]])), 1, 1), GREY
-    ).detach()
+    view = (
+        made(tolerance=0.0, step_ratio=0.25, weight_threshold=0.0)
+        .render(field, Cameras(look_at(torch.tensor([[2.0, 0.0, 0.0]])), 1, 1), GREY)
+        .detach()
+    )
     assert float(view.opacity) == pytest.approx(1 - math.exp(-6.0 * 0.1 * math.sqrt(2 * math.pi)), rel=1e-4)
     assert torch.allclose(view.image, 0.25 * view.opacity + (1 - view.opacity) * GREY, atol=1e-6)
 

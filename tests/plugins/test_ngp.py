@@ -1,6 +1,8 @@
 """The hash-grid field: its layout against tiny-cuda-nn's rules, its interpolation against polynomials and differences."""
 
 import math
+import sys
+import types
 
 import pytest
 import torch
@@ -9,7 +11,7 @@ from zero3d.plugins import load_plugins
 from zero3d.testing import check_representation, fresh_step
 from zero3d_ngp import field as fields
 from zero3d_ngp.encoding import FEATURES, HashEncoding, vertex_index
-from zero3d_ngp.field import HashGridConfig, HashGridField
+from zero3d_ngp.field import HashGridConfig, HashGridField, has_tinycudann
 from zero3d_ngp.levels import Level, make_levels
 
 SMALL = {"levels": 3, "base_resolution": 4, "finest_resolution": 16, "table_log2": 9, "hidden": 8, "detail": 16}
@@ -93,6 +95,13 @@ def test_it_begins_as_a_ball_of_magic3d():
     assert field.density(torch.tensor([[1.01, 0.0, 0.0]])).item() == 0
 
 
+def test_it_begins_as_a_ball_of_dreamfusion():
+    field = made(blob="gaussian", blob_scale=5.0, blob_radius=0.2, density_activation="exp")
+    axis = torch.tensor([[0.0, 0.0, 0.0], [0.2, 0.0, 0.0], [0.0, 0.3, 0.4]])
+    expected = [math.exp(5), math.exp(5 * math.exp(-0.5)), math.exp(5 * math.exp(-0.5 * 2.5**2))]
+    torch.testing.assert_close(field.density(axis), torch.tensor(expected), atol=0.02, rtol=0.02)
+
+
 def test_it_learns_a_field():
     """A ball of one colour in another: a few steps bring density and colour most of the way."""
     field = made(blob_scale=0.0)
@@ -130,6 +139,7 @@ def test_learning_rates_of_table_and_networks():
         ({"finest_resolution": 2}, "finest_resolution: 2; at least"),
         ({"density_activation": "relu"}, "one of softplus, exp"),
         ({"blob_radius": 0.0}, "blob_radius: 0.0; above 0"),
+        ({"blob": "cube"}, "blob: 'cube'; one of cone, gaussian"),
         ({"backend": "cuda"}, "one of auto, torch, tinycudann"),
     ],
 )
@@ -142,6 +152,56 @@ def test_a_missing_tinycudann_is_said_before_anything_is_built(monkeypatch):
     monkeypatch.setattr(fields, "has_tinycudann", lambda: False)
     with pytest.raises(ValueError, match="tinycudann is not installed"):
         HashGridConfig(backend="tinycudann")
+
+
+class StandIn(torch.nn.Module):
+    """With the signature of tinycudann.Encoding (bindings/torch/tinycudann/modules.py), reading in PyTorch."""
+
+    def __init__(self, n_input_dims, encoding_config, seed=1337, dtype=None):
+        super().__init__()
+        assert (n_input_dims, dtype) == (3, torch.float32)
+        assert encoding_config.pop("otype") == "HashGrid"
+        assert encoding_config.pop("n_features_per_level") == FEATURES
+        names = {
+            "n_levels": "levels",
+            "base_resolution": "base",
+            "per_level_scale": "growth",
+            "log2_hashmap_size": "log2_size",
+        }
+        told = {names[name]: value for name, value in encoding_config.items()}
+        self.twin = HashEncoding(**told, fused=False).requires_grad_(False)
+        self.params = torch.nn.Parameter(torch.zeros_like(self.twin.table))
+
+    def forward(self, x):
+        assert x.dtype == torch.float32
+        return torch.func.functional_call(self.twin, {"table": self.params}, (x,))
+
+
+def test_tinycudann_is_handed_our_table_and_options(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tinycudann", types.SimpleNamespace(Encoding=StandIn))
+    encoding = HashEncoding(4, 4, 1.7, 8, fused=True)
+    with torch.no_grad():
+        encoding.table.normal_(generator=torch.Generator().manual_seed(0))
+    points, gradients = places(50).float(), []
+    for read in (encoding, encoding._with_tinycudann):
+        encoding.table.grad = None
+        read(points).square().sum().backward()
+        gradients.append(encoding.table.grad)
+    assert torch.equal(*gradients), "the kernel's gradient reaches our own table"
+    assert set(encoding.state_dict()) == {"table"}
+
+
+@pytest.mark.skipif(not (has_tinycudann() and torch.cuda.is_available()), reason="tiny-cuda-nn needs CUDA")
+def test_tinycudann_reads_what_pytorch_reads():
+    plain, fused = (HashEncoding(16, 16, 2 ** (8 / 15), 19, fused=fused).cuda() for fused in (False, True))
+    with torch.no_grad():
+        plain.table.uniform_(-1, 1)
+    fused.load_state_dict(plain.state_dict())
+    points = places(5000).float().cuda()
+    assert torch.allclose(fused(points), plain(points), atol=2e-3)
+    for encoding in (plain, fused):
+        encoding(points).square().sum().backward()
+    assert torch.allclose(fused.table.grad, plain.table.grad, atol=2e-3)
 
 
 def test_it_is_registered():
