@@ -12,7 +12,7 @@ from zero3d.interfaces.observer import Observer, RunView
 from zero3d.interfaces.pixel_denoiser import PixelDenoiser
 from zero3d.interfaces.regularizer import Regularizer
 from zero3d.interfaces.renderer import Renderer
-from zero3d.interfaces.representation import RadianceField, Representation
+from zero3d.interfaces.representation import RadianceField, Representation, SurfaceRepresentation
 from zero3d.interfaces.trainable_denoiser import TrainableDenoiser, TrainingBatch
 
 INTERFACES: tuple[type[Component], ...] = (
@@ -51,6 +51,7 @@ __all__ = [
     "RunView",
     "Share",
     "SourcePicture",
+    "SurfaceRepresentation",
     "Teacher",
     "TrainableDenoiser",
     "TrainingBatch",

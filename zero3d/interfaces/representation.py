@@ -37,6 +37,18 @@ class Representation(Component, nn.Module):
     def after_step(self, step: Step) -> None:
         """Called after each optimisation step, for representations that grow, prune or change resolution."""
 
+    def can_follow(self, previous: Representation) -> bool:
+        """Whether it can start from a recipe's former stage; by default if the tensors are the same. (Neither is filled.)"""
+        shapes = [{name: t.shape for name, t in r.state_dict().items()} for r in (self, previous)]
+        return shapes[0] == shapes[1]
+
+    def follow(self, previous: Representation) -> None:
+        """Start from the former stage's result; called once, after `initialise`, where `can_follow` is true.
+
+        A parameter that changes its shape here takes new `.data`, so that the optimizer keeps it.
+        """
+        self.load_state_dict(previous.state_dict())
+
 
 class RadianceField(Representation):
     """A density and a feature at every point of a box: what volume renderers and Marching Cubes read."""
@@ -53,3 +65,14 @@ class RadianceField(Representation):
     @abstractmethod
     def features(self, points: Tensor) -> Tensor:
         """(N, 3) world points -> (N, C): RGB in [0, 1], or a latent."""
+
+
+class SurfaceRepresentation(Representation):
+    """A triangle mesh: exporters write it as it is."""
+
+    @abstractmethod
+    def surface(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Vertices (V, 3) in world axes, faces (F, 3) int64, counter-clockwise seen from outside, features (V, C).
+
+        Features as RadianceField's: RGB in [0, 1], or a latent. Differentiable in the parameters.
+        """
