@@ -255,6 +255,12 @@ def marching_cubes(component, bench):
         check_exporter(component, component.Config(resolution=24, threshold=20.0, format=kind))
 
 
+@case("exporter textured_mesh")
+def textured_mesh(component, bench):
+    check_exporter(component, component.Config(resolution=40, texture=128, faces=3000))
+    check_exporter(component, component.Config(resolution=24, threshold=20.0, texture=64, format="obj"))
+
+
 for name, options in {
     "azimuth_loss": {},
     "gradients": {"every": 1},

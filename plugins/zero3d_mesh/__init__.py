@@ -11,5 +11,7 @@ from zero3d.interfaces import Component
 @hookimpl
 def register_components(register: Callable[[type[Component]], None]) -> None:
     from zero3d_mesh.marching_cubes import MarchingCubes
+    from zero3d_mesh.textured_mesh import TexturedMesh
 
     register(MarchingCubes)
+    register(TexturedMesh)

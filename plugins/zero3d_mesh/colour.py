@@ -1,8 +1,6 @@
-"""A colour for every vertex: from the field itself, or, for a latent field, from decoded views."""
+"""A colour for every point of a surface: from the field itself, or, for a latent field, from decoded views."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy
 import torch
@@ -14,35 +12,45 @@ from zero3d.interfaces import ExportSubject, RadianceField
 
 DEPTHS = (0.0, 0.5, 1.0, 1.5)
 """How far below the surface colour is read, in units of the field's spacing: what a ray sees is a mean over this."""
+CHUNK = 2**18
+"""Points asked of the field at a time."""
 RING = tuple((elevation, azimuth) for elevation in (-15.0, 20.0, 55.0) for azimuth in range(0, 360, 45))
 
 
-def from_field(mesh: Any, field: RadianceField) -> numpy.ndarray:
-    """(V, 3) in [0, 1]: features just below the surface, weighted by density."""
-    device = field.box.device
-    vertices = torch.tensor(numpy.array(mesh.vertices), dtype=torch.float32, device=device)
-    normals = torch.tensor(numpy.array(mesh.vertex_normals), dtype=torch.float32, device=device)
-    total, colour = torch.zeros(len(vertices), 1, device=device), torch.zeros(len(vertices), 3, device=device)
+def colours(points: numpy.ndarray, normals: numpy.ndarray, subject: ExportSubject) -> numpy.ndarray:
+    """(N, 3) in [0, 1] for N points of the surface of what is exported, and the unit normals there."""
+    places, ups = (torch.from_numpy(numpy.array(array, dtype=numpy.float32)) for array in (points, normals))
+    field = subject.representation
+    if subject.decodes_pixelwise and isinstance(field, RadianceField):
+        return from_field(places, ups, field)
+    return from_views(places, ups, subject)
+
+
+def from_field(points: Tensor, normals: Tensor, field: RadianceField) -> numpy.ndarray:
+    """Features just below the surface, weighted by density."""
+    found = []
     with torch.no_grad():
-        for depth in DEPTHS:
-            points = vertices - depth * field.spacing * normals
-            weight = field.density(points)[:, None] + 1e-6
-            colour += weight * field.features(points)
-            total += weight
-    return (colour / total).clamp(0, 1).cpu().numpy()
+        for places, ups in zip(points.split(CHUNK), normals.split(CHUNK), strict=True):
+            places, ups = places.to(field.box.device), ups.to(field.box.device)
+            total, colour = torch.zeros_like(places[:, :1]), torch.zeros_like(places)
+            for depth in DEPTHS:
+                below = places - depth * field.spacing * ups
+                weight = field.density(below)[:, None] + 1e-6
+                colour += weight * field.features(below)
+                total += weight
+            found.append((colour / total).clamp(0, 1).cpu())
+    return torch.cat(found).numpy()
 
 
-def from_views(mesh: Any, subject: ExportSubject) -> numpy.ndarray:
-    """(V, 3) in [0, 1]: decoded renders from around, each weighted by how visible and how frontal the vertex is.
+def from_views(points: Tensor, normals: Tensor, subject: ExportSubject) -> numpy.ndarray:
+    """Decoded renders from around, each weighted by how visible and how frontal the point is.
 
-    A latent cannot be decoded point by point. Vertices that no view sees get the mean colour of the nearest seen ones.
+    A latent cannot be decoded point by point. Points that no view sees get the mean colour of the nearest seen ones.
     """
     from scipy.spatial import cKDTree
 
-    vertices = torch.tensor(numpy.array(mesh.vertices), dtype=torch.float32)
-    normals = torch.tensor(numpy.array(mesh.vertex_normals), dtype=torch.float32)
     slack = 3 * float(getattr(subject.representation, "spacing", 0.02))
-    total, colour = torch.zeros(len(vertices), 1), torch.zeros(len(vertices), 3)
+    total, colour = torch.zeros(len(points), 1), torch.zeros(len(points), 3)
     elevation, azimuth = torch.tensor(RING).T
     cameras = orbit(elevation, azimuth, subject.resolution)
     views = [subject.input_camera.to("cpu"), *(cameras[i : i + 1] for i in range(len(cameras)))]
@@ -51,20 +59,20 @@ def from_views(mesh: Any, subject: ExportSubject) -> numpy.ndarray:
             view = subject.draw(camera)
             rgb = subject.decode(view.image).cpu().clamp(0, 1)
             assert view.depth is not None
-            places, distance = project(vertices, camera)
+            places, distance = project(points, camera)
             seen = _lookup(view.depth.cpu(), places)[:, 0]
-            facing = functional.cosine_similarity(camera.position - vertices, normals, dim=-1).clamp(min=0)
+            facing = functional.cosine_similarity(camera.position - points, normals, dim=-1).clamp(min=0)
             weight = (facing**2 * (distance[0] < seen + slack))[:, None]
             colour += weight * _lookup(rgb, places)
             total += weight
     found = total[:, 0] > 1e-4
     if not found.any():
-        return numpy.full((len(vertices), 3), 0.5)
+        return numpy.full((len(points), 3), 0.5)
     result = (colour / total.clamp(min=1e-4)).numpy()
     if not found.all():
-        known = numpy.flatnonzero(found.numpy())
-        nearest = cKDTree(mesh.vertices[known]).query(mesh.vertices[~found.numpy()], k=min(4, len(known)))[1]
-        result[~found.numpy()] = result[known[nearest.reshape(len(nearest), -1)]].mean(axis=1)
+        seen_points, others = points[found].numpy(), points[~found].numpy()
+        nearest = cKDTree(seen_points).query(others, k=min(4, len(seen_points)))[1]
+        result[~found.numpy()] = result[found.numpy()][nearest.reshape(len(nearest), -1)].mean(axis=1)
     return result
 
 

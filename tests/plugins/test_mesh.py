@@ -278,7 +278,8 @@ def test_what_is_hidden_from_a_camera_takes_no_colour_from_it():
     field = Field(density, paint)
     grid = sample_density(field, 40)
     mesh = extract(grid, 200.0, 0.0).mesh
-    colour = from_views(mesh, subject(field, decode=lambda image: image))
+    places, normals = (torch.tensor(numpy.array(a), dtype=torch.float32) for a in (mesh.vertices, mesh.vertex_normals))
+    colour = from_views(places, normals, subject(field, decode=lambda image: image))
     behind = mesh.vertices[:, 0] < -0.2
     assert behind.any()
     assert colour[behind, 0].max() < 0.35

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import trimesh
 
-from tests.plugins.mesh_fields import Field, ball, export, ring
+from tests.plugins.mesh_fields import Field, ball, export, ring, subject
 from zero3d.mesh_files import save_mesh
+from zero3d_mesh.textured_mesh import TexturedMesh, TexturedMeshConfig
 
 HERE = Path(__file__).parent.parent / "gltf"
 installed = shutil.which("node") and (HERE / "node_modules" / "gltf-validator").is_dir()
@@ -20,6 +21,8 @@ def test_khronos_validator_finds_nothing(tmp_path):
     export(Field(ring), tmp_path / "torus.glb", threshold=50.0, resolution=32)
     export(Field(lambda p: ball(p, 0.5), lambda p: p), tmp_path / "coloured.glb", threshold=50.0, resolution=33)
     save_mesh(trimesh.creation.box(), tmp_path / "bare.glb")
+    textured = TexturedMeshConfig(threshold=50.0, resolution=32, texture=128)
+    TexturedMesh(textured).export(subject(Field(ring)), tmp_path / "textured.glb")
     files = sorted(map(str, tmp_path.glob("*.glb")))
     command = ["node", str(HERE / "validate.cjs"), *files]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout

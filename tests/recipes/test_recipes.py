@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from zero3d.cli import main
 from zero3d.mesh_files import load_mesh
@@ -42,6 +43,17 @@ def test_nano_runs_end_to_end_and_leaves_what_is_promised(tmp_path):
         assert (out / name).is_file(), name
     assert load_mesh(out / "mesh.glb").is_watertight
     assert "nano.safetensors" in (out / "manifest.json").read_text(), "the weights' hash is kept"
+
+
+def test_nano_textured_leaves_a_mesh_with_a_texture_and_a_report(tmp_path):
+    out = tmp_path / "run"
+    small = ["steps=6", "export.mesh.threshold=0.05", "export.mesh.texture=64", "export.mesh.faces=500"]
+    overrides = ["image=examples/mug.png", f"out={out}", *SMALL, *small]
+    run("recipes/nano-textured.yaml", load_plugins(), overrides, tell=lambda line: None)
+    report = yaml.safe_load((out / "mesh.report.yaml").read_text())
+    assert report["watertight"]
+    assert {"render_rmse", "silhouette_iou", "components", "threshold", "texture"} <= set(report)
+    assert load_mesh(out / "mesh.glb").visual.kind == "texture"
 
 
 def test_two_guidances_and_every_regularizer_run_together(tmp_path):

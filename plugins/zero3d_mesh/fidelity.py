@@ -1,0 +1,42 @@
+"""How much of the field a written file shows: both drawn from the same cameras."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch.nn import functional
+
+from zero3d.geometry import orbit
+from zero3d.interfaces import ExportSubject
+from zero3d.mesh_files import load_mesh
+from zero3d.mesh_views import MeshScene
+
+AROUND = orbit(15.0, torch.tensor([90.0, 180.0, 270.0]), 64)
+"""Where it is looked at from, beside the input camera."""
+
+RAYS = 3
+"""Rays per pixel side: of an odd number, more or less than half hit."""
+
+
+def fidelity(path: Path, subject: ExportSubject) -> dict[str, float]:
+    """`render_rmse`: root mean square colour error, 0 to 1; `silhouette_iou`: of where opacity passes one half.
+
+    The file is read back and ray-cast without light, on white, at the size of the run's decoded views.
+    """
+    scene = MeshScene(load_mesh(path))
+    size = max(64, subject.resolution)
+    squares, pixels, both, either = 0.0, 0, 0, 0
+    with torch.no_grad():
+        for camera in (subject.input_camera.to("cpu"), *(AROUND[i : i + 1] for i in range(len(AROUND)))):
+            view = subject.draw(camera.resized(size, size))
+            image = subject.decode(view.image).cpu().clamp(0, 1)
+            height, width = image.shape[1:3]
+            opacity = functional.interpolate(view.opacity.cpu().permute(0, 3, 1, 2), (height, width), mode="bilinear")
+            again = scene.draw(camera.resized(height, width), RAYS, light=None)
+            squares += float((image - again.image).square().sum())
+            pixels += image.numel()
+            wanted, found = opacity[0, 0] > 0.5, again.opacity[0, ..., 0] > 0.5
+            both += int((wanted & found).sum())
+            either += int((wanted | found).sum())
+    return {"render_rmse": round((squares / pixels) ** 0.5, 4), "silhouette_iou": round(both / max(either, 1), 4)}
