@@ -84,7 +84,8 @@ class VoxelField(RadianceField):
         self.box: Tensor
         self.register_buffer("box", corners)
         self.raw_density = nn.Parameter(torch.zeros(1, 1, z, y, x))
-        self.raw_features = nn.Parameter(torch.zeros(1, config.channels, z, y, x))
+        # the channels of a voxel lie together: kernels read and add them at once, nothing need be rearranged
+        self.raw_features = nn.Parameter(torch.zeros(1, z, y, x, config.channels).permute(0, 4, 1, 2, 3))
         self.log_scale = nn.Parameter(torch.zeros(()), requires_grad=config.learn_scale)
         automatic = "sigmoid" if config.channels == 3 else "none"
         self.sigmoid: bool = (automatic if config.activation == "auto" else config.activation) == "sigmoid"

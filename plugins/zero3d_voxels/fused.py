@@ -16,7 +16,6 @@ from zero3d.values import Cameras, Step, View
 from zero3d_voxels.field import VoxelField
 from zero3d_voxels.march import March
 from zero3d_voxels.marching import box_interval, fitted, jitter_shift
-from zero3d_voxels.occupancy import group_size, occupancy
 from zero3d_voxels.volume import VolumeConfig, VolumeRenderer
 
 
@@ -96,7 +95,6 @@ class FusedRenderer(VolumeRenderer):
         sides = torch.tensor(field.config.sides, dtype=dtype)
         diagonal = float((high - low).norm())
         longest = float(chord.max()) if wants_weights else diagonal
-        filled, near_filled, read = occupancy(field.raw_density, self._empty_below(field, diagonal))
         return March(
             origins=origins,
             directions=directions,
@@ -104,23 +102,21 @@ class FusedRenderer(VolumeRenderer):
             starts=torch.zeros_like(near) if shift is None else (shift * size)[:, 0],
             box=tuple(torch.cat([low, sides / (high - low), sides]).tolist()),
             step=size,
+            ratio=self.config.step_ratio,
             samples=math.floor(longest / size) + 1,
             density_shift=field.config.density_shift,
             sigmoid=field.sigmoid,
             weight_threshold=self.config.weight_threshold,
             least_light=self.config.tolerance,
-            filled=filled,
-            near=near_filled,
-            read=read,
-            group=group_size(self.config.step_ratio),
+            empty_below=self._empty_below(field, diagonal),
             picture=(len(cameras), cameras.height, cameras.width),
             wants_weights=wants_weights,
         )
 
-    def _empty_below(self, field: VoxelField, diagonal: float) -> Tensor | float:
+    def _empty_below(self, field: VoxelField, diagonal: float) -> Tensor:
         """The raw density below which space is empty: softplus(e^s gain raw + shift) = tolerance / diagonal."""
         if self.config.tolerance == 0:
-            return -math.inf
+            return torch.full_like(field.log_scale, -math.inf)
         argument = math.log(math.expm1(self.config.tolerance / diagonal))
         return (argument - field.config.density_shift) / (field.log_scale.detach().exp() * field.config.density_gain)
 

@@ -1,7 +1,8 @@
 """The CPU side of the fused march: what numba's kernels get, and how threads share the rays.
 
 Which worker draws which ray depends on the number of workers alone, each adds to a gradient of its own, and these are
-summed in order: the same threads give the same bits.
+summed in order: the same threads give the same bits. Sums of the workers but the first are kept from step to step, all
+zero in between, for making them anew costs more than clearing what was touched.
 """
 
 from __future__ import annotations
@@ -20,74 +21,90 @@ from zero3d_voxels.march import March
 
 PRIVATE_BYTES = 1 << 31
 """The most that the workers' own gradients may take together; fewer work on a larger grid."""
+SLACK = 0.05
+"""Voxels of a block that are not counted on when samples are passed over: far more than places are rounded by."""
+_CLEAN: list[Any] = []
 
 
 class CpuMarch:
-    """One march through one field: its bricks are made once for both passes."""
+    """One march through one field, which is read, and whose gradient is made, as it lies in memory."""
 
     def __init__(self, march: March, density: Tensor, features: Tensor, scale: Tensor) -> None:
-        """density (1, 1, Z, Y, X), features (1, C, Z, Y, X), `scale` (scalar) of the raw density."""
-        from zero3d_voxels import bricks_numba, march_numba, vector_numba
+        """density (1, 1, Z, Y, X), features (1, C, Z, Y, X), best channels last; the raw density's scale, a scalar."""
+        from zero3d_voxels import blocks_numba, march_numba
 
-        self.kernels, self.bricks = march_numba, bricks_numba
-        self.march, self.shapes = march, (density.shape, features.shape)
-        self.read = march.read.numpy()
+        self.kernels, self.maps = march_numba, blocks_numba
+        self.march, self.sides, self.channels = march, tuple(density.shape[2:]), features.shape[1]
         self.dtype = density.dtype
-        real = density.detach().numpy().dtype
-        several = -(-features.shape[1] // vector_numba.LANES) * vector_numba.LANES
-        self.lanes = (1, several)
-        self.grids = [numpy.empty(self.read.size * bricks_numba.VOXELS * lanes, real) for lanes in self.lanes]
-        workers = threads()  # a brick that is not read stays untouched, memory and all
-        for grid, bricks, lanes in zip((density, features), self.grids, self.lanes, strict=True):
-            flat, sides = grid.detach().contiguous().numpy().ravel(), grid.shape[1:]
-            _share(partial(bricks_numba.pack, flat, tuple(sides), self.read, bricks, lanes), workers)
-        self.inputs = self._inputs(real.type, float(scale))
+        self.density = density.detach().contiguous().numpy().ravel()
+        self.features = features.detach()[0].permute(1, 2, 3, 0).contiguous().numpy().ravel()
+        real = self.density.dtype.type
+        self.filled = numpy.empty([side // blocks_numba.BLOCK + 1 for side in self.sides], numpy.uint8)
+        level = real(float(march.empty_below))
+        _share(partial(blocks_numba.fill, self.density, self.sides, level, self.filled), threads())
+        blocks = numpy.empty(self.filled.shape, numpy.int8)
+        blocks_numba.ahead(self.filled, blocks)
+        self.inputs = self._inputs(real, float(scale), blocks)
 
     def forward(self) -> tuple[Tensor, ...]:
         """Colour (R, C), opacity (R,), distance (R,), weights (R, S) or (0, 0)."""
-        rays, channels = len(self.march.origins), self.shapes[1][1]
+        rays = len(self.march.origins)
         weights = (rays, self.march.samples) if self.march.wants_weights else (0, 0)
-        out = [torch.zeros(shape, dtype=self.dtype) for shape in ((rays, channels), (rays,), (rays,), weights)]
+        out = [torch.zeros(shape, dtype=self.dtype) for shape in ((rays, self.channels), (rays,), (rays,), weights)]
         arrays, workers = [part.numpy() for part in out], threads()
         _share(lambda worker, count: self.kernels.forward(*self.inputs, worker, count, *arrays), workers)
         return tuple(out)
 
     def backward(self, told: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, float]:
         """dL/d density, dL/d features and dL/d log_scale from the gradients of what `forward` returned."""
-        workers = max(1, min(threads(), PRIVATE_BYTES // sum(grid.nbytes for grid in self.grids)))
+        size = self.density.nbytes + self.features.nbytes
+        workers = max(1, min(threads(), 1 + PRIVATE_BYTES // size))
         cotangents = [part.contiguous().numpy() for part in told]
-        own = [numpy.empty((workers, len(grid)), grid.dtype) for grid in self.grids]
-        for parts, lanes in zip(own, self.lanes, strict=True):
-            _share(partial(self.bricks.clear, parts, self.read, lanes), workers)
+        widths = (1, self.channels)
+        totals = [torch.zeros(*self.sides, width, dtype=self.dtype) for width in widths]
+        own = [[total.numpy().ravel() for total in totals]]
+        own += [[_clean(len(grid), grid.dtype) for grid in own[0]] for _ in range(1, workers)]
         scales = _share(
-            lambda w, count: self.kernels.backward(*self.inputs, w, count, *cotangents, *(part[w] for part in own)),
-            workers,
+            lambda worker, count: self.kernels.backward(*self.inputs, worker, count, *cotangents, *own[worker]), workers
         )
-        totals = [torch.empty(shape, dtype=self.dtype) for shape in self.shapes]
-        for parts, total, lanes in zip(own, totals, self.lanes, strict=True):
-            flat, sides = total.numpy().ravel(), total.shape[1:]
-            _share(partial(self.bricks.unpack, parts, tuple(sides), self.read, flat, lanes), workers)
-        return totals[0], totals[1], sum(scales)
+        for parts in own[1:]:
+            for total, part, width in zip(own[0], parts, widths, strict=True):
+                _share(partial(self.maps.merge, total, part, self.sides, width, self.filled), workers)
+                _CLEAN.append(part)
+        return totals[0][None, None, ..., 0], totals[1].permute(3, 0, 1, 2)[None], sum(scales)
 
-    def _inputs(self, real: Any, scale: float) -> tuple[Any, ...]:
-        march, (density, features) = self.march, self.grids
-        _, high, wide = self.read.shape
+    def _inputs(self, real: Any, scale: float, blocks: Any) -> tuple[Any, ...]:
+        march = self.march
         return (
-            density,
-            features,
+            self.density,
+            self.features,
             march.origins.numpy(),
             march.directions.numpy(),
             march.spans.numpy(),
             march.starts.numpy(),
             tuple(real(value) for value in march.box),
-            (high * wide * self.bricks.VOXELS, wide * self.bricks.VOXELS),
             (real(scale), real(march.density_shift)),
-            march.filled.numpy(),
-            march.near.numpy(),
-            (real(march.step), real(march.weight_threshold), real(march.least_light), march.samples, march.group),
+            blocks,
+            (
+                real(march.step),
+                real(march.weight_threshold),
+                real(march.least_light),
+                march.samples,
+                numpy.float32((self.maps.BLOCK - SLACK) / march.ratio),
+            ),
+            (0,) * self.channels,
             march.sigmoid,
             _tiles(*march.picture),
         )
+
+
+def _clean(size: int, dtype: Any) -> Any:
+    """Zeros that were lent before and came back clean, or new ones; pages that no ray touches take no memory."""
+    for index, part in enumerate(_CLEAN):
+        if len(part) == size and part.dtype == dtype:
+            return _CLEAN.pop(index)
+    _CLEAN.clear()  # another field's
+    return numpy.zeros(size, dtype)
 
 
 def threads() -> int:

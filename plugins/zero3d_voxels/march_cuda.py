@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from zero3d_voxels.march import March
+from zero3d_voxels.occupancy import occupancy
 
 RAYS = 64
 """Rays a program."""
 
 
 class CudaMarch:
-    """One march through one field; the copy of the features with channels last serves both passes."""
+    """One march through one field, whose features are read, and their gradient made, as they lie: channels last."""
 
     def __init__(self, march: March, density: Tensor, features: Tensor, scale: Tensor) -> None:
         """density (1, 1, Z, Y, X), features (1, C, Z, Y, X), `scale` (scalar) of the raw density; float32."""
@@ -23,6 +24,7 @@ class CudaMarch:
         self.kernels, self.march = march_triton, march
         self.density, self.scale = density.detach().contiguous(), scale.detach().reshape(1)
         self.features = features.detach()[0].permute(1, 2, 3, 0).contiguous()
+        self.filled = occupancy(density, march.empty_below).contiguous()
         self.out: tuple[Tensor, ...] = ()
 
     def forward(self) -> tuple[Tensor, ...]:
@@ -46,7 +48,7 @@ class CudaMarch:
         self.kernels.backward[self._programs()](
             *self._inputs(), *told, sums, to_density, to_features, to_scale, **self._constants()
         )
-        return to_density, to_features.permute(3, 0, 1, 2)[None].contiguous(), to_scale.sum()
+        return to_density, to_features.permute(3, 0, 1, 2)[None], to_scale.sum()
 
     def _programs(self) -> tuple[int]:
         return (-(-len(self.march.origins) // RAYS),)
@@ -57,9 +59,9 @@ class CudaMarch:
         box = march.origins.new_tensor(march.box)
         return (
             *(self.density, self.features, march.origins, march.directions, march.spans, march.starts),
-            *(self._counts(), box[:3].contiguous(), box[3:6].contiguous(), march.filled.contiguous(), self.scale),
+            *(self._counts(), box[:3].contiguous(), box[3:6].contiguous(), self.filled, self.scale),
             *(march.density_shift, march.step, march.weight_threshold, march.least_light),
-            *(len(march.origins), march.samples, width, height, depth, *march.filled.shape[1:]),
+            *(len(march.origins), march.samples, width, height, depth, *self.filled.shape[1:]),
         )
 
     def _counts(self) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy
 
-from zero3d_voxels.vector_numba import LANES, P, compiled, exponential, log1p, mix4, spread4
+from zero3d_voxels.vector_numba import P, compiled, exponential, log1p, mix, prefetch, spread
 
 # Rows of a packet in the scratch array of floats: distance, inside; corner weights (four of z and y, two of x); raw
 # density; optical depth of the sample, its derivative in the raw density's argument, its argument less the shift;
@@ -21,13 +21,16 @@ AT, INSIDE, W00, W01, W10, W11, X0, X1, RAW, DEPTH, SLOPE, ARG, LEFT, WEIGHT, SH
     P * row for row in range(17)
 )
 FLOATS = 17 * P
-# and in that of indices: where the corners lie among the bricks (four of z and y, two of x), the sample's number
-R00, R01, R10, R11, C0, C1, NUMBER = (P * row for row in range(7))
-INDICES = 7 * P
+# and in that of indices: the voxels where the four pairs of corners start, the sample's number
+V00, V01, V10, V11, NUMBER = (P * row for row in range(5))
+INDICES = 5 * P
+SOON = 12
+"""Samples ahead of which a corner's channels are asked for: the grid is larger than a core's cache."""
 TILE = 32
 """Rays that a worker draws in one go, before it passes over those of the others: a tile of the picture."""
 
 ZERO, QUARTER, HALF, ONE, ROUND_OFF = (numpy.float32(value) for value in (0, 0.25, 0.5, 1, 1e-4))
+NEXT = numpy.uint64(1)
 # single precision combined with double is double, and these are exact, save the last, a tolerance
 
 
@@ -67,25 +70,30 @@ def _look(blocks: Any, t: Any, ray: Any, box: Any) -> int:
 
 
 @compiled()
-def _fill(s: Any, q: Any, first: int, count: int, group: int, ray: Any, box: Any, filled: Any, near: Any) -> Any:
+def _fill(s: Any, q: Any, first: int, count: int, a_block: Any, ray: Any, box: Any, blocks: Any) -> Any:
     """The next samples that are not in empty space: their distances. Returns how many, and where to go on."""
     start, size, shift = ray[:3]
     n, number = 0, first
-    half = numpy.float32(0.5 * (group - 1))
     while number < count and n < P:
-        group_start = number - number % group
-        last = min(count, group_start + group)
-        state = _look(near, start + shift + size * (numpy.float32(group_start) + half), ray, box)
-        if state == 0:
-            number = last
-        while number < last and n < P:
-            t = _distance(start, number, size, shift)
-            if state == 2 or _look(filled, t, ray, box) != 0:
-                s[AT + n] = t
-                s[INSIDE + n] = ONE
-                q[NUMBER + n] = number
-                n += 1
+        t = _distance(start, number, size, shift)
+        far = _look(blocks, t, ray, box)
+        if far == 1:  # steps of one are guessed ahead; only others have to wait for the look
             number += 1
+        elif far > 1:
+            number += max(1, int(numpy.float32(far - 1) * a_block))
+        else:
+            s[AT + n] = t
+            s[INSIDE + n] = ONE
+            q[NUMBER + n] = number
+            n += 1
+            number += 1
+            if far < 0:
+                for _ in range(min(min(count - number, int(numpy.float32(-far) * a_block)), P - n)):
+                    s[AT + n] = _distance(start, number, size, shift)
+                    s[INSIDE + n] = ONE
+                    q[NUMBER + n] = number
+                    n += 1
+                    number += 1
     for j in range(n, P):
         s[AT + j] = start
         s[INSIDE + j] = ZERO
@@ -94,56 +102,61 @@ def _fill(s: Any, q: Any, first: int, count: int, group: int, ray: Any, box: Any
 
 @compiled()
 def _axis(place: Any, n: Any) -> Any:
-    """The voxel below a place along one axis, counted with the shell, the one above, and that one's weight."""
+    """The two voxels next to a place along one axis: the lower, and the weights of both. The shell beyond is 0."""
     shifted = min(max(place, ZERO), n + ONE)
     low = min(numpy.floor(shifted), n)
-    return numpy.int32(low), numpy.int32(low + ONE), shifted - low
+    part = shifted - low
+    first = part if low < ONE else (ZERO if low >= n else ONE - part)
+    second = ZERO if low < ONE else (ONE - part if low >= n else part)
+    return numpy.int32(min(max(low - ONE, ZERO), n - ONE - ONE)), first, second
 
 
 @compiled()
 def _corners(s: Any, q: Any, j: int) -> Any:
-    """Where a sample's eight corners lie, and their weights."""
-    c0, c1 = numpy.uint64(q[C0 + j]), numpy.uint64(q[C1 + j])
-    r00, r01, r10, r11 = q[R00 + j], q[R01 + j], q[R10 + j], q[R11 + j]
+    """Where the pairs of a sample's eight corners start, and their weights."""
     a0, a1, w00, w01, w10, w11 = s[X0 + j], s[X1 + j], s[W00 + j], s[W01 + j], s[W10 + j], s[W11 + j]
-    places = r00 + c0, r00 + c1, r01 + c0, r01 + c1, r10 + c0, r10 + c1, r11 + c0, r11 + c1
-    return places, (w00 * a0, w00 * a1, w01 * a0, w01 * a1, w10 * a0, w10 * a1, w11 * a0, w11 * a1)
+    voxels = numpy.uint64(q[V00 + j]), numpy.uint64(q[V01 + j]), numpy.uint64(q[V10 + j]), numpy.uint64(q[V11 + j])
+    return voxels, (w00 * a0, w00 * a1, w01 * a0, w01 * a1, w10 * a0, w10 * a1, w11 * a0, w11 * a1)
 
 
 @compiled()
-def _absorb(density: Any, s: Any, q: Any, n: int, ray: Any, box: Any, brick: Any, law: Any, tau: float) -> float:
+def _absorb(density: Any, s: Any, q: Any, n: int, ray: Any, box: Any, law: Any, tau: float) -> float:
     """Corners, raw density, optical depth and light left of a packet's samples; `tau` is the depth before and after."""
     _, size, _, ox, oy, oz, dx, dy, dz = ray
     lx, ly, lz, vx, vy, vz, nx, ny, nz = box
     scale, shift = law
-    layer, row = numpy.int32(brick[0]), numpy.int32(brick[1])
+    row, layer = numpy.int32(nx), numpy.int32(nx) * numpy.int32(ny)
     for j in range(P):
         t = s[AT + j]
         px, py, pz = _place(ox, dx, t, lx, vx), _place(oy, dy, t, ly, vy), _place(oz, dz, t, lz, vz)
-        x0, x1, a = _axis(px, nx)
-        y0, y1, b = _axis(py, ny)
-        z0, z1, c = _axis(pz, nz)
-        s[X0 + j] = ONE - a
-        s[X1 + j] = a
-        s[W00 + j] = (ONE - c) * (ONE - b)
-        s[W01 + j] = (ONE - c) * b
-        s[W10 + j] = c * (ONE - b)
-        s[W11 + j] = c * b
-        r0, r1 = (y0 >> 2) * row + ((y0 & 3) << 2), (y1 >> 2) * row + ((y1 & 3) << 2)
-        l0, l1 = (z0 >> 2) * layer + ((z0 & 3) << 4), (z1 >> 2) * layer + ((z1 & 3) << 4)
-        q[C0 + j] = ((x0 >> 2) << 6) + (x0 & 3)
-        q[C1 + j] = ((x1 >> 2) << 6) + (x1 & 3)
-        q[R00 + j] = l0 + r0
-        q[R01 + j] = l0 + r1
-        q[R10 + j] = l1 + r0
-        q[R11 + j] = l1 + r1
+        x, x0, x1 = _axis(px, nx)
+        y, y0, y1 = _axis(py, ny)
+        z, z0, z1 = _axis(pz, nz)
+        s[X0 + j] = x0
+        s[X1 + j] = x1
+        s[W00 + j] = z0 * y0
+        s[W01 + j] = z0 * y1
+        s[W10 + j] = z1 * y0
+        s[W11 + j] = z1 * y1
+        voxel = z * layer + y * row + x
+        q[V00 + j] = voxel
+        q[V01 + j] = voxel + row
+        q[V10 + j] = voxel + layer
+        q[V11 + j] = voxel + layer + row
         below, above = min(px, min(py, pz)), max(px - nx, max(py - ny, pz - nz))
         out = max(HALF - below, above - HALF)
         s[INSIDE + j] = ZERO if out > ROUND_OFF else s[INSIDE + j]
     for j in range(n):
-        (i0, i1, i2, i3, i4, i5, i6, i7), (w0, w1, w2, w3, w4, w5, w6, w7) = _corners(s, q, j)
-        front = (w0 * density[i0] + w1 * density[i1]) + (w2 * density[i2] + w3 * density[i3])
-        s[RAW + j] = front + ((w4 * density[i4] + w5 * density[i5]) + (w6 * density[i6] + w7 * density[i7]))
+        a, b, c, d = (
+            numpy.uint64(q[V00 + j]),
+            numpy.uint64(q[V01 + j]),
+            numpy.uint64(q[V10 + j]),
+            numpy.uint64(q[V11 + j]),
+        )
+        w, x, y, z = s[W00 + j], s[W01 + j], s[W10 + j], s[W11 + j]
+        left = (w * density[a] + x * density[b]) + (y * density[c] + z * density[d])
+        right = (w * density[a + NEXT] + x * density[b + NEXT]) + (y * density[c + NEXT] + z * density[d + NEXT])
+        s[RAW + j] = s[X0 + j] * left + s[X1 + j] * right
     for j in range(n, P):
         s[RAW + j] = ZERO
     for j in range(P):
@@ -178,26 +191,27 @@ def _weigh(s: Any, before: Any, threshold: Any) -> Any:
 
 
 @compiled()
-def _scaled(places: Any, by: Any, plus: Any) -> Any:
-    i0, i1, i2, i3, i4, i5, i6, i7 = places
-    front = i0 * by + plus, i1 * by + plus, i2 * by + plus, i3 * by + plus
-    return front + (i4 * by + plus, i5 * by + plus, i6 * by + plus, i7 * by + plus)
+def _soon(grid: Any, q: Any, j: int, channels: Any) -> None:
+    prefetch(grid, numpy.uint64(q[V00 + j]), channels)
+    prefetch(grid, numpy.uint64(q[V01 + j]), channels)
+    prefetch(grid, numpy.uint64(q[V10 + j]), channels)
+    prefetch(grid, numpy.uint64(q[V11 + j]), channels)
 
 
 @compiled()
-def _colours(features: Any, s: Any, q: Any, v: Any, n: int, lanes: Any, channels: int, sigmoid: bool) -> None:
-    """v (lanes, P): the activated channels of the samples that are seen, 0 or one half for the others."""
+def _colours(features: Any, s: Any, q: Any, v: Any, n: int, channels: Any, sigmoid: bool) -> None:
+    """v (C, P): the activated channels of the samples that are seen, 0 or one half for the others."""
     for c in range(v.shape[0]):
         row = v[c]
         for j in range(P):
             row[j] = ZERO
     for j in range(n):
         if s[SHARE + j] > ZERO:
-            places, weights = _corners(s, q, j)
-            for c in range(numpy.uint64(0), lanes, numpy.uint64(LANES)):
-                mix4(features, _scaled(places, lanes, c), weights, v, c * numpy.uint64(P) + numpy.uint64(j))
+            _soon(features, q, min(j + SOON, n - 1), channels)
+            voxels, weights = _corners(s, q, j)
+            mix(features, voxels, weights, channels, v, numpy.uint64(j))
     if sigmoid:
-        for c in range(channels):
+        for c in range(len(channels)):
             row = v[c]
             for j in range(P):
                 x = row[j]
@@ -206,13 +220,13 @@ def _colours(features: Any, s: Any, q: Any, v: Any, n: int, lanes: Any, channels
 
 
 @compiled()
-def _spread(grid: Any, s: Any, q: Any, v: Any, n: int, lanes: Any) -> None:
-    """The transpose: add v (lanes, P), gradients of the seen samples' channels, to their corners."""
+def _spread(grid: Any, s: Any, q: Any, v: Any, n: int, channels: Any) -> None:
+    """The transpose: add v (C, P), gradients of the seen samples' channels, to their corners."""
     for j in range(n):
         if s[SHARE + j] > ZERO:
-            places, weights = _corners(s, q, j)
-            for c in range(numpy.uint64(0), lanes, numpy.uint64(LANES)):
-                spread4(grid, _scaled(places, lanes, c), weights, v, c * numpy.uint64(P) + numpy.uint64(j))
+            _soon(grid, q, min(j + SOON, n - 1), channels)
+            voxels, weights = _corners(s, q, j)
+            spread(grid, voxels, weights, channels, v, numpy.uint64(j))
 
 
 @compiled()
@@ -224,11 +238,10 @@ def forward(
     spans: Any,
     starts: Any,
     box: Any,
-    brick: Any,
     law: Any,
-    filled: Any,
-    near: Any,
+    blocks: Any,
     limits: Any,
+    channels: Any,
     sigmoid: bool,
     order: Any,
     worker: int,
@@ -240,17 +253,15 @@ def forward(
 ) -> None:
     """Draw this worker's tiles of rays: colour (R, C), opacity (R,), distance (R,), weights (R, S) or (0, 0).
 
-    density, features: flat bricks. spans (R, 2): distance to the box, chord. starts (R,): shifts of the first samples.
-    box: its low corner, voxels a world unit, voxels. brick: indices from one layer of bricks to the next, and from one
-    row. law: scale and shift of raw density. filled, near: see `occupancy`. limits: step, least weight that lends
-    colour, least light, most samples a ray, samples a look. order (R,): the rays, tile by tile.
+    density (Z Y X), features (Z Y X C): flat. spans (R, 2): distance to the box, chord. starts (R,): shifts of the first
+    samples. box: its low corner, voxels a world unit, voxels. law: scale and shift of raw density. blocks: see
+    `blocks_numba.ahead`. limits: step, least weight that lends colour, least light, most samples a ray, samples along
+    one block at least. channels: C zeros, for their number is compiled in. order (R,): the rays, tile by tile.
     """
-    size, threshold, least, most, group = limits
+    size, threshold, least, most, a_block = limits
     s = numpy.empty(FLOATS, density.dtype)
     q = numpy.zeros(INDICES, numpy.uint32)
-    channels = colour.shape[1]
-    lanes = numpy.uint64(len(features) // len(density))
-    v = numpy.zeros((lanes, P), density.dtype)
+    v = numpy.zeros((len(channels), P), density.dtype)
     for tile in range(worker * TILE, len(origins), workers * TILE):
         for r in order[tile : tile + TILE]:
             start, shift = spans[r, 0], starts[r]
@@ -259,10 +270,10 @@ def forward(
             tau, left, number = 0.0, ONE * size / size, 0
             total, far = 0.0, 0.0
             while number < count and left > least:
-                n, number = _fill(s, q, number, count, group, ray, box, filled, near)
+                n, number = _fill(s, q, number, count, a_block, ray, box, blocks)
                 if n == 0:
                     break
-                tau = _absorb(density, s, q, n, ray, box, brick, law, tau)
+                tau = _absorb(density, s, q, n, ray, box, law, tau)
                 seen = _weigh(s, left, threshold)
                 left = s[LEFT + P - 1]
                 weight, way = ZERO * left, ZERO * left
@@ -275,8 +286,8 @@ def forward(
                     for j in range(n):
                         weights[r, q[NUMBER + j]] = s[WEIGHT + j]
                 if seen > 0:
-                    _colours(features, s, q, v, n, lanes, channels, sigmoid)
-                    for c in range(channels):
+                    _colours(features, s, q, v, n, channels, sigmoid)
+                    for c in range(len(channels)):
                         value, row = ZERO * left, v[c]
                         for j in range(P):
                             value += s[SHARE + j] * row[j]
@@ -299,11 +310,10 @@ def backward(
     spans: Any,
     starts: Any,
     box: Any,
-    brick: Any,
     law: Any,
-    filled: Any,
-    near: Any,
+    blocks: Any,
     limits: Any,
+    channels: Any,
     sigmoid: bool,
     order: Any,
     worker: int,
@@ -320,7 +330,7 @@ def backward(
     With v the gradient that falls on a sample's weight, T the light left after it and x its optical depth,
     dL/dx_j = T_j v_j - sum over i > j of w_i v_i: a ray is drawn forwards, then walked back.
     """
-    size, threshold, least, most, group = limits
+    size, threshold, least, most, a_block = limits
     scale, _ = law
     longest = 0
     for tile in range(worker * TILE, len(origins), workers * TILE):
@@ -330,9 +340,7 @@ def backward(
     floats = numpy.empty((packets, FLOATS), density.dtype)
     indices = numpy.zeros((packets, INDICES), numpy.uint32)
     held = numpy.zeros(packets, numpy.int64)
-    channels = told_colour.shape[1]
-    lanes = numpy.uint64(len(features) // len(density))
-    v = numpy.zeros((lanes, P), density.dtype)
+    v = numpy.zeros((len(channels), P), density.dtype)
     to_scale = 0.0
     for tile in range(worker * TILE, len(origins), workers * TILE):
         for r in order[tile : tile + TILE]:
@@ -342,12 +350,12 @@ def backward(
             tau, left, number, used = 0.0, ONE * size / size, 0, 0
             while number < count and left > least:
                 s, q = floats[used], indices[used]
-                n, number = _fill(s, q, number, count, group, ray, box, filled, near)
+                n, number = _fill(s, q, number, count, a_block, ray, box, blocks)
                 if n == 0:
                     break
                 held[used] = n
                 used += 1
-                tau = _absorb(density, s, q, n, ray, box, brick, law, tau)
+                tau = _absorb(density, s, q, n, ray, box, law, tau)
                 seen = _weigh(s, left, threshold)
                 left = s[LEFT + P - 1]
                 for j in range(P):
@@ -356,15 +364,15 @@ def backward(
                     for j in range(n):
                         s[TOLD + j] += told_weights[r, q[NUMBER + j]]
                 if seen > 0:
-                    _colours(features, s, q, v, n, lanes, channels, sigmoid)
-                    for c in range(channels):
+                    _colours(features, s, q, v, n, channels, sigmoid)
+                    for c in range(len(channels)):
                         told, row = told_colour[r, c], v[c]
                         for j in range(P):
                             value, share = row[j], s[SHARE + j]
                             slope = value * (ONE - value) if sigmoid else ONE
                             s[TOLD + j] += told * value if share > ZERO else ZERO
                             row[j] = told * share * slope
-                    _spread(to_features, s, q, v, n, lanes)
+                    _spread(to_features, s, q, v, n, channels)
             behind = 0.0
             for packet in range(used - 1, -1, -1):
                 s, q = floats[packet], indices[packet]
@@ -378,14 +386,14 @@ def backward(
                     s[VALUE + j] = slope * scale
                 to_scale += part
                 for j in range(held[packet]):
-                    (i0, i1, i2, i3, i4, i5, i6, i7), (w0, w1, w2, w3, w4, w5, w6, w7) = _corners(s, q, j)
+                    (a, b, c, d), (w0, w1, w2, w3, w4, w5, w6, w7) = _corners(s, q, j)
                     value = s[VALUE + j]
-                    to_density[i0] += value * w0
-                    to_density[i1] += value * w1
-                    to_density[i2] += value * w2
-                    to_density[i3] += value * w3
-                    to_density[i4] += value * w4
-                    to_density[i5] += value * w5
-                    to_density[i6] += value * w6
-                    to_density[i7] += value * w7
+                    to_density[a] += value * w0
+                    to_density[a + NEXT] += value * w1
+                    to_density[b] += value * w2
+                    to_density[b + NEXT] += value * w3
+                    to_density[c] += value * w4
+                    to_density[c + NEXT] += value * w5
+                    to_density[d] += value * w6
+                    to_density[d + NEXT] += value * w7
     return to_scale

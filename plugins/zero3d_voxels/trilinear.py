@@ -60,7 +60,7 @@ class _Trilinear(torch.autograd.Function):
                     shares = [half for share, up in zip(shares, upper, strict=True) for half in (share - up, up)]
                 for corner, share in zip(_corners(ctx.shape), shares, strict=True):
                     channel[corner:].scatter_add_(0, index, share)
-        return total[:, 1:-1, 1:-1, 1:-1].contiguous()[None], None
+        return total[:, 1:-1, 1:-1, 1:-1][None], None  # autograd copies it into the grid's layout
 
 
 def _cells(place: Tensor, sides: torch.Size) -> Iterator[tuple[slice, Tensor, Tensor]]:

@@ -1,4 +1,4 @@
-"""What the numba kernels need beyond plain arithmetic: functions that vectorise, and four channels at once.
+"""What the numba kernels need beyond plain arithmetic: functions that vectorise, and several channels at once.
 
 numba's cache does not see changes in this file: after one, touch march_numba.py.
 """
@@ -18,7 +18,7 @@ from numba.extending import intrinsic, overload
 P = 32
 """Samples in a packet; rows of scratch arrays are as long."""
 LANES = 4
-"""Channels that are read and added together."""
+"""At most so many channels are read and added together."""
 
 
 def compiled(exact: bool = False) -> Callable[[Callable[..., Any]], Any]:
@@ -83,62 +83,98 @@ def _log1p(x: Any) -> Any:
     return single
 
 
-def _mix4(typing: Any, grid: Any, places: Any, weights: Any, rows: Any, at: Any) -> Any:
-    """rows[at + lane P] = sum over the corners of weight times grid[place + lane], for four lanes."""
+def _mix(typing: Any, grid: Any, voxels: Any, weights: Any, channels: Any, rows: Any, at: Any) -> Any:
+    """rows[channel P + at] = sum over a cell's corners of weight times grid[corner, channel], for all channels.
+
+    grid: flat (voxels, channels). voxels: where four pairs of neighbours start. weights: eight. channels: as many zeros.
+    """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        grid, places, weights, rows, at = args
-        total = None
-        for place, weight in _pairs(builder, places, weights):
-            read = builder.load(_four(context, builder, signature.args[0], grid, place), align=4)
-            term = builder.fmul(read, _splat(builder, weight), flags=("contract",))
-            total = term if total is None else builder.fadd(total, term, flags=("contract",))
-        for lane, place in enumerate(_lanes(context, builder, signature.args[3], rows, at)):
-            builder.store(builder.extract_element(total, ir.IntType(32)(lane)), place)
+        grid, voxels, weights, _, rows, at = args
+        kind, count = signature.args[0], signature.args[3].count
+        for first, lanes in _portions(count):
+            total = None
+            for place, weight in _corners(builder, voxels, weights, count, first):
+                read = builder.load(_several(context, builder, kind, grid, place, lanes), align=4)
+                term = builder.fmul(read, _splat(builder, weight, lanes), flags=("contract",))
+                total = term if total is None else builder.fadd(total, term, flags=("contract",))
+            for lane, place in enumerate(_lanes(context, builder, signature.args[4], rows, at, first, lanes)):
+                builder.store(builder.extract_element(total, ir.IntType(32)(lane)), place)
         return context.get_dummy_value()
 
-    return types.none(grid, places, weights, rows, at), codegen
+    return types.none(grid, voxels, weights, channels, rows, at), codegen
 
 
-def _spread4(typing: Any, grid: Any, places: Any, weights: Any, rows: Any, at: Any) -> Any:
-    """The transpose of `mix4`: grid[place + lane] += weight times rows[at + lane P]."""
+def _spread(typing: Any, grid: Any, voxels: Any, weights: Any, channels: Any, rows: Any, at: Any) -> Any:
+    """The transpose of `mix`: grid[corner, channel] += weight times rows[channel P + at]."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        grid, places, weights, rows, at = args
-        real = context.get_data_type(signature.args[0].dtype)
-        values = ir.Constant(ir.VectorType(real, LANES), ir.Undefined)
-        for lane, place in enumerate(_lanes(context, builder, signature.args[3], rows, at)):
-            values = builder.insert_element(values, builder.load(place), ir.IntType(32)(lane))
-        for place, weight in _pairs(builder, places, weights):
-            pointer = _four(context, builder, signature.args[0], grid, place)
-            term = builder.fmul(values, _splat(builder, weight), flags=("contract",))
-            builder.store(builder.fadd(builder.load(pointer, align=4), term, flags=("contract",)), pointer, align=4)
+        grid, voxels, weights, _, rows, at = args
+        kind, count = signature.args[0], signature.args[3].count
+        real = context.get_data_type(kind.dtype)
+        for first, lanes in _portions(count):
+            values = ir.Constant(ir.VectorType(real, lanes), ir.Undefined)
+            for lane, place in enumerate(_lanes(context, builder, signature.args[4], rows, at, first, lanes)):
+                values = builder.insert_element(values, builder.load(place), ir.IntType(32)(lane))
+            for place, weight in _corners(builder, voxels, weights, count, first):
+                pointer = _several(context, builder, kind, grid, place, lanes)
+                term = builder.fmul(values, _splat(builder, weight, lanes), flags=("contract",))
+                builder.store(builder.fadd(builder.load(pointer, align=4), term, flags=("contract",)), pointer, align=4)
         return context.get_dummy_value()
 
-    return types.none(grid, places, weights, rows, at), codegen
+    return types.none(grid, voxels, weights, channels, rows, at), codegen
 
 
-mix4: Any = intrinsic(_mix4)
-spread4: Any = intrinsic(_spread4)
+def _prefetch(typing: Any, grid: Any, voxel: Any, channels: Any) -> Any:
+    """Ask for a voxel's channels, that they be in the cache when they are read."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        grid, voxel, _ = args
+        place = builder.mul(voxel, voxel.type(signature.args[2].count))
+        data = context.make_array(signature.args[0])(context, builder, grid).data
+        byte = ir.IntType(8).as_pointer()
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        builder.call(function, [builder.bitcast(builder.gep(data, [place]), byte), number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.none(grid, voxel, channels), codegen
 
 
-def _pairs(builder: Any, places: Any, weights: Any) -> Any:
-    return zip(cgutils.unpack_tuple(builder, places), cgutils.unpack_tuple(builder, weights), strict=True)
+prefetch: Any = intrinsic(_prefetch)
+mix: Any = intrinsic(_mix)
+spread: Any = intrinsic(_spread)
 
 
-def _four(context: Any, builder: Any, kind: Any, array: Any, place: Any) -> Any:
-    """A pointer to four numbers of an array."""
+def _portions(channels: int) -> list[tuple[int, int]]:
+    """First channel and number of those that are read at once."""
+    return [(first, min(LANES, channels - first)) for first in range(0, channels, LANES)]
+
+
+def _corners(builder: Any, voxels: Any, weights: Any, channels: int, first: int) -> Any:
+    """Where a portion of a corner's channels starts, and the corner's weight."""
+    starts = []
+    for voxel in cgutils.unpack_tuple(builder, voxels):
+        start = builder.mul(voxel, voxel.type(channels))
+        starts += [builder.add(start, start.type(first)), builder.add(start, start.type(first + channels))]
+    return zip(starts, cgutils.unpack_tuple(builder, weights), strict=True)
+
+
+def _several(context: Any, builder: Any, kind: Any, array: Any, place: Any, lanes: int) -> Any:
+    """A pointer to some numbers of an array."""
     data = context.make_array(kind)(context, builder, array).data
-    four = ir.VectorType(context.get_data_type(kind.dtype), LANES)
-    return builder.bitcast(builder.gep(data, [place]), four.as_pointer())
+    return builder.bitcast(
+        builder.gep(data, [place]), ir.VectorType(context.get_data_type(kind.dtype), lanes).as_pointer()
+    )
 
 
-def _lanes(context: Any, builder: Any, kind: Any, array: Any, at: Any) -> list[Any]:
+def _lanes(context: Any, builder: Any, kind: Any, array: Any, at: Any, first: int, lanes: int) -> list[Any]:
     data = context.make_array(kind)(context, builder, array).data
-    return [builder.gep(data, [builder.add(at, at.type(lane * P))]) for lane in range(LANES)]
+    return [builder.gep(data, [builder.add(at, at.type((first + lane) * P))]) for lane in range(lanes)]
 
 
-def _splat(builder: Any, value: Any) -> Any:
-    nothing = ir.Constant(ir.VectorType(value.type, LANES), ir.Undefined)
+def _splat(builder: Any, value: Any, lanes: int) -> Any:
+    nothing = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
     first = builder.insert_element(nothing, value, ir.IntType(32)(0))
-    return builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+    return builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes))

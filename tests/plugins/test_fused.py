@@ -14,10 +14,11 @@ from zero3d.geometry import look_at, orbit
 from zero3d.testing import check_renderer
 from zero3d.testing.conformance import fresh_step
 from zero3d.values import Cameras
+from zero3d_voxels import blocks_numba
 from zero3d_voxels.field import VoxelConfig, VoxelField
 from zero3d_voxels.fused import FusedConfig, FusedRenderer
 from zero3d_voxels.march_cpu import threads
-from zero3d_voxels.occupancy import group_size, occupancy
+from zero3d_voxels.occupancy import occupancy
 from zero3d_voxels.volume import VolumeConfig, VolumeRenderer
 
 EVERYTHING = frozenset({"depth", "weights"})
@@ -118,7 +119,7 @@ def test_without_weights_nothing_else_changes():
 
 def test_a_solid_body_in_emptiness_agrees_though_most_is_passed_over():
     field = torus(40)
-    filled, _, _ = occupancy(field.raw_density, -17.0)
+    filled = occupancy(field.raw_density, -17.0)
     assert filled.float().mean() < 0.75, "the shell is as dense as SJC's; the ring is in the middle"
     assert not filled[4:7, 1, 1].any()
     assert_agree(field, TWO, 1e-4)
@@ -199,7 +200,7 @@ def test_every_single_gradient_equals_finite_differences():
         view = renderer.render(field, cameras, torch.tensor([0.3, -0.4], dtype=torch.float64), EVERYTHING)
         return torch.cat([part.flatten() for part in (view.image, view.opacity, view.depth, view.weights)])
 
-    start = [parameter.detach().clone() for parameter in field.parameters()]
+    start = [parameter.detach().clone(memory_format=torch.contiguous_format) for parameter in field.parameters()]
     measured = everything(*start)
     told = torch.randn(len(measured), dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     measured.backward(told)
@@ -290,26 +291,58 @@ def test_half_precision_is_left_to_the_plain_renderer():
     assert torch.equal(view.image, VolumeRenderer(VolumeConfig()).render(field, cameras, background).image)
 
 
-@pytest.mark.parametrize("sides", [(8, 8, 8), (2, 3, 5), (13, 6, 31)])
-def test_every_cell_that_is_not_empty_is_in_a_filled_block_and_its_corners_are_near(sides):
+def cells(grid, level):
+    """Which blocks have a cell with a corner of `level` or more, one by one."""
+    padded = torch.nn.functional.pad(grid, (1,) * 6)
+    filled = torch.zeros([side // 4 + 1 for side in grid.shape], dtype=torch.uint8)
+    for z, y, x in torch.cartesian_prod(*(torch.arange(side + 1) for side in grid.shape)).tolist():
+        if padded[z : z + 2, y : y + 2, x : x + 2].max() >= level:
+            filled[z // 4, y // 4, x // 4] = 1
+    return filled
+
+
+@pytest.mark.parametrize("sides", [(8, 8, 8), (2, 3, 5), (13, 6, 31), (40, 15, 16)])
+@pytest.mark.parametrize("level", [-1.0, 0.5])  # below and above the shell's 0
+def test_both_maps_find_every_block_with_a_cell_that_is_not_empty_and_no_other(sides, level):
     generator = torch.Generator().manual_seed(3)
-    grid = torch.where(torch.rand(sides, generator=generator) < 0.01, 1.0, -5.0)[None, None]
-    for level in (-1.0, 0.5):  # below and above the shell's 0
-        filled, near, read = occupancy(grid, level)
-        padded = torch.nn.functional.pad(grid[0, 0], (1,) * 6)
-        for z, y, x in torch.cartesian_prod(*(torch.arange(side + 1) for side in sides)).tolist():
-            if padded[z : z + 2, y : y + 2, x : x + 2].max() >= level:
-                assert filled[z // 4, y // 4, x // 4]
-                assert read[z // 4 : (z + 1) // 4 + 1, y // 4 : (y + 1) // 4 + 1, x // 4 : (x + 1) // 4 + 1].all()
-        around = torch.nn.functional.max_pool3d(filled[None].float(), 3, stride=1, padding=1)[0]
-        assert torch.equal(near > 0, around > 0)
-        assert (filled[near == 2] == 1).all()
+    grid = torch.where(torch.rand(sides, generator=generator) < 0.002, 1.0, -5.0)
+    expected = cells(grid, level)
+    found = occupancy(grid[None, None], level)  # may have a layer of blocks too many
+    assert torch.equal(found[tuple(slice(side) for side in expected.shape)], expected)
+    measured = torch.zeros_like(expected)
+    for worker in range(2):
+        blocks_numba.fill(grid.numpy().ravel(), sides, numpy.float32(level), measured.numpy(), worker, 2)
+    assert torch.equal(measured, expected)
 
 
-@pytest.mark.parametrize(("ratio", "count"), [(0.5, 12), (1.0, 6), (4.0, 2)])
-def test_looks_are_no_further_apart_than_blocks_answer_for(ratio, count):
-    assert group_size(ratio) == count
-    assert (group_size(ratio) - 1) * ratio / 2 <= 3
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.01, 0.5, 0.999, 1.0])
+def test_looking_ahead_never_passes_a_block_of_the_other_kind(share):
+    filled = (torch.rand(9, 14, 21, generator=torch.Generator().manual_seed(4)) < share).numpy().astype(numpy.uint8)
+    blocks = numpy.zeros(filled.shape, numpy.int8)
+    blocks_numba.ahead(filled, blocks)
+    for index in numpy.ndindex(filled.shape):
+        value = int(blocks[index])
+        assert (value <= 0) == bool(filled[index])
+        reach = value - 1 if value > 0 else -value
+        around = filled[tuple(slice(max(place - reach, 0), place + reach + 1) for place in index)]
+        assert (around == filled[index]).all()
+        further = filled[tuple(slice(max(place - reach - 1, 0), place + reach + 2) for place in index)]
+        assert reach >= blocks_numba.FURTHEST - 1 or not (further == filled[index]).all(), "it could look further"
+
+
+def test_what_a_worker_adds_is_merged_and_cleared_where_anything_may_have_been_added():
+    sides, width, level = (9, 6, 13), 3, 0.5
+    generator = torch.Generator().manual_seed(3)
+    grid = torch.where(torch.rand(sides, generator=generator) < 0.01, 1.0, -5.0)
+    filled = cells(grid, level).numpy()
+    corner = torch.nn.functional.max_pool3d(torch.nn.functional.pad(grid[None], (1,) * 6, value=-5.0), 3, stride=1)[0]
+    touched = (corner[..., None] > level).expand(*sides, width).numpy()
+    part = numpy.where(touched, 2.0, 0.0).astype(numpy.float32)
+    total = numpy.ones_like(part)
+    for worker in range(2):
+        blocks_numba.merge(total.ravel(), part.ravel(), sides, width, filled, worker, 2)
+    assert (total == numpy.where(touched, 3.0, 1.0)).all()
+    assert not part.any()
 
 
 @pytest.mark.parametrize("tolerance", [-1e-3, 0.1])
