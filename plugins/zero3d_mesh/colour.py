@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zero3d.geometry import orbit, project
-from zero3d.interfaces import ExportSubject, RadianceField
+from zero3d.interfaces import ExportSubject, RadianceField, SurfaceRepresentation
 
 DEPTHS = (0.0, 0.5, 1.0, 1.5)
 """How far below the surface colour is read, in units of the field's spacing: what a ray sees is a mean over this."""
@@ -21,6 +21,8 @@ def colours(points: numpy.ndarray, normals: numpy.ndarray, subject: ExportSubjec
     """(N, 3) in [0, 1] for N points of the surface of what is exported, and the unit normals there."""
     places, ups = (torch.from_numpy(numpy.array(array, dtype=numpy.float32)) for array in (points, normals))
     field = subject.representation
+    if subject.decodes_pixelwise and isinstance(field, SurfaceRepresentation):
+        return from_surface(points, field)
     if subject.decodes_pixelwise and isinstance(field, RadianceField):
         return from_field(places, ups, field)
     return from_views(places, ups, subject)
@@ -40,6 +42,18 @@ def from_field(points: Tensor, normals: Tensor, field: RadianceField) -> numpy.n
                 total += weight
             found.append((colour / total).clamp(0, 1).cpu())
     return torch.cat(found).numpy()
+
+
+def from_surface(points: numpy.ndarray, source: SurfaceRepresentation) -> numpy.ndarray:
+    """Features of the nearest point of the mesh, interpolated between its face's corners."""
+    import igl
+
+    vertices, faces, features = (part.detach().cpu().double().numpy() for part in source.surface())
+    faces = faces.astype(numpy.int64)
+    _, face, nearest = igl.point_mesh_squared_distance(numpy.array(points, dtype=numpy.float64), vertices, faces)
+    corners = faces[face]
+    weight = igl.barycentric_coordinates(nearest, *(numpy.ascontiguousarray(vertices[corners[:, k]]) for k in range(3)))
+    return numpy.einsum("nk,nkc->nc", weight, features[corners]).clip(0, 1).astype(numpy.float32)
 
 
 def from_views(points: Tensor, normals: Tensor, subject: ExportSubject) -> numpy.ndarray:

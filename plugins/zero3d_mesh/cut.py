@@ -1,4 +1,4 @@
-"""Which surface a field has: a density grid, a threshold, a clean cut, and no more faces than asked for."""
+"""Which surface a representation has: its own, or one cut from a density grid; and no more faces than asked for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy
 import psutil
 
 from zero3d import ExportError
-from zero3d.interfaces import ExportSubject, RadianceField
+from zero3d.interfaces import ExportSubject, RadianceField, Representation, SurfaceRepresentation
 from zero3d_mesh.decimate import decimated
 from zero3d_mesh.grid import DensityGrid, sample_density
 from zero3d_mesh.surface import extract
@@ -20,9 +20,17 @@ FEWEST = 100
 """Faces that a budget may ask for: fewer hold no shape."""
 
 
+class SurfaceSource(Representation):
+    """What a surface can be had of: a RadianceField, or a SurfaceRepresentation, which is taken as it is."""
+
+
+SurfaceSource.register(RadianceField)  # type: ignore[type-abstract]
+SurfaceSource.register(SurfaceRepresentation)  # type: ignore[type-abstract]
+
+
 @dataclass
 class SurfaceConfig:
-    """What all exporters of a field's surface take.
+    """What all exporters of a surface take. Of a representation that is a mesh, only `faces` matters.
 
     resolution: samples along the box's longest side. threshold: a density per world unit; "auto" takes the one whose
     surface casts the field's own silhouettes; "paper" is 3drec's rule (mean filter 7^3, `paper_multiple` times the mean,
@@ -56,13 +64,35 @@ class SurfaceConfig:
 
 
 def cut_surface(subject: ExportSubject, config: SurfaceConfig) -> tuple[Any, dict[str, Any]]:
-    """The closed surface (a trimesh.Trimesh in world axes) of a radiance field, and figures about it.
+    """The surface (a trimesh.Trimesh in world axes; a field's is closed), and figures about it.
 
     Raises:
         ExportError: no memory for the grid, or no surface in the field.
     """
-    field = subject.representation
-    assert isinstance(field, RadianceField)
+    source = subject.representation
+    figures: dict[str, Any]
+    if isinstance(source, SurfaceRepresentation):
+        mesh, figures = _own(source), {}
+    else:
+        assert isinstance(source, RadianceField)
+        mesh, figures = _cut(source, subject, config)
+    mesh = decimated(mesh, config.faces)
+    counts = {"vertices": len(mesh.vertices), "faces": len(mesh.faces), "watertight": bool(mesh.is_watertight)}
+    return mesh, counts | {"volume": round(float(mesh.volume), 5)} | figures
+
+
+def _own(source: SurfaceRepresentation) -> Any:
+    import trimesh
+
+    vertices, faces, _ = (part.detach().cpu().numpy() for part in source.surface())
+    if len(faces) == 0:
+        raise ExportError("no surface: the mesh has no faces")
+    if not numpy.isfinite(vertices).all():
+        raise ExportError("no surface: some vertices are not finite; the run diverged, lower optimizer.lr")
+    return trimesh.Trimesh(vertices, faces, process=False)
+
+
+def _cut(field: RadianceField, subject: ExportSubject, config: SurfaceConfig) -> tuple[Any, dict[str, Any]]:
     _check_memory(config.resolution)
     grid = sample_density(field, config.resolution)
     span = _span(grid)
@@ -73,19 +103,13 @@ def cut_surface(subject: ExportSubject, config: SurfaceConfig) -> tuple[Any, dic
     surface = extract(grid, threshold, config.smallest_share, config.smoothing, ceiling)
     if surface is None or len(surface.mesh.faces) == 0:
         raise ExportError(f"no surface: nothing reaches {threshold:.4g}; {span}")
-    mesh = decimated(surface.mesh, config.faces)
-    figures = {
-        "vertices": len(mesh.vertices),
-        "faces": len(mesh.faces),
-        "watertight": bool(mesh.is_watertight),
+    return surface.mesh, {
         "components": surface.kept,
         "dropped": surface.dropped,
-        "volume": round(float(mesh.volume), 5),
         "threshold": round(float(threshold), 4),
         "density_min": round(float(grid.inner.min()), 3),
         "density_max": round(float(grid.values.max()), 3),
     }
-    return mesh, figures
 
 
 def _threshold(grid: DensityGrid, subject: ExportSubject, config: SurfaceConfig) -> tuple[DensityGrid, float | None]:

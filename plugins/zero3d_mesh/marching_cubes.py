@@ -1,4 +1,4 @@
-"""The exporter: radiance field -> closed mesh with a colour for every vertex."""
+"""The exporter: radiance field or mesh -> file of a mesh with a colour for every vertex."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 import numpy
 
-from zero3d.interfaces import Exporter, ExportSubject, RadianceField, Representation
+from zero3d.interfaces import Exporter, ExportSubject, Representation
 from zero3d.mesh_files import save_mesh
 from zero3d_mesh.colour import colours
-from zero3d_mesh.cut import SurfaceConfig, cut_surface
+from zero3d_mesh.cut import SurfaceConfig, SurfaceSource, cut_surface
 from zero3d_mesh.fidelity import fidelity
 
 FORMATS = ("glb", "obj", "ply")
@@ -33,10 +33,10 @@ class MarchingCubesConfig(SurfaceConfig):
 
 
 class MarchingCubes(Exporter):
-    """The surface of a radiance field as a closed mesh with vertex colours (Marching Cubes)."""
+    """The surface of a radiance field as a closed mesh (Marching Cubes), or a mesh as it is, with vertex colours."""
 
     name: ClassVar[str] = "marching_cubes"
-    accepts: ClassVar[type[Representation]] = RadianceField  # type: ignore[type-abstract]
+    accepts: ClassVar[type[Representation]] = SurfaceSource  # type: ignore[type-abstract]
     Config: ClassVar[type[Any]] = MarchingCubesConfig
 
     def filename(self, label: str) -> str:

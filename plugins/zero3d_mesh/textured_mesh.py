@@ -1,4 +1,4 @@
-"""The exporter: radiance field -> closed mesh with a texture."""
+"""The exporter: radiance field or mesh -> file of a mesh with a texture."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from zero3d.interfaces import Exporter, ExportSubject, RadianceField, Representation
+from zero3d.interfaces import Exporter, ExportSubject, Representation
 from zero3d_mesh.atlas import unwrap
-from zero3d_mesh.cut import SurfaceConfig, cut_surface
+from zero3d_mesh.cut import SurfaceConfig, SurfaceSource, cut_surface
 from zero3d_mesh.fidelity import fidelity
 from zero3d_mesh.texture import bake
 from zero3d_mesh.textured_files import save_textured
@@ -40,10 +40,10 @@ class TexturedMeshConfig(SurfaceConfig):
 
 
 class TexturedMesh(Exporter):
-    """The surface of a radiance field as a closed mesh of few faces with a texture (xatlas)."""
+    """The surface of a radiance field (closed), or a mesh, in few faces and with a texture (xatlas)."""
 
     name: ClassVar[str] = "textured_mesh"
-    accepts: ClassVar[type[Representation]] = RadianceField  # type: ignore[type-abstract]
+    accepts: ClassVar[type[Representation]] = SurfaceSource  # type: ignore[type-abstract]
     Config: ClassVar[type[Any]] = TexturedMeshConfig
 
     def filename(self, label: str) -> str:

@@ -1,5 +1,6 @@
 """Textured meshes: what a viewer reads from the picture is the field's colour there, seams included."""
 
+import dataclasses
 import math
 
 import numpy
@@ -8,12 +9,15 @@ import torch
 import trimesh
 
 from tests.plugins.mesh_fields import INPUT, Field, ball, ring, subject, volume
+from zero3d import ExportError
 from zero3d.geometry import gltf_to_world
+from zero3d.interfaces import SurfaceRepresentation
 from zero3d.mesh_files import load_mesh, save_mesh
 from zero3d.mesh_views import MeshScene
 from zero3d_mesh.atlas import texels, unwrap
 from zero3d_mesh.decimate import decimated
 from zero3d_mesh.fidelity import AROUND, fidelity
+from zero3d_mesh.marching_cubes import MarchingCubes, MarchingCubesConfig
 from zero3d_mesh.textured_mesh import TexturedMesh, TexturedMeshConfig
 
 
@@ -184,3 +188,61 @@ def test_the_same_field_gives_the_same_bytes(tmp_path):
 def test_options_out_of_range_are_named(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         TexturedMeshConfig(**options)
+
+
+class Lantern(SurfaceRepresentation):
+    """A coarse box with a colour at each corner."""
+
+    name = "lantern"
+
+    def __init__(self):
+        super().__init__(None)
+        box = trimesh.creation.box([1.0, 0.6, 0.8])
+        self.register_buffer("vertices", torch.tensor(numpy.array(box.vertices), dtype=torch.float32))
+        self.register_buffer("faces", torch.tensor(numpy.array(box.faces)))
+        self.channels = 3
+
+    def initialise(self, step):
+        pass
+
+    def surface(self):
+        return self.vertices, self.faces, slope(self.vertices)
+
+
+def drawn_lantern(cameras):
+    box = trimesh.Trimesh(*(part.numpy() for part in Lantern().surface()[:2]), process=False)
+    box.visual.vertex_colors = numpy.round(255 * slope(torch.tensor(box.vertices)).numpy()).astype(numpy.uint8)
+    return MeshScene(box).draw(cameras, 3, light=None)
+
+
+def of_lantern():
+    return dataclasses.replace(subject(Field(ring)), representation=Lantern(), draw=drawn_lantern)
+
+
+def test_a_mesh_is_written_as_it_is_with_its_own_colours(tmp_path):
+    report = MarchingCubes(MarchingCubesConfig()).export(of_lantern(), tmp_path / "lantern.glb")
+    read = load_mesh(tmp_path / "lantern.glb")
+    lantern = Lantern()
+    numpy.testing.assert_allclose(read.vertices, lantern.vertices, atol=1e-6)
+    numpy.testing.assert_array_equal(read.faces, lantern.faces)
+    colours = 255 * slope(lantern.vertices).numpy()
+    numpy.testing.assert_allclose(read.visual.vertex_colors[:, :3], colours, atol=0.51)
+    assert report["watertight"]
+    assert report["silhouette_iou"] > 0.99
+    assert report["render_rmse"] < 0.01
+
+
+def test_a_mesh_is_textured_with_the_colours_between_its_vertices(tmp_path):
+    report = TexturedMesh(TexturedMeshConfig(texture=128)).export(of_lantern(), tmp_path / "lantern.glb")
+    points, found = looked_up(tmp_path / "lantern.glb")
+    assert abs(found - 255 * slope(torch.tensor(points)).numpy()).max() < 2.5, "linear over the box, so exact"
+    assert report["faces"] == 12
+
+
+def test_a_mesh_without_faces_or_with_broken_vertices_is_refused(tmp_path):
+    for name, broken in (("faces", torch.zeros(0, 3, dtype=torch.int64)), ("vertices", torch.full((8, 3), math.nan))):
+        export_of = of_lantern()
+        setattr(export_of.representation, name, broken)
+        with pytest.raises(ExportError, match="no surface"):
+            MarchingCubes(MarchingCubesConfig()).export(export_of, tmp_path / "no.glb")
+    assert not list(tmp_path.iterdir())
