@@ -305,7 +305,21 @@ def test_the_fast_recipes_have_threestudios_numbers(recipe, steps, low, high, pi
     assert parts.denoisers["denoiser"].knows_elevation == (recipe == STABLE)
 
 
-@pytest.mark.parametrize("recipe", [PAPER, FAST, STABLE])
+def test_the_hash_grid_is_threestudios(weights):
+    """Its implicit-volume: per_level_scale 1.447269237440378 to 4096, Magic3D's ball, 64 units, one hidden layer."""
+    recipe = load_recipe(NGP, load_plugins(), [f"denoiser.weights={weights}", "device=cpu"])
+    with torch.device("meta"):
+        field = recipe.representation.build()
+    options = field.encoding._options
+    assert options["per_level_scale"] == pytest.approx(1.447269237440378, rel=1e-6)
+    assert (options["n_levels"], options["base_resolution"], options["log2_hashmap_size"]) == (16, 16, 19)
+    assert (field.config.blob, field.config.blob_scale, field.config.blob_radius) == ("cone", 10.0, 0.5)
+    assert field.config.density_activation == "softplus"
+    shapes = [tuple(p.shape) for p in (*field.density_network.parameters(), *field.feature_network.parameters())]
+    assert shapes == [(64, 32), (1, 64), (64, 32), (3, 64)]
+
+
+@pytest.mark.parametrize("recipe", [PAPER, FAST, STABLE, NGP])
 def test_some_steps_with_tiny_weights(recipe, weights, tmp_path):
     out = tmp_path / "run"
     overrides = [
