@@ -39,8 +39,9 @@ def save(engine: Engine, next_step: int, folder: Path) -> None:
     path = folder / NAME
     path.parent.mkdir(exist_ok=True)
     temporary = path.with_suffix(".tmp")
-    # a scalar tensor is stored with its shape; clones untie shared storage, which safetensors refuses
-    save_file({name: value.detach().cpu().clone() for name, value in tensors.items()}, temporary, metadata)
+    # a scalar tensor is stored with its shape; clones untie shared storage, which safetensors refuses, as it does gaps
+    plain = torch.contiguous_format
+    save_file({n: value.detach().cpu().clone(memory_format=plain) for n, value in tensors.items()}, temporary, metadata)
     with open(temporary, "rb") as written:
         os.fsync(written.fileno())
     os.replace(temporary, path)
@@ -54,13 +55,15 @@ def load(engine: Engine, folder: Path) -> int:
     """
     tensors, metadata = read(folder)
     path = folder / NAME
-    own = engine.parts.representation.state_dict()
     saved = {
         name.removeprefix("representation."): t for name, t in tensors.items() if name.startswith("representation.")
     }
-    if {name: t.shape for name, t in own.items()} != {name: t.shape for name, t in saved.items()}:
-        raise RunError(f"{path}: holds another representation than recipe.yaml beside it; restore that recipe.yaml")
-    engine.parts.representation.load_state_dict(saved)
+    try:
+        engine.parts.representation.load_state_dict(saved)
+    except RuntimeError:
+        raise RunError(
+            f"{path}: holds another representation than recipe.yaml beside it; restore that recipe.yaml"
+        ) from None
     prefix = "generator."
     engine.generators.load_state_dict({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
     _load_optimizer(engine.optimizer, tensors, json.loads(metadata["optimizer_scalars"]))
@@ -102,3 +105,7 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    for parameter, values in optimizer.state.items():  # laid out as its parameter: sums round as they did before
+        for name, value in values.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
+                values[name] = torch.empty_like(parameter).copy_(value)

@@ -144,14 +144,14 @@ def _dispatch(arguments: argparse.Namespace, registry: Registry, commands: dict[
 
 
 def _check_recipe(arguments: argparse.Namespace, registry: Registry) -> None:
-    from zero3d.parts import build_parts
+    from zero3d.parts import build_stages
     from zero3d.recipe import load_recipe
 
     recipe = load_recipe(arguments.recipe, registry, arguments.overrides)
-    parts = build_parts(recipe)
-    weights = {t.label: t.weight for t in parts.guidances} | {t.label: t.weight for t in parts.regularizers}
-    terms = [f"{label} (weight {weight.extremes[1]:g})" for label, weight in weights.items()]
-    print(f"{recipe.file}: good. {recipe.options.steps} steps on {parts.device}; terms: {', '.join(terms)}")
+    for stage, parts in zip((recipe, *recipe.later), build_stages(recipe), strict=True):
+        weights = {t.label: t.weight for t in parts.guidances} | {t.label: t.weight for t in parts.regularizers}
+        terms = [f"{label} (weight {weight.extremes[1]:g})" for label, weight in weights.items()]
+        print(f"{stage.file}: good. {stage.options.steps} steps on {parts.device}; terms: {', '.join(terms)}")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from zero3d.geometry import orbit
+from zero3d.interfaces import Representation
 from zero3d.optimizer import make_optimizer, set_learning_rate
 from zero3d.parts import VIEW_FIELDS, GuidanceTerm, Parts, RegularizerTerm
 from zero3d.random import Generators
@@ -55,10 +56,12 @@ class Engine:
         self.optimizer_options = optimizer_options
         self.optimizer = make_optimizer(optimizer_options, parts.representation)
 
-    def initialise(self) -> None:
-        """Fill the representation before step 0."""
+    def initialise(self, former: Representation | None = None) -> None:
+        """Fill the representation before step 0, from a former stage's if there is one."""
         with torch.no_grad():
             self.parts.representation.initialise(self.at(0).scoped("representation"))
+            if former is not None:
+                self.parts.representation.follow(former)
 
     def at(self, index: int) -> Step:
         """The step of that index with this run's random streams."""

@@ -22,6 +22,8 @@ from zero3d.errors import RunError
 from zero3d.registry import Registry
 
 RECIPE, MANIFEST, METRICS, PICTURE = "recipe.yaml", "manifest.json", "metrics.jsonl", "picture.png"
+STAGE = "[1-9]*-*"
+"""What the folders of a run's stages are called."""
 REPORTED_PACKAGES = ("zero3d", "torch", "numpy", "diffusers", "transformers", "omegaconf", "pluggy", "trimesh")
 
 
@@ -77,7 +79,7 @@ def save_picture(picture: Any, path: Path) -> None:
 
 
 def open_run(folder: str | Path) -> Path:
-    """The folder of an existing run.
+    """The folder of an existing run; of a recipe with stages, that of the last one with a checkpoint, if any.
 
     Raises:
         RunError: it is none.
@@ -86,7 +88,15 @@ def open_run(folder: str | Path) -> Path:
     for name in (RECIPE, MANIFEST, PICTURE):
         if not (path / name).is_file():
             raise RunError(f"{path}: no run's folder (no {name}); name the folder that `zero3d run` wrote, its out")
-    return path
+    begun = [state.parents[1] for state in path.glob(f"{STAGE}/checkpoint/*.safetensors")]
+    return max(begun, key=lambda stage: int(stage.name.partition("-")[0]), default=path)
+
+
+def whole_run(folder: str | Path) -> Path:
+    """The folder of all stages for that of one; any other as it is."""
+    path = Path(folder)
+    above = path.absolute().parent
+    return above if path.absolute().match(STAGE) and (above / RECIPE).is_file() else path
 
 
 def make_manifest(registry: Registry, components: dict[str, str], notes: list[str], **facts: Any) -> dict[str, Any]:

@@ -165,7 +165,7 @@ def build_parts(recipe: Recipe) -> Parts:
         for label, block in recipe.regularizers.items()
     ]
     _check_needs(recipe, renderer, guidances, regularizers)
-    _check_accepts(recipe, renderer)
+    _check_accepts(recipe)
     with torch.device("meta"):
         sketch = _representation(recipe.representation)
     _check_channels(recipe, sketch, denoisers)
@@ -182,6 +182,22 @@ def build_parts(recipe: Recipe) -> Parts:
         exporters={label: block.build() for label, block in recipe.export.items()},
         device=device,
     )
+
+
+def build_stages(recipe: Recipe) -> list[Parts]:
+    """The parts of a recipe and of its later stages, each held against the one before too.
+
+    Raises:
+        RecipeError: see `build_parts`; or a representation that cannot start from the former stage's.
+    """
+    built: list[Parts] = []
+    for stage in (recipe, *recipe.later):
+        parts, former = build_parts(stage), built[-1].representation if built else None
+        if not parts.representation.can_follow(former):
+            reason = f"cannot start from the former stage's {former.name!r}" if former else "needs a stage before it"
+            raise RecipeError(f"{stage.representation.place}: {parts.representation.name!r} as set {reason}")
+        built.append(parts)
+    return built
 
 
 def _representation(block: Block) -> Representation:
@@ -210,24 +226,17 @@ def _check_needs(
             )
 
 
-def _check_accepts(recipe: Recipe, renderer: Renderer) -> None:
+def _check_accepts(recipe: Recipe) -> None:
     kind = recipe.representation.component
-    if not issubclass(kind, renderer.accepts):
-        raise RecipeError(
-            f"{recipe.renderer.place}: {renderer.name!r} draws {renderer.accepts.__name__}s, "
-            f"but representation {kind.name!r} is none; take a renderer made for it"
-        )
-    for block in recipe.regularizers.values():
-        if not issubclass(kind, block.component.accepts):
+    asked = [(recipe.renderer, "draws", "take a renderer made for it")]
+    asked += [(b, "acts on", f"remove it with regularizers.{b.label}=null") for b in recipe.regularizers.values()]
+    asked += [(b, "exports", f"take another exporter or set export.{b.label}=null") for b in recipe.export.values()]
+    for block, does, remedy in asked:
+        accepts = block.component.accepts
+        if not issubclass(kind, accepts):
             raise RecipeError(
-                f"{block.place}: {block.component.name!r} acts on {block.component.accepts.__name__}s, "
-                f"but representation {kind.name!r} is none; remove it with regularizers.{block.label}=null"
-            )
-    for block in recipe.export.values():
-        if not issubclass(kind, block.component.accepts):
-            raise RecipeError(
-                f"{block.place}: {block.component.name!r} exports {block.component.accepts.__name__}s, "
-                f"but representation {kind.name!r} is none; take another exporter or set export.{block.label}=null"
+                f"{block.place}: {block.component.name!r} {does} {accepts.__name__}s, "
+                f"but representation {kind.name!r} is none; {remedy}"
             )
 
 

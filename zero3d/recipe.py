@@ -18,6 +18,7 @@ from zero3d.interfaces import Component, Regularizer
 from zero3d.picture import FRAMINGS
 from zero3d.registry import Registry
 from zero3d.schedule import Schedule
+from zero3d.stages import split_stages
 
 SINGLE_BLOCKS = {
     "image": "image_source",
@@ -147,7 +148,11 @@ class Block:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A checked recipe. `source` is the plain, resolved mapping that recipe.yaml keeps."""
+    """A checked recipe, or the first stage of one that has stages.
+
+    `source` is the plain, resolved mapping that recipe.yaml keeps, of this stage alone. `later`: the stages that follow it.
+    `whole`: of a stage, the mapping of the recipe with all its stages.
+    """
 
     file: str
     source: dict[str, Any]
@@ -161,6 +166,8 @@ class Recipe:
     regularizers: dict[str, Block]
     observers: dict[str, Block]
     export: dict[str, Block]
+    later: tuple[Recipe, ...] = ()
+    whole: dict[str, Any] | None = None
 
     def place(self, key: str) -> str:
         """`file: key`, the beginning of an error's line."""
@@ -300,18 +307,24 @@ def _view(component: type[Component], engine: Mapping[str, Any], place: str) -> 
 
 
 def load_recipe(file: str | Path, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
-    """Read and check a recipe.
+    """Read and check a recipe. Of one with stages, the first stage, with the others in its `later`.
 
     Raises:
         RecipeError: one line that names the file, the key path, the value and the nearest right one.
     """
-    source = read_yaml(file, overrides)
-    name = str(file)
+    whole, name = read_yaml(file, overrides), str(file)
+    if whole.get("stages") is None:
+        return _check(whole, name, registry)
+    stages = split_stages(whole, name, BLOCK_MAPS)
+    recipes = [dataclasses.replace(_check(own, place, registry), whole=whole) for place, own in stages.items()]
+    return dataclasses.replace(recipes[0], later=tuple(recipes[1:]))
+
+
+def _check(source: dict[str, Any], name: str, registry: Registry) -> Recipe:
+    """A recipe without stages; `name` begins its errors."""
     plain = [f.name for f in dataclasses.fields(RunOptions)]
     known = [*plain, *SINGLE_BLOCKS, *BLOCK_MAPS]
     for key in source:
-        if key == "stages":
-            raise RecipeError(f"{name}: stages: reserved for recipes with several stages; write one recipe a stage")
         if key not in known:
             raise RecipeError(f"{name}: {key}: no such key.{did_you_mean(key, known)}")
     for key in ("cameras", "representation", "renderer", "guidance"):

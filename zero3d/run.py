@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import sys
 import time
@@ -17,10 +18,10 @@ from zero3d import checkpoint, folder
 from zero3d.engine import Engine, fit, input_camera_at
 from zero3d.errors import ExportError, RecipeError
 from zero3d.folder import MetricsLog
-from zero3d.interfaces import ExportSubject, RunView, SourcePicture
-from zero3d.parts import Parts, build_parts
+from zero3d.interfaces import ExportSubject, Representation, RunView, SourcePicture
+from zero3d.parts import Parts, build_parts, build_stages
 from zero3d.picture import Framed, frame
-from zero3d.recipe import Recipe, load_recipe
+from zero3d.recipe import Recipe, load_recipe, read_yaml
 from zero3d.registry import Registry
 from zero3d.values import Cameras, StepTerms
 
@@ -78,40 +79,29 @@ def run(file: str, registry: Registry, overrides: Sequence[str] = (), tell: Call
         UserError: the recipe, the picture or the folder cannot be used; nothing was written.
         KeyboardInterrupt: stopped by the user, after the checkpoint was saved.
     """
-    recipe, out, parts = _checked(file, registry, overrides)
-    notes: list[str] = []
-    source = _picture(recipe, registry, out)
-    notes += source.notes
-    framed = _frame(recipe, source, parts)
-    notes += framed.notes
-    notes += _elevation_note(recipe)
-    engine = _engine(recipe, parts, framed)
-    _teach(recipe, source, engine)
-    engine.initialise()
-    manifest = folder.make_manifest(
-        registry,
-        _components(recipe),
-        notes,
-        image=source.origin,
-        input_elevation_deg=_elevation(recipe),
-        input_pixels_per_source_pixel=framed.scale,
-        weights=_weight_hashes(parts),
-    )
-    folder.create(out, recipe.source, source.rgba, manifest)
-    for note in notes:
-        tell(f"note: {note}")
-    session = Session(out, recipe, engine, tell)
-    checkpoint.save(engine, 0, out)
-    return _optimise(session, 0)
+    recipe = _checked(file, registry, overrides)[0][0]
+    return _start((recipe, *recipe.later), _picture(recipe, registry), registry, tell)
 
 
 def plan(file: str, registry: Registry, overrides: Sequence[str] = ()) -> Plan:
-    """What `run` would do, after all its checks that read no weight. Nothing is written, no picture made.
+    """What `run` would do first, after all its checks that read no weight. Nothing is written, no picture made.
 
     Raises:
         UserError: the recipe, the picture or the folder cannot be used.
     """
-    recipe, out, parts = _checked(file, registry, overrides)
+    return plans(file, registry, overrides)[0]
+
+
+def plans(file: str, registry: Registry, overrides: Sequence[str] = ()) -> list[Plan]:
+    """`plan` of every stage; of a recipe without stages, its one.
+
+    Raises:
+        UserError: as `plan`.
+    """
+    return [_plan(recipe, parts) for recipe, parts in _checked(file, registry, overrides)]
+
+
+def _plan(recipe: Recipe, parts: Parts) -> Plan:
     assert recipe.image is not None
     picture = recipe.image.build()
     framed, origin, notes = None, "made when the run starts", []
@@ -121,19 +111,26 @@ def plan(file: str, registry: Registry, overrides: Sequence[str] = ()) -> Plan:
         _engine(recipe, parts, framed)
         notes = [*source.notes, *framed.notes]
     camera = input_camera_at(_elevation(recipe))
-    return Plan(out, recipe, parts, camera, framed, origin, notes + _elevation_note(recipe))
+    return Plan(_out(recipe), recipe, parts, camera, framed, origin, notes + _elevation_note(recipe))
 
 
 def resume(run_folder: str, registry: Registry, tell: Callable[[str], None] = say) -> Session:
-    """Go on from the checkpoint; ends in the same model as a run that was never interrupted.
+    """Go on from the checkpoint, and with the stages after it; ends in the same model as a run never interrupted.
 
     Raises:
         UserError: no run, no checkpoint, or a damaged one.
     """
-    path = folder.open_run(run_folder)
-    session = open_session(path, registry, tell=tell, teach=True)
-    first = checkpoint.load(session.engine, path)
-    return _optimise(session, first)
+    whole = folder.whole_run(run_folder)
+    path, former, rest = folder.open_run(whole), None, _stages(whole, registry)
+    if path != whole or not rest:  # a stage, or the run itself
+        session = open_session(path, registry, tell=tell, teach=True)
+        _optimise(session, checkpoint.load(session.engine, path))
+        rest = rest[[_out(stage).name for stage in rest].index(path.name) + 1 :] if rest else []
+        if not rest:
+            return session
+        former = session.parts.representation
+        del session  # its denoisers make room for the next stage's
+    return _start(rest, _kept_picture(whole, registry), registry, tell, former)
 
 
 def export(
@@ -173,13 +170,64 @@ def open_session(
     return Session(path, recipe, engine, tell)
 
 
-def _checked(file: str, registry: Registry, overrides: Sequence[str]) -> tuple[Recipe, Path, Parts]:
-    """What can be told before the picture is read."""
+def _checked(file: str, registry: Registry, overrides: Sequence[str]) -> list[tuple[Recipe, Parts]]:
+    """What can be told before the picture is read: each stage with its parts."""
     recipe = load_recipe(file, registry, overrides)
     if recipe.image is None:
         raise RecipeError(f"{recipe.place('image')}: missing; give a picture, for example image=examples/mug.png")
-    out = folder.check_out(recipe.options.out, recipe.options.overwrite)
-    return recipe, out, build_parts(recipe)
+    folder.check_out((recipe.whole or recipe.source).get("out"), recipe.options.overwrite)
+    return list(zip((recipe, *recipe.later), build_stages(recipe), strict=True))
+
+
+def _stages(whole: Path, registry: Registry) -> list[Recipe]:
+    """The stages of a run, wherever it has moved; none where its recipe has none."""
+    if "stages" not in read_yaml(whole / folder.RECIPE):
+        return []
+    recipe = load_recipe(whole / folder.RECIPE, registry, [f"out={json.dumps(str(whole))}"])
+    return [recipe, *recipe.later]
+
+
+def _out(recipe: Recipe) -> Path:
+    return Path(str(recipe.options.out))
+
+
+def _start(
+    recipes: Sequence[Recipe],
+    source: SourcePicture,
+    registry: Registry,
+    tell: Callable[[str], None],
+    former: Representation | None = None,
+) -> Session:
+    """Run stages from their beginning, each from the former one's result; the only one, of a recipe without stages."""
+    recipe, out = recipes[0], _out(recipes[0])
+    parts = build_parts(recipe)
+    framed = _frame(recipe, source, parts)
+    engine = _engine(recipe, parts, framed)
+    engine.initialise(former)
+    _teach(recipe, source, engine)
+    notes = [*source.notes, *framed.notes, *_elevation_note(recipe)]
+    manifest = folder.make_manifest(
+        registry,
+        _components(recipe),
+        notes,
+        image=source.origin,
+        input_elevation_deg=_elevation(recipe),
+        input_pixels_per_source_pixel=framed.scale,
+        weights=_weight_hashes(parts),
+    )
+    if recipe.whole is not None and former is None:
+        folder.create(out.parent, recipe.whole, source.rgba, manifest)
+    folder.create(out, recipe.source, source.rgba, manifest)
+    for note in notes:
+        tell(f"note: {note}")
+    session = Session(out, recipe, engine, tell)
+    checkpoint.save(engine, 0, out)
+    _optimise(session, 0)
+    if len(recipes) == 1:
+        return session
+    former = parts.representation
+    del session, engine, parts  # its denoisers make room for the next stage's
+    return _start(recipes[1:], source, registry, tell, former)
 
 
 def _optimise(session: Session, first_step: int) -> Session:
@@ -255,8 +303,9 @@ def _teach(recipe: Recipe, source: SourcePicture, engine: Engine) -> None:
         teacher.condition = teacher.denoiser.condition(picture, engine.input_camera.resized(size, size))
 
 
-def _picture(recipe: Recipe, registry: Registry, out: Path) -> SourcePicture:
+def _picture(recipe: Recipe, registry: Registry) -> SourcePicture:
     """The recipe's picture with a mask. One that was made, and in which no object is found, is kept beside `out`."""
+    out = Path((recipe.whole or recipe.source)["out"])
     assert recipe.image is not None
     mask = recipe.options.input.mask
     source: SourcePicture = recipe.image.build().load(mask)

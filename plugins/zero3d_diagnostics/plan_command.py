@@ -20,12 +20,14 @@ class PlanCommand(Command):
     def run(self, arguments: argparse.Namespace) -> int:
         from rich.console import Console
 
-        from zero3d.run import plan
+        from zero3d.run import plans
         from zero3d_diagnostics.plan import sections, table
 
-        found = plan(arguments.recipe, arguments.registry, arguments.overrides)
         console = Console(width=None if Console().is_terminal else 200, highlight=False)
-        for section in sections(found, arguments.registry):
-            console.print(f"\n{section.title}", style="bold", markup=False)
-            console.print(table(section))
+        for found in plans(arguments.recipe, arguments.registry, arguments.overrides):
+            if found.recipe.whole:
+                console.print(f"\n{found.recipe.file}", style="bold", markup=False)
+            for section in sections(found, arguments.registry):
+                console.print(f"\n{section.title}", style="bold", markup=False)
+                console.print(table(section))
         return 0

@@ -57,7 +57,7 @@ def test_one_component_may_serve_under_two_labels(registry, toy_recipe):
         ("representation=null", ["representation", "missing"]),
         ("representation=big", ["representation", "'big'"]),
         ("seed=-1", ["seed", "-1"]),
-        ("stages=[]", ["stages", "reserved"]),
+        ("stages=[]", ["stages", "no map of stages"]),
     ],
 )
 def test_each_mistake_is_one_line_with_file_key_value_and_the_nearest_right_one(registry, toy_recipe, override, told):

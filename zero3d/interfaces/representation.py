@@ -37,9 +37,12 @@ class Representation(Component, nn.Module):
     def after_step(self, step: Step) -> None:
         """Called after each optimisation step, for representations that grow, prune or change resolution."""
 
-    def can_follow(self, previous: Representation) -> bool:
-        """Whether it can start from a recipe's former stage; by default if the tensors are the same. (Neither is filled.)"""
-        shapes = [{name: t.shape for name, t in r.state_dict().items()} for r in (self, previous)]
+    def can_follow(self, previous: Representation | None) -> bool:
+        """Whether it can start from a recipe's former stage, or without one (None); asked before either is filled.
+
+        By default without one, or where the tensors have the same names and shapes.
+        """
+        shapes = [{name: t.shape for name, t in r.state_dict().items()} for r in (self, previous or self)]
         return shapes[0] == shapes[1]
 
     def follow(self, previous: Representation) -> None:
