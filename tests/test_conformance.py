@@ -4,6 +4,7 @@ A new component must have a line here: `CASES` gives, for each "kind name", the 
 """
 
 import json
+import math
 from dataclasses import dataclass, replace
 
 import numpy
@@ -128,7 +129,52 @@ def regularizer(component, bench):
     check_regularizer(component, config, optimum=OPTIMA[component.name], smooth=smooth)
 
 
+def bumpy_mesh(subdivisions=1):
+    """A small sphere with noise on its vertices and colours."""
+    found = REGISTRY.get("representation", "mesh", "test")
+    made = found(found.Config(subdivisions=subdivisions))
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        made.initialise(fresh_step())
+        made.vertices.add_(0.03 * torch.randn(made.vertices.shape, generator=generator))
+        made.colours.add_(torch.randn(made.colours.shape, generator=generator))
+    return made
+
+
+def content_mesh(name):
+    """An icosahedron has edges of one length; where all vertices meet, each is at its neighbours' mean."""
+    made = bumpy_mesh(0)
+    with torch.no_grad():
+        made.initialise(fresh_step())
+        made.vertices.mul_({"mesh_laplacian": torch.zeros(3), "mesh_edge_length": torch.ones(3)}[name])
+    return made
+
+
+@case("regularizer mesh_laplacian", "regularizer mesh_edge_length", "regularizer mesh_normal_consistency")
+def mesh_regularizer(component, bench):
+    config, optimum = component.Config(), None
+    if component.name != "mesh_normal_consistency":
+        optimum = loss_context(flat(), representation=content_mesh(component.name))
+    if component.name == "mesh_edge_length":
+        side = 0.4 / math.sin(0.4 * math.pi)  # of the icosahedron in a sphere of radius 0.4
+        config = component.Config(target=side)
+    check_regularizer(component, config, representation=bumpy_mesh(), optimum=optimum)
+
+
 # -- fields, renderers, cameras
+
+
+@case("representation mesh")
+def mesh(component, bench):
+    check_representation(lambda: component(component.Config(subdivisions=1)))
+    check_representation(lambda: component(component.Config(subdivisions=2, channels=4)))
+
+
+@case("renderer rasterizer")
+def rasterizer(component, bench):
+    made = bumpy_mesh()
+    for options in ({"blur": 1e-2, "gamma": 1e-2}, {"faces_per_pixel": 3}):
+        check_renderer(component(component.Config(**options)), made, WHITE)
 
 
 @case("representation voxels")

@@ -23,14 +23,21 @@ REPRESENTATIONS = {
     "voxels": "{type: voxels, resolution: 12, box: 0.75, density_gain: 10}",
     "hash_grid": "{type: hash_grid, levels: 3, base_resolution: 4, finest_resolution: 16, table_log2: 9, hidden: 16, "
     "detail: 16, box: 0.75, grid_lr: 10}",
+    "mesh": "{type: mesh, subdivisions: 2}",
 }
 RENDERERS = {
     "volume": "{type: volume, step_ratio: 1.0}",
     "fused": "{type: fused, step_ratio: 1.0}",
     "nerfacc": "{type: nerfacc, step_ratio: 1.0, cells: 16}",
+    "rasterizer": "{type: rasterizer, blur: 1e-3}",
 }
 REFUSED = {
     ("hash_grid", "fused"): "'fused' draws VoxelFields, but representation 'hash_grid' is none",
+    ("mesh", "fused"): "'fused' draws VoxelFields, but representation 'mesh' is none",
+    ("mesh", "volume"): "'volume' draws RadianceFields, but representation 'mesh' is none",
+    ("mesh", "nerfacc"): "'nerfacc' draws RadianceFields, but representation 'mesh' is none",
+    ("voxels", "rasterizer"): "'rasterizer' draws SurfaceRepresentations, but representation 'voxels' is none",
+    ("hash_grid", "rasterizer"): "'rasterizer' draws SurfaceRepresentations, but representation 'hash_grid' is none",
 }
 """Pairs that cannot work, and what is said."""
 PAIRS = list(product(REPRESENTATIONS, RENDERERS))

@@ -1,0 +1,126 @@
+"""The representation: vertices and their colours, both optimised; the triangles between them stay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from zero3d.interfaces import RadianceField, Representation, SurfaceRepresentation
+from zero3d.values import Step
+from zero3d_surface.start import Start, from_field, from_file, sphere
+
+EDGE = 1e-3
+"""A colour begins at most this near to 0 and 1, where the sigmoid's slope would hold it."""
+
+
+@dataclass
+class MeshConfig:
+    """Options of `mesh`.
+
+    start: `previous`, the result of the recipe's stage before; `sphere`; or a mesh file (GLB, OBJ, PLY or STL in glTF
+    axes, taken where it lies, with its colours), which must stay where it is until the run has begun. channels: 3 for RGB,
+    or the denoiser's latent (then a file gives no colours). subdivisions: of the sphere, 0 to 7, with 20 * 4^n faces.
+    radius: of the sphere, world units. resolution: samples along the box's longest side where a field's surface is cut,
+    8 to 512. threshold: the density of that surface, per world unit; "auto" takes the one at which two samples in a row
+    are half opaque. smallest_share: pieces of it below this share of the largest one's volume are dropped, 0 to 1.
+    colour_lr: learning rate of the colours as a multiple of the vertices'; these move by about the recipe's rate a step,
+    in world units.
+    """
+
+    start: str = "sphere"
+    channels: int = 3
+    subdivisions: int = 4
+    radius: float = 0.4
+    resolution: int = 64
+    threshold: Any = "auto"
+    smallest_share: float = 0.02
+    colour_lr: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("channels", 1, 64), ("subdivisions", 0, 7), ("resolution", 8, 512)):
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name}: {getattr(self, name)}; {low} to {high}")
+        for name in ("radius", "colour_lr"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name}: {getattr(self, name)}; above 0")
+        number = isinstance(self.threshold, (int, float)) and not isinstance(self.threshold, bool)
+        if self.threshold != "auto" and not (number and self.threshold > 0):
+            raise ValueError(f"threshold: {self.threshold!r}; a density above 0, or auto")
+        if not 0 <= self.smallest_share <= 1:
+            raise ValueError(f"smallest_share: {self.smallest_share}; 0 to 1")
+
+
+class Mesh(SurfaceRepresentation):
+    """A triangle mesh with a colour (or latent) for every vertex: a sphere, a file, or a former stage's surface."""
+
+    name: ClassVar[str] = "mesh"
+    Config: ClassVar[type[Any]] = MeshConfig
+
+    def __init__(self, config: MeshConfig) -> None:
+        """As large as its sphere; what else it starts from says how large it is by `initialise` or `follow`."""
+        super().__init__(config)
+        self.channels = config.channels
+        quarters = 4**config.subdivisions
+        self.vertices = nn.Parameter(torch.zeros(10 * quarters + 2, 3))
+        self.colours = nn.Parameter(torch.zeros(10 * quarters + 2, config.channels))
+        self.faces: Tensor
+        self.register_buffer("faces", torch.zeros(20 * quarters, 3, dtype=torch.int32))
+        self.register_load_state_dict_pre_hook(_take_size)
+
+    def initialise(self, step: Step) -> None:
+        """The sphere, grey; or the file.
+
+        Raises:
+            UserError: the file is missing, unreadable or empty.
+        """
+        if self.config.start == "sphere":
+            self._take(sphere(self.config.subdivisions, self.config.radius))
+        elif self.config.start != "previous":
+            self._take(from_file(self.config.start))
+
+    def can_follow(self, previous: Representation | None) -> bool:
+        """A field or a surface of as many channels; where it is not asked to, anything."""
+        fits = isinstance(previous, (RadianceField, SurfaceRepresentation)) and previous.channels == self.channels
+        return fits or self.config.start != "previous"
+
+    def follow(self, previous: Representation) -> None:
+        """Take a former stage's surface: a mesh's as it is, a field's by Marching Cubes.
+
+        Raises:
+            RecipeError: the field has no surface; the line names its densities and the remedy.
+        """
+        if self.config.start != "previous":
+            return
+        if isinstance(previous, SurfaceRepresentation):
+            self._take(Start(*previous.surface()))
+        elif isinstance(previous, RadianceField):
+            self._take(from_field(previous, self.config.resolution, self.config.threshold, self.config.smallest_share))
+
+    def param_groups(self) -> list[dict[str, Any]]:
+        return [{"params": [self.vertices]}, {"params": [self.colours], "lr_scale": self.config.colour_lr}]
+
+    def surface(self) -> tuple[Tensor, Tensor, Tensor]:
+        """RGB through a sigmoid, or the raw latent."""
+        return self.vertices, self.faces.long(), self.colours.sigmoid() if self.channels == 3 else self.colours
+
+    def _take(self, start: Start) -> None:
+        """Make this mesh that one. `.data`, not the parameters, is replaced: an optimizer holds these already."""
+        vertices, faces, features = start
+        if features is None or features.shape[-1] != self.channels:
+            features = vertices.new_full((len(vertices), self.channels), 0.5 if self.channels == 3 else 0.0)
+        raw = features.clamp(EDGE, 1 - EDGE).logit() if self.channels == 3 else features
+        self.vertices.data = vertices.detach().to(self.vertices).clone()
+        self.colours.data = raw.detach().to(self.colours).clone()
+        self.faces = faces.to(self.faces)
+
+
+def _take_size(mesh: Mesh, state: Mapping[str, Any], prefix: str, *_: Any) -> None:
+    """How many vertices and faces there are is part of the state: make room for those that will be loaded."""
+    for name in ("vertices", "colours", "faces"):
+        own, saved = getattr(mesh, name), state.get(prefix + name)
+        if saved is not None and saved.ndim == own.ndim and saved.shape[1:] == own.shape[1:]:
+            own.data = own.new_zeros(saved.shape)

@@ -1,0 +1,137 @@
+"""The renderer: soft rasterisation, so that colours and outlines have gradients."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from zero3d.geometry import project, rays
+from zero3d.interfaces import Renderer, Representation, SurfaceRepresentation
+from zero3d.values import FAR, Cameras, Step, View
+from zero3d_surface.fragments import PAIRS, Fragments, has_pytorch3d, rasterize, rasterize_pytorch3d
+
+BACKENDS = ("auto", "pytorch3d", "torch")
+LEAST = 1e-4
+"""A face further from a pixel than where its sigmoid falls below this is not looked at, as in PyTorch3D's tutorials."""
+
+
+@dataclass
+class RasterizerConfig:
+    """Options of `rasterizer`.
+
+    blur: softness of the outline, SoftRas's sigma, in squared half-widths of the picture, 1e-8 to 0.1. gamma: how
+    sharply a nearer face hides another, in units of the depth between near and far, 1e-6 to 1. faces_per_pixel: the
+    nearest so many are blended, 1 to 100. backend: auto takes pytorch3d on CUDA where it is installed, torch never does,
+    pytorch3d insists on it, on any device.
+    """
+
+    blur: float = 1e-4
+    gamma: float = 1e-4
+    faces_per_pixel: int = 12
+    backend: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("blur", 1e-8, 0.1), ("gamma", 1e-6, 1), ("faces_per_pixel", 1, 100)):
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name}: {getattr(self, name)}; {low:g} to {high:g}")
+        if self.backend not in BACKENDS:
+            raise ValueError(f"backend: {self.backend!r}; one of {', '.join(BACKENDS)}")
+        if self.backend == "pytorch3d" and not has_pytorch3d():
+            raise ValueError(
+                "backend: pytorch3d is not installed (plugins/zero3d_surface/README.md says how); or set auto"
+            )
+
+
+class Rasterizer(Renderer):
+    """A mesh by soft rasterisation (SoftRas), with PyTorch3D on CUDA where it is installed, else in PyTorch.
+
+    A pixel's opacity is 1 - prod_k (1 - sigmoid(-d_k / blur)), d_k its squared distance from face k, negative inside; its
+    colour is that of the faces, weighted by sigmoid(-d_k / blur) exp(z_k / gamma), z_k from 1 near to 0 far (PyTorch3D's
+    sigmoid_alpha_blend and softmax_rgb_blend), laid over the background with that opacity. (PyTorch3D lets the softmax mix
+    in the background, which leaves the outline the object's colour wherever a face is near.) No light: a vertex's colour
+    is what is seen.
+    """
+
+    name: ClassVar[str] = "rasterizer"
+    accepts: ClassVar[type[Representation]] = SurfaceRepresentation  # type: ignore[type-abstract]
+    provides: ClassVar[frozenset[str]] = frozenset({"image", "opacity", "depth"})
+    Config: ClassVar[type[Any]] = RasterizerConfig
+
+    def render(
+        self,
+        representation: Representation,
+        cameras: Cameras,
+        background: Tensor,
+        needs: frozenset[str] = frozenset(),
+        step: Step | None = None,
+    ) -> View:
+        assert isinstance(representation, SurfaceRepresentation)
+        vertices, faces, features = representation.surface()
+        back = _backdrop(background.to(features), cameras.height, cameras.width)
+        views = [self._one(vertices, faces, features, cameras[i : i + 1], back) for i in range(len(cameras))]
+        images, opacities, depths = (torch.stack(parts) for parts in zip(*views, strict=True))
+        return View(images, opacities, depths)
+
+    def _one(
+        self, vertices: Tensor, faces: Tensor, features: Tensor, camera: Cameras, back: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Image (H, W, C), opacity and depth (H, W, 1) of one view."""
+        height, width = camera.height, camera.width
+        radius = math.log(1 / LEAST - 1) * self.config.blur
+        draw = rasterize_pytorch3d if self._by_pytorch3d(vertices) else rasterize
+        found = draw(in_view(vertices, camera), faces, height, width, radius, self.config.faces_per_pixel)
+        outside, weight = self._blend(found)
+        opacity = 1 - outside
+        # a gather by index_select: its backward adds in a fixed order on a CPU, so that a run resumes exactly
+        named = faces[found.face.clamp(min=0)].reshape(-1)
+        corners = features.index_select(0, named).reshape(*found.face.shape, 3, -1)
+        colour = ((corners * found.corners[..., None]).sum(dim=-2) * weight[..., None]).sum(dim=1)
+        # depth along the view axis -> along the pixel's ray
+        ahead = -camera.camera_to_world[0, :3, 2].to(vertices)
+        cosine = (rays(camera)[1][0].to(vertices) @ ahead).reshape(-1, 1)
+        distance = (weight * found.depth).sum(dim=1, keepdim=True) / cosine
+        image = opacity * colour + outside * back
+        shape = (height, width, -1)
+        depth = opacity * distance + outside * FAR
+        return image.reshape(shape), opacity.reshape(shape), depth.reshape(shape)
+
+    def _blend(self, found: Fragments) -> tuple[Tensor, Tensor]:
+        """What of the background is seen (P, 1), and each face's share of the colour (P, K), summing to 1 or 0."""
+        near = -found.distance / self.config.blur
+        # log(1 - sigmoid(a)) = logsigmoid(-a), exact also where a face covers the pixel whole
+        outside = functional.logsigmoid(-near).sum(dim=1, keepdim=True).exp()
+        there = found.face >= 0
+        closeness = torch.where(there, 1 - found.depth / FAR, 0.0) / self.config.gamma
+        nearest = closeness.detach().amax(dim=1, keepdim=True)
+        share = torch.where(there, near.sigmoid() * (closeness - nearest).exp(), 0.0)
+        return outside, share / share.sum(dim=1, keepdim=True).clamp(min=1e-10)
+
+    def _by_pytorch3d(self, vertices: Tensor) -> bool:
+        if self.config.backend == "auto":
+            return vertices.is_cuda and has_pytorch3d()
+        return bool(self.config.backend == "pytorch3d")
+
+    def memory_bytes(self, representation: Representation, rays: int) -> int:
+        """About 300 bytes a face near a pixel with its graph, and the search for them, a view at a time."""
+        return 300 * rays * self.config.faces_per_pixel + 200 * PAIRS
+
+
+def in_view(vertices: Tensor, camera: Cameras) -> Tensor:
+    """(V, 3) world -> places in the picture, and the distance along the view axis (negative behind the camera)."""
+    places, _ = project(vertices, camera)
+    pose = camera.camera_to_world[0].to(vertices)
+    return torch.cat([places[0], ((vertices - pose[:3, 3]) @ -pose[:3, 2])[:, None]], dim=-1)
+
+
+def _backdrop(background: Tensor, height: int, width: int) -> Tensor:
+    """(C,) or (h, w, C) -> (1, C) or (P, C)."""
+    if background.ndim == 1:
+        return background[None]
+    planes = background.permute(2, 0, 1)[None]
+    resized = functional.interpolate(planes, (height, width), mode="bilinear", align_corners=False)
+    return resized[0].permute(1, 2, 0).reshape(height * width, -1)
