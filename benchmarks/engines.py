@@ -72,7 +72,7 @@ PAIRS = (
 def fit(field: RadianceField, steps: int) -> None:
     """Make it an opaque ball in empty space, from its densities at random points."""
     device, generator = field.box.device, torch.Generator().manual_seed(0)
-    optimizer = torch.optim.Adam(field.param_groups(), lr=0.02)
+    optimizer = torch.optim.Adam(field.param_groups(), lr=0.1 if isinstance(field, VoxelField) else 0.02)
     for _ in range(steps):
         points = (field.box[0].cpu() + torch.rand(8192, 3, generator=generator) * 2 * BOX).to(device)
         taken = 1 - torch.exp(-field.density(points) * field.spacing)
