@@ -63,6 +63,18 @@ def rasterize(vertices: Tensor, faces: Tensor, height: int, width: int, radius: 
     return Fragments(found.reshape(-1, count), dense(depth, 0.0), dense(corners, 0.0), dense(distance, torch.inf))
 
 
+def with_covering(near: Fragments, covering: Fragments) -> Fragments:
+    """`near` and the nearest face that covers each pixel (`covering`, K of 1), where it is not among them.
+
+    Where many small faces pass in front of a pixel, none of the K nearest may cover it: it would be seen through.
+    """
+    among = (near.face == covering.face).any(dim=1, keepdim=True)
+    face = torch.where(among, -1, covering.face)
+    distance = torch.where(among, torch.inf, covering.distance)
+    extra = Fragments(face, covering.depth, covering.corners, distance)
+    return Fragments(*(torch.cat(parts, dim=1) for parts in zip(near, extra, strict=True)))
+
+
 def rasterize_pytorch3d(
     vertices: Tensor, faces: Tensor, height: int, width: int, radius: float, count: int
 ) -> Fragments:

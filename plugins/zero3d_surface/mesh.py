@@ -25,8 +25,9 @@ class MeshConfig:
     axes, taken where it lies, with its colours), which must stay where it is until the run has begun. channels: 3 for RGB,
     or the denoiser's latent (then a file gives no colours). subdivisions: of the sphere, 0 to 7, with 20 * 4^n faces.
     radius: of the sphere, world units. resolution: samples along the box's longest side where a field's surface is cut,
-    8 to 512. threshold: the density of that surface, per world unit; "auto" takes the one at which two samples in a row
-    are half opaque. smallest_share: pieces of it below this share of the largest one's volume are dropped, 0 to 1.
+    8 to 512. threshold: the density of that surface, per world unit; "auto" takes the one
+    whose surface casts the field's own silhouettes along the three axes. smallest_share: pieces of it below this share of
+    the largest one's volume are dropped, 0 to 1.
     colour_lr: learning rate of the colours as a multiple of the vertices'; these move by about the recipe's rate a step,
     in world units.
     """

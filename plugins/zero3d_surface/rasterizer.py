@@ -13,7 +13,7 @@ from torch.nn import functional
 from zero3d.geometry import project, rays
 from zero3d.interfaces import Renderer, Representation, SurfaceRepresentation
 from zero3d.values import FAR, Cameras, Step, View
-from zero3d_surface.fragments import PAIRS, Fragments, has_pytorch3d, rasterize, rasterize_pytorch3d
+from zero3d_surface.fragments import PAIRS, Fragments, has_pytorch3d, rasterize, rasterize_pytorch3d, with_covering
 
 BACKENDS = ("auto", "pytorch3d", "torch")
 LEAST = 1e-4
@@ -24,15 +24,16 @@ LEAST = 1e-4
 class RasterizerConfig:
     """Options of `rasterizer`.
 
-    blur: softness of the outline, SoftRas's sigma, in squared half-widths of the picture, 1e-8 to 0.1. gamma: how
-    sharply a nearer face hides another, in units of the depth between near and far, 1e-6 to 1. faces_per_pixel: the
-    nearest so many are blended, 1 to 100. backend: auto takes pytorch3d on CUDA where it is installed, torch never does,
-    pytorch3d insists on it, on any device.
+    blur: softness of the outline, SoftRas's sigma, in squared half-widths of the picture, 1e-8 to 0.1; well below the square
+    of a face's size, or the inside turns translucent. gamma: how sharply a nearer face hides another, in units of the
+    depth between near and far, 1e-6 to 1. faces_per_pixel: the nearest so many are blended, 1 to 100, and the nearest that
+    covers the pixel in any case. backend: auto takes pytorch3d on CUDA where it is installed, torch never does, pytorch3d
+    insists on it, on any device.
     """
 
-    blur: float = 1e-4
+    blur: float = 1e-5
     gamma: float = 1e-4
-    faces_per_pixel: int = 12
+    faces_per_pixel: int = 24
     backend: str = "auto"
 
     def __post_init__(self) -> None:
@@ -84,7 +85,9 @@ class Rasterizer(Renderer):
         height, width = camera.height, camera.width
         radius = math.log(1 / LEAST - 1) * self.config.blur
         draw = rasterize_pytorch3d if self._by_pytorch3d(vertices) else rasterize
-        found = draw(in_view(vertices, camera), faces, height, width, radius, self.config.faces_per_pixel)
+        flat = in_view(vertices, camera)
+        near = draw(flat, faces, height, width, radius, self.config.faces_per_pixel)
+        found = with_covering(near, draw(flat, faces, height, width, 0.0, 1))
         outside, weight = self._blend(found)
         opacity = 1 - outside
         # a gather by index_select: its backward adds in a fixed order on a CPU, so that a run resumes exactly

@@ -15,6 +15,8 @@ from zero3d.mesh_files import load_mesh
 
 CHUNK = 2**18
 """Points asked of a field at a time."""
+LEVELS = 128
+"""Thresholds tried, evenly in their logarithm, over three decades."""
 CLEARANCE = 0.05
 """No sample stays nearer to the level than this share of it: faces keep some width, for the rasterizer and the edges."""
 
@@ -60,7 +62,7 @@ def from_field(field: RadianceField, resolution: int, threshold: float | str, sm
 
     Args:
         resolution: samples along the box's longest side.
-        threshold: a density, or "auto": the one at which a ray loses half its light over two samples, ln 2 / (2 size).
+        threshold: a density, or "auto": the one whose surface casts the field's own silhouettes along the three axes.
         smallest_share: pieces below this share of the largest one's volume are dropped.
 
     Raises:
@@ -71,18 +73,18 @@ def from_field(field: RadianceField, resolution: int, threshold: float | str, sm
 
     low, high = field.box.detach().cpu().double()
     size = float((high - low).max()) / resolution
-    level = math.log(2) / (2 * size) if threshold == "auto" else float(threshold)
     axes = [torch.arange(float(a) + size / 2, float(b), size) for a, b in zip(low, high, strict=True)]
     points = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
     density = _asked(field.density, points.reshape(-1, 3), field).reshape(points.shape[:3]).double().numpy()
+    level = silhouette_threshold(density, size) if threshold == "auto" else float(threshold)
     # a hard edge lies midway between its samples however dense the inside is; the border of zeros closes the surface
     share = numpy.pad(numpy.minimum(density / level, 2.0), 1)
     solid = ndimage.binary_fill_holes(share >= 1)
     pieces, count = ndimage.label(solid)
     if not count:
         raise RecipeError(
-            f"representation.threshold: {level:.4g}, but the field of the stage before is nowhere denser than "
-            f"{density.max():.4g}; optimise that stage for more steps, or lower the threshold"
+            f"representation.threshold: {threshold}, but the former stage's field holds no such surface (highest density "
+            f"{density.max():.4g}); optimise that stage for more steps, or give a lower density"
         )
     volumes = numpy.bincount(pieces.ravel())[1:]
     kept = numpy.concatenate([[False], volumes >= smallest_share * volumes.max()])[pieces]
@@ -93,6 +95,26 @@ def from_field(field: RadianceField, resolution: int, threshold: float | str, sm
     origin = numpy.array([float(axis[0]) - size for axis in axes])
     vertices = torch.from_numpy(places * size + origin).float()
     return Start(vertices, torch.from_numpy(faces.astype(numpy.int64)), _asked(field.features, vertices, field))
+
+
+def silhouette_threshold(density: numpy.ndarray, size: float) -> float:
+    """The threshold whose surface casts the silhouettes of a density grid (X, Y, Z), seen in parallel along its axes.
+
+    A column belongs to the silhouette where light loses half its strength along it, and to a threshold's surface where any
+    of its samples is as dense. Of the best agreement (intersection over union, all three axes) the middle one is taken;
+    infinite where no light is lost.
+
+    Args:
+        size: between samples, world units.
+    """
+    dark = numpy.concatenate([(density.sum(axis=axis) * size > math.log(2)).ravel() for axis in range(3)])
+    peaks = numpy.concatenate([density.max(axis=axis).ravel() for axis in range(3)])
+    if not dark.any():
+        return math.inf
+    levels = numpy.geomspace(1e-3, 1, LEVELS) * peaks.max()
+    agreement = numpy.array([(dark & (peaks >= t)).sum() / (dark | (peaks >= t)).sum() for t in levels])
+    best = numpy.flatnonzero(agreement == agreement.max())
+    return float(levels[best[len(best) // 2]])
 
 
 def _asked(what: Any, points: Tensor, field: RadianceField) -> Tensor:

@@ -90,12 +90,27 @@ def test_floaters_and_cavities_are_left_out():
     assert trimesh.Trimesh(*from_field(Field(density), 48, 10.0, 0.0)[:2], process=False).body_count == 2
 
 
-def test_auto_is_the_density_at_which_two_samples_take_half_the_light():
-    spacing = 2 / 32  # Field's box is [-1, 1]^3
-    half = math.log(2) / (2 * spacing)
-    assert len(from_field(Field(lambda p: 1.01 * half * (p.norm(dim=-1) < 0.5)), 32, "auto", 0.0).faces) > 100
-    with pytest.raises(RecipeError, match=f"threshold: {half:.4g}, .* nowhere denser than {0.99 * half:.4g}"):
-        from_field(Field(lambda p: 0.99 * half * (p.norm(dim=-1) < 0.5)), 32, "auto", 0.0)
+def test_auto_casts_the_fields_own_silhouette():
+    """A soft ball of density k (R - r): its silhouette ends where the light along a chord is halved."""
+    steepness, radius = 30.0, 0.7
+
+    def depth(impact):  # optical, by quadrature
+        half = math.sqrt(radius**2 - impact**2)
+        along = numpy.linspace(-half, half, 2001)
+        return numpy.trapezoid(steepness * (radius - numpy.hypot(along, impact)), along)
+
+    impacts = numpy.linspace(0.01, radius - 0.01, 500)
+    edge = impacts[numpy.argmin([abs(depth(impact) - math.log(2)) for impact in impacts])]
+    assert 0.5 < edge < 0.65
+    field = Field(lambda p: steepness * (radius - p.norm(dim=-1)).clamp(min=0))
+    vertices = from_field(field, 96, "auto", 0.0).vertices
+    assert float(vertices.norm(dim=-1).mean()) == pytest.approx(edge, abs=2 / 96 / 2)
+
+
+def test_fog_and_a_threshold_too_high_are_refused():
+    for density, threshold in ((0.2, "auto"), (8.0, 9.0)):
+        with pytest.raises(RecipeError, match=rf"threshold: {threshold}, but .*highest density {density:g}\)"):
+            from_field(Field(lambda p, d=density: d * (p.norm(dim=-1) < 0.5)), 24, threshold, 0.0)
 
 
 def test_a_mesh_follows_a_field_or_a_mesh_of_its_channels():
@@ -215,6 +230,15 @@ def test_chunks_of_faces_change_nothing(monkeypatch):
     again = drawer.render(made, camera, WHITE)
     for name in ("image", "opacity", "depth"):
         torch.testing.assert_close(getattr(again, name), getattr(whole, name), rtol=0, atol=0)
+
+
+def test_a_mesh_finer_than_the_pixels_is_not_seen_through():
+    made, camera = mesh(subdivisions=5, radius=0.6), orbit(20.0, 0.0, 32)
+    with torch.no_grad():
+        view = Rasterizer(RasterizerConfig(faces_per_pixel=2)).render(made, camera, WHITE)
+    solid = trimesh.Trimesh(*(part.detach().numpy() for part in made.surface()[:2]), process=False)
+    covered = draw_mesh(solid, camera, supersample=1, light=None).opacity == 1
+    assert float(view.opacity[covered].min()) > 0.5
 
 
 def test_what_is_behind_the_camera_is_not_drawn():
