@@ -1,5 +1,6 @@
 """Coarse to mesh, for real: the recipe's two stages with the embedded nano, and exact resume in either after kill -9."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,10 +10,12 @@ import time
 import pytest
 import torch
 
+from tests.plugins.zero123_tiny import save_folder
 from zero3d import checkpoint
 from zero3d.mesh_files import load_mesh
 from zero3d.plugins import load_plugins
-from zero3d.recipe import load_recipe
+from zero3d.recipe import load_recipe, read_yaml
+from zero3d.run import run
 
 RECIPE = "recipes/zero123-refine.yaml"
 SMALL = [
@@ -100,3 +103,40 @@ def test_the_recipe_as_it_is_looks_closer_in_its_second_stage():
         "mesh_normal_consistency",
         "mesh_edge_length",
     }
+
+
+def test_the_coarse_stage_is_zero123s():
+    coarse, known = load_recipe(RECIPE, load_plugins()).source, read_yaml("recipes/zero123.yaml")
+    for key in ("steps", "input", "denoiser", "cameras", "representation", "renderer", "optimizer", "guidance"):
+        assert coarse[key] == known[key], key
+    assert coarse["regularizers"] == known["regularizers"]
+
+
+def test_both_stages_run_on_the_published_networks_layout(tmp_path):
+    """Tiny weights; two steps leave no surface in a field, so the mesh begins with a sphere."""
+    weights = save_folder(tmp_path / "tiny")
+    overrides = [
+        "image=examples/mug.png",
+        f"out={tmp_path / 'run'}",
+        "device=cpu",
+        "input.elevation_deg=20",
+        f"denoiser.weights={weights}",
+        "observers={}",
+        "cameras.resolution=16",
+        "cameras.views=1",
+        "stages.coarse.steps=2",
+        "stages.coarse.export.mesh=null",
+        "stages.coarse.representation.resolution=16",
+        "stages.refine.steps=2",
+        "stages.refine.cameras.resolution=16",
+        "stages.refine.representation.start=sphere",
+        "stages.refine.representation.subdivisions=2",
+    ]
+    session = run(RECIPE, load_plugins(), overrides, tell=lambda line: None)
+    assert session.folder.name == "2-refine"
+    mesh = load_mesh(session.folder / "mesh.glb")
+    assert (len(mesh.faces), mesh.is_watertight) == (320, True)
+    lines = [json.loads(line) for line in (session.folder / "metrics.jsonl").read_text().splitlines()]
+    assert len(lines) == 2
+    for term in ("guidance.sds", "regularizers.input_view", "regularizers.mesh_laplacian"):
+        assert all(line[f"{term}.gradient"] > 0 for line in lines), term
