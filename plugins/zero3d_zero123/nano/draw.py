@@ -25,37 +25,56 @@ def draw_rays(
     A cell that is solid with probability p lets 1 - p of the light through, so its density is softplus(logit) / CELL.
     `distance` (B, N): of each ray's camera from the origin. Depth is the expected distance + (1 - opacity) * far.
     """
-    origins, directions = turned(origins, lifted.cameras), turned(directions, lifted.cameras)
+    origins, directions = turned(origins, lifted.cameras) / BOX, turned(directions, lifted.cameras) / BOX
     delta = 2 * HALF_SPAN / samples
     offset = (torch.arange(samples, device=origins.device) + 0.5) * delta - HALF_SPAN
     t = distance[..., None] + offset
-    points = (origins[:, :, None] + directions[:, :, None] * t[..., None]) / BOX
-    logit = functional.grid_sample(
-        lifted.volume[:, :1], points[:, :, :, None], padding_mode="border", align_corners=False
-    )[:, 0, ..., 0]
-    inside = (points.abs() <= 1).all(dim=-1)
-    optical = functional.softplus(logit) * (delta / CELL) * inside
+    optical = _density(lifted.volume[:, :1], origins, directions, t) * (delta / CELL)
     transmitted = torch.exp(-torch.cumsum(optical, dim=-1))
     before = torch.cat([torch.ones_like(transmitted[..., :1]), transmitted[..., :-1]], dim=-1)
     weights = before - transmitted
     opacity = 1 - transmitted[..., -1:]
-    colour = _colours(lifted.volume[:, 1:], points, weights) + transmitted[..., -1:]
+    colour = _colours(lifted.volume[:, 1:], origins, directions, t, weights) + transmitted[..., -1:]
     return colour, opacity, (weights * t).sum(dim=-1, keepdim=True) + (1 - opacity) * far
 
 
-def _colours(colours: Tensor, points: Tensor, weights: Tensor) -> Tensor:
-    """Sum of weight times colour along each ray, (B, N, 3). On a CPU, samples of empty space (most) are passed over."""
-    if colours.is_cuda:  # finding them would wait for the device, and reading them all costs it little
-        raw = functional.grid_sample(colours, points[:, :, :, None], padding_mode="border", align_corners=False)
-        return (weights[:, None] * raw[..., 0].sigmoid()).sum(dim=-1).transpose(1, 2)
+def _density(logits: Tensor, origins: Tensor, directions: Tensor, t: Tensor) -> Tensor:
+    """softplus(logit) inside the box, 0 outside, (B, N, S). On a CPU, samples outside (two of five) are not read.
+
+    Rays are in half-sides of the box.
+    """
+    if logits.is_cuda:  # finding them would wait for the device, and reading them all costs it little
+        points = origins[:, :, None] + directions[:, :, None] * t[..., None]
+        return functional.softplus(_read(logits, points)[:, 0]) * (points.abs() <= 1).all(dim=-1)
     drawn = []
-    for volume, place, weight in zip(colours, points, weights, strict=True):
+    for volume, start, way, at in zip(logits, origins, directions, t, strict=True):
+        axes = [start[:, i, None] + way[:, i, None] * at for i in range(3)]
+        furthest = torch.maximum(torch.maximum(axes[0].abs(), axes[1].abs()), axes[2].abs())
+        inside = (furthest <= 1).flatten().nonzero()[:, 0]
+        points = torch.stack([axis.flatten().index_select(0, inside) for axis in axes], dim=-1)
+        density = functional.softplus(_read(volume[None], points[None, None])[0, 0, 0])
+        drawn.append(at.new_zeros(at.numel()).scatter(0, inside, density).reshape(at.shape))
+    return torch.stack(drawn)
+
+
+def _colours(colours: Tensor, origins: Tensor, directions: Tensor, t: Tensor, weights: Tensor) -> Tensor:
+    """Sum of weight times colour along each ray, (B, N, 3). On a CPU, samples of empty space (most) are passed over."""
+    if colours.is_cuda:
+        points = origins[:, :, None] + directions[:, :, None] * t[..., None]
+        return (weights[:, None] * _read(colours, points).sigmoid()).sum(dim=-1).transpose(1, 2)
+    drawn = []
+    for volume, start, way, at, weight in zip(colours, origins, directions, t, weights, strict=True):
         ray, sample = (weight.detach() > LEAST_WEIGHT).nonzero(as_tuple=True)
-        at = place[ray, sample].reshape(1, 1, 1, -1, 3)
-        raw = functional.grid_sample(volume[None], at, padding_mode="border", align_corners=False)[0, :, 0, 0]
-        shares = weight[ray, sample, None] * raw.T.sigmoid()
+        points = start[ray] + way[ray] * at[ray, sample, None]
+        shares = weight[ray, sample, None] * _read(volume[None], points[None, None])[0, :, 0].T.sigmoid()
         drawn.append(shares.new_zeros(len(weight), 3).index_add(0, ray, shares))
     return torch.stack(drawn)
+
+
+def _read(volume: Tensor, points: Tensor) -> Tensor:
+    """(B, C, z, y, x) at points (B, N, S, 3) of [-1, 1]^3 -> (B, C, N, S); beyond the outermost centres as on them."""
+    read = functional.grid_sample(volume, points[:, :, :, None], padding_mode="border", align_corners=False)
+    return read[..., 0]
 
 
 def draw_views(lifted: Lifted, cameras: Cameras, samples: int = 48) -> Tensor:
