@@ -168,6 +168,7 @@ def mesh_regularizer(component, bench):
 def mesh(component, bench):
     check_representation(lambda: component(component.Config(subdivisions=1)))
     check_representation(lambda: component(component.Config(subdivisions=2, channels=4)))
+    check_representation(lambda: component(component.Config(subdivisions=1, texture=16)))
 
 
 @case("renderer rasterizer")

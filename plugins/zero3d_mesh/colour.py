@@ -45,15 +45,18 @@ def from_field(points: Tensor, normals: Tensor, field: RadianceField) -> numpy.n
 
 
 def from_surface(points: numpy.ndarray, source: SurfaceRepresentation) -> numpy.ndarray:
-    """Features of the nearest point of the mesh, interpolated between its face's corners."""
+    """Features of the nearest point of the mesh."""
     import igl
 
-    vertices, faces, features = (part.detach().cpu().double().numpy() for part in source.surface())
-    faces = faces.astype(numpy.int64)
+    vertices, faces, _ = (part.detach().cpu().numpy() for part in source.surface())
+    vertices, faces = vertices.astype(numpy.float64), faces.astype(numpy.int64)
     _, face, nearest = igl.point_mesh_squared_distance(numpy.array(points, dtype=numpy.float64), vertices, faces)
-    corners = faces[face]
-    weight = igl.barycentric_coordinates(nearest, *(numpy.ascontiguousarray(vertices[corners[:, k]]) for k in range(3)))
-    return numpy.einsum("nk,nkc->nc", weight, features[corners]).clip(0, 1).astype(numpy.float32)
+    corners = (numpy.ascontiguousarray(vertices[faces[face, k]]) for k in range(3))
+    weight = torch.from_numpy(igl.barycentric_coordinates(nearest, *corners)).float()
+    device = source.surface()[0].device
+    with torch.no_grad():
+        features = source.features_at(torch.from_numpy(face.astype(numpy.int64)).to(device), weight.to(device))
+    return features.clamp(0, 1).cpu().numpy()
 
 
 def from_views(points: Tensor, normals: Tensor, subject: ExportSubject) -> numpy.ndarray:

@@ -1,4 +1,4 @@
-"""The representation: vertices and their colours, both optimised; the triangles between them stay."""
+"""The representation: vertices and their colours, or a texture, both optimised; the triangles between them stay."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from zero3d.interfaces import RadianceField, Representation, SurfaceRepresentation
 from zero3d.values import Step
 from zero3d_surface.start import Start, from_field, from_file, sphere
+from zero3d_surface.unwrapped import layout, looked_up, painted
 
 EDGE = 1e-3
 """A colour begins at most this near to 0 and 1, where the sigmoid's slope would hold it."""
@@ -28,8 +29,9 @@ class MeshConfig:
     8 to 512. threshold: the density of that surface, per world unit; "auto" takes the one
     whose surface casts the field's own silhouettes along the three axes. smallest_share: pieces of it below this share of
     the largest one's volume are dropped, 0 to 1.
-    colour_lr: learning rate of the colours as a multiple of the vertices'; these move by about the recipe's rate a step,
-    in world units.
+    texture: side of a picture that holds the colours, 16 to 4096 texels, for more detail than the vertices have; 0 gives
+    each vertex a colour. colour_lr: learning rate of the colours as a multiple of the vertices'; these move by about the
+    recipe's rate a step, in world units.
     """
 
     start: str = "sphere"
@@ -39,12 +41,15 @@ class MeshConfig:
     resolution: int = 64
     threshold: Any = "auto"
     smallest_share: float = 0.02
+    texture: int = 0
     colour_lr: float = 10.0
 
     def __post_init__(self) -> None:
         for name, low, high in (("channels", 1, 64), ("subdivisions", 0, 7), ("resolution", 8, 512)):
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name}: {getattr(self, name)}; {low} to {high}")
+        if self.texture and not 16 <= self.texture <= 4096:
+            raise ValueError(f"texture: {self.texture}; 16 to 4096 texels, or 0 for a colour at each vertex")
         for name in ("radius", "colour_lr"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}: {getattr(self, name)}; above 0")
@@ -56,7 +61,7 @@ class MeshConfig:
 
 
 class Mesh(SurfaceRepresentation):
-    """A triangle mesh with a colour (or latent) for every vertex: a sphere, a file, or a former stage's surface."""
+    """A triangle mesh with a colour (or latent) for every vertex or texel: a sphere, a file, or a former stage's surface."""
 
     name: ClassVar[str] = "mesh"
     Config: ClassVar[type[Any]] = MeshConfig
@@ -67,9 +72,12 @@ class Mesh(SurfaceRepresentation):
         self.channels = config.channels
         quarters = 4**config.subdivisions
         self.vertices = nn.Parameter(torch.zeros(10 * quarters + 2, 3))
-        self.colours = nn.Parameter(torch.zeros(10 * quarters + 2, config.channels))
+        self.colours = nn.Parameter(torch.zeros(config.texture**2 or 10 * quarters + 2, config.channels))
         self.faces: Tensor
         self.register_buffer("faces", torch.zeros(20 * quarters, 3, dtype=torch.int32))
+        self.places: Tensor
+        if config.texture:
+            self.register_buffer("places", torch.zeros(20 * quarters, 3, 2))
         self.register_load_state_dict_pre_hook(_take_size)
 
     def initialise(self, step: Step) -> None:
@@ -105,8 +113,22 @@ class Mesh(SurfaceRepresentation):
         return [{"params": [self.vertices]}, {"params": [self.colours], "lr_scale": self.config.colour_lr}]
 
     def surface(self) -> tuple[Tensor, Tensor, Tensor]:
-        """RGB through a sigmoid, or the raw latent."""
-        return self.vertices, self.faces.long(), self.colours.sigmoid() if self.channels == 3 else self.colours
+        """RGB through a sigmoid, or the raw latent; with a texture, what it has at each vertex (on one of its charts)."""
+        faces = self.faces.long()
+        raw: Tensor = self.colours
+        if self.config.texture:
+            spots = self.vertices.new_zeros(len(self.vertices), 2)
+            spots[faces.reshape(-1)] = self.places.reshape(-1, 2)
+            raw = looked_up(raw, spots)
+        return self.vertices, faces, self._shown(raw)
+
+    def features_at(self, face: Tensor, corners: Tensor) -> Tensor:
+        if not self.config.texture:
+            return super().features_at(face, corners)
+        return self._shown(looked_up(self.colours, (self.places[face] * corners[..., None]).sum(dim=-2)))
+
+    def _shown(self, raw: Tensor) -> Tensor:
+        return raw.sigmoid() if self.channels == 3 else raw
 
     def _take(self, start: Start) -> None:
         """Make this mesh that one. `.data`, not the parameters, is replaced: an optimizer holds these already."""
@@ -115,13 +137,16 @@ class Mesh(SurfaceRepresentation):
             features = vertices.new_full((len(vertices), self.channels), 0.5 if self.channels == 3 else 0.0)
         raw = features.clamp(EDGE, 1 - EDGE).logit() if self.channels == 3 else features
         self.vertices.data = vertices.detach().to(self.vertices).clone()
-        self.colours.data = raw.detach().to(self.colours).clone()
         self.faces = faces.to(self.faces)
+        if self.config.texture:
+            self.places = layout(vertices, faces, self.config.texture)
+            raw = painted(self.places, raw[faces.long()].to(self.places), self.config.texture)
+        self.colours.data = raw.detach().to(self.colours).clone()
 
 
 def _take_size(mesh: Mesh, state: Mapping[str, Any], prefix: str, *_: Any) -> None:
     """How many vertices and faces there are is part of the state: make room for those that will be loaded."""
-    for name in ("vertices", "colours", "faces"):
-        own, saved = getattr(mesh, name), state.get(prefix + name)
-        if saved is not None and saved.ndim == own.ndim and saved.shape[1:] == own.shape[1:]:
+    for name in ("vertices", "colours", "faces", "places"):
+        own, saved = getattr(mesh, name, None), state.get(prefix + name)
+        if own is not None and saved is not None and saved.ndim == own.ndim and saved.shape[1:] == own.shape[1:]:
             own.data = own.new_zeros(saved.shape)

@@ -72,17 +72,18 @@ class Rasterizer(Renderer):
         step: Step | None = None,
     ) -> View:
         assert isinstance(representation, SurfaceRepresentation)
-        vertices, faces, features = representation.surface()
+        vertices, _, features = representation.surface()
         back = _backdrop(background.to(features), cameras.height, cameras.width)
-        views = [self._one(vertices, faces, features, cameras[i : i + 1], back) for i in range(len(cameras))]
+        views = [self._one(representation, vertices, cameras[i : i + 1], back) for i in range(len(cameras))]
         images, opacities, depths = (torch.stack(parts) for parts in zip(*views, strict=True))
         return View(images, opacities, depths)
 
     def _one(
-        self, vertices: Tensor, faces: Tensor, features: Tensor, camera: Cameras, back: Tensor
+        self, representation: SurfaceRepresentation, vertices: Tensor, camera: Cameras, back: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Image (H, W, C), opacity and depth (H, W, 1) of one view."""
         height, width = camera.height, camera.width
+        faces = representation.surface()[1]
         radius = math.log(1 / LEAST - 1) * self.config.blur
         draw = rasterize_pytorch3d if self._by_pytorch3d(vertices) else rasterize
         flat = in_view(vertices, camera)
@@ -90,10 +91,8 @@ class Rasterizer(Renderer):
         found = with_covering(near, draw(flat, faces, height, width, 0.0, 1))
         outside, weight = self._blend(found)
         opacity = 1 - outside
-        # a gather by index_select: its backward adds in a fixed order on a CPU, so that a run resumes exactly
-        named = faces[found.face.clamp(min=0)].reshape(-1)
-        corners = features.index_select(0, named).reshape(*found.face.shape, 3, -1)
-        colour = ((corners * found.corners[..., None]).sum(dim=-2) * weight[..., None]).sum(dim=1)
+        features = representation.features_at(found.face.clamp(min=0), found.corners)
+        colour = (features * weight[..., None]).sum(dim=1)
         # depth along the view axis -> along the pixel's ray
         ahead = -camera.camera_to_world[0, :3, 2].to(vertices)
         cosine = (rays(camera)[1][0].to(vertices) @ ahead).reshape(-1, 1)

@@ -9,6 +9,7 @@ import time
 
 import pytest
 import torch
+import yaml
 
 from tests.plugins.zero123_tiny import save_folder
 from zero3d import checkpoint
@@ -36,7 +37,9 @@ SMALL = [
     "stages.refine.cameras.resolution=32",
     "stages.refine.cameras.views=1",
     "stages.refine.representation.resolution=24",
+    "stages.refine.representation.texture=64",
     "stages.refine.renderer.blur=1e-4",
+    "stages.refine.export.mesh.texture=128",
 ]
 
 
@@ -56,7 +59,8 @@ def whole(tmp_path_factory):
 
 def test_the_second_stage_refines_the_first_ones_surface(whole):
     coarse, fine = load_mesh(whole / "1-coarse" / "mesh.glb"), load_mesh(whole / "2-refine" / "mesh.glb")
-    assert fine.is_watertight
+    assert fine.visual.kind == "texture"
+    assert yaml.safe_load((whole / "2-refine" / "mesh.report.yaml").read_text())["watertight"]
     first, last = (checkpoint.read(whole / stage)[0] for stage in ("1-coarse", "2-refine"))
     assert "representation.raw_density" in first
     assert len(fine.faces) == len(last["representation.faces"]), "exported as it is"
@@ -131,11 +135,13 @@ def test_both_stages_run_on_the_published_networks_layout(tmp_path):
         "stages.refine.cameras.resolution=16",
         "stages.refine.representation.start=sphere",
         "stages.refine.representation.subdivisions=2",
+        "stages.refine.representation.texture=32",
+        "stages.refine.export.mesh.texture=64",
     ]
     session = run(RECIPE, load_plugins(), overrides, tell=lambda line: None)
     assert session.folder.name == "2-refine"
-    mesh = load_mesh(session.folder / "mesh.glb")
-    assert (len(mesh.faces), mesh.is_watertight) == (320, True)
+    report = yaml.safe_load((session.folder / "mesh.report.yaml").read_text())
+    assert (report["faces"], report["watertight"]) == (320, True)
     lines = [json.loads(line) for line in (session.folder / "metrics.jsonl").read_text().splitlines()]
     assert len(lines) == 2
     for term in ("guidance.sds", "regularizers.input_view", "regularizers.mesh_laplacian"):

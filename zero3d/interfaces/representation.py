@@ -79,3 +79,13 @@ class SurfaceRepresentation(Representation):
 
         Features as RadianceField's: RGB in [0, 1], or a latent. Differentiable in the parameters.
         """
+
+    def features_at(self, face: Tensor, corners: Tensor) -> Tensor:
+        """Features (..., C) at the points of faces (...,) that lie between their corners by weights (..., 3).
+
+        By default between the vertices' features; a mesh with a texture reads it. Differentiable like `surface`.
+        """
+        _, faces, features = self.surface()
+        # by index_select: its backward adds in a fixed order on a CPU, so that a run resumes exactly
+        own = features.index_select(0, faces[face].reshape(-1)).reshape(*corners.shape, -1)
+        return (own * corners[..., None]).sum(dim=-2)
