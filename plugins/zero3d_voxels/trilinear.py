@@ -35,7 +35,8 @@ def interpolate(grid: Tensor, place: Tensor) -> Tensor:
 class _Trilinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, grid: Tensor, place: Tensor) -> Tensor:
-        padded = functional.pad(grid[0], (1,) * 6)  # a shell of zeros, so that no corner needs a test of its bounds
+        # a shell of zeros, so that no corner needs a test of its bounds; in planes, of which one at a time is read
+        padded = functional.pad(grid[0].contiguous(), (1,) * 6)
         values = place.new_empty(len(padded), place.shape[1])
         for some, index, part in _cells(place, padded.shape[1:]):
             for channel, value in zip(padded.flatten(1), values, strict=True):
