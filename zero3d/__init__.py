@@ -1,5 +1,11 @@
 """zero3d: one picture in, a 3D model out, by distilling a 2D diffusion model; every piece of the way is a plug-in."""
 
+import os
+
+if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+    # torch's threads otherwise spin for milliseconds after each operation, on the cores that other threads then lack
+    os.environ["GOMP_SPINCOUNT"] = "20000"
+
 from zero3d.errors import ExportError, PictureError, PluginError, RecipeError, RunError, UserError
 from zero3d.hookspecs import API_VERSION, hookimpl
 from zero3d.schedule import Schedule

@@ -14,7 +14,7 @@ def make_optimizer(options: OptimizerOptions, representation: Representation) ->
     groups = [{"lr_scale": 1.0, **group} for group in representation.param_groups()]
     betas = (options.betas[0], options.betas[1])
     if options.type == "adam":
-        return torch.optim.Adam(groups, lr=0.0, betas=betas, eps=options.eps)
+        return torch.optim.Adam(groups, lr=0.0, betas=betas, eps=options.eps, fused=True)
     if options.type == "adamax":
         return torch.optim.Adamax(groups, lr=0.0, betas=betas, eps=options.eps)
     return torch.optim.SGD(groups, lr=0.0)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy
 import torch
 from torch import Tensor
 
+from zero3d_voxels.blocks import BLOCK, filled_blocks, look_ahead, touched_blocks
 from zero3d_voxels.march import March
 
 PRIVATE_BYTES = 1 << 31
@@ -31,20 +32,18 @@ class CpuMarch:
 
     def __init__(self, march: March, density: Tensor, features: Tensor, scale: Tensor) -> None:
         """density (1, 1, Z, Y, X), features (1, C, Z, Y, X), best channels last; the raw density's scale, a scalar."""
-        from zero3d_voxels import blocks_numba, march_numba
+        from zero3d_voxels import march_numba, merge_numba
 
-        self.kernels, self.maps = march_numba, blocks_numba
+        self.kernels, self.merge = march_numba, merge_numba.merge
         self.march, self.sides, self.channels = march, tuple(density.shape[2:]), features.shape[1]
         self.dtype = density.dtype
-        self.density = density.detach().contiguous().numpy().ravel()
+        grid = density.detach()[0, 0].contiguous().numpy()
+        self.density = grid.ravel()
         self.features = features.detach()[0].permute(1, 2, 3, 0).contiguous().numpy().ravel()
-        real = self.density.dtype.type
-        self.filled = numpy.empty([side // blocks_numba.BLOCK + 1 for side in self.sides], numpy.uint8)
+        real = grid.dtype.type
         level = real(float(march.empty_below))
-        _share(partial(blocks_numba.fill, self.density, self.sides, level, self.filled), threads())
-        blocks = numpy.empty(self.filled.shape, numpy.int8)
-        blocks_numba.ahead(self.filled, blocks)
-        self.inputs = self._inputs(real, float(scale), blocks)
+        self.filled = filled_blocks(grid, level)
+        self.inputs = self._inputs(real, float(scale), level)
 
     def forward(self) -> tuple[Tensor, ...]:
         """Colour (R, C), opacity (R,), distance (R,), weights (R, S) or (0, 0)."""
@@ -67,13 +66,19 @@ class CpuMarch:
         scales = _share(
             lambda worker, count: self.kernels.backward(*self.inputs, worker, count, *cotangents, *own[worker]), workers
         )
-        for parts in own[1:]:
-            for total, part, width in zip(own[0], parts, widths, strict=True):
-                _share(partial(self.maps.merge, total, part, self.sides, width, self.filled), workers)
-                _CLEAN.append(part)
+        touched, rows = touched_blocks(self.filled).ravel(), starts_of_rows(self.sides)
+
+        def merge(worker: int, count: int) -> None:
+            for parts in own[1:]:
+                for total, part, width in zip(own[0], parts, widths, strict=True):
+                    length = self.sides[2] * width
+                    self.merge(total, part, rows, touched, BLOCK * width, length, worker, count)
+
+        _share(merge, workers)
+        _CLEAN.extend(part for parts in own[1:] for part in parts)
         return totals[0][None, None, ..., 0], totals[1].permute(3, 0, 1, 2)[None], sum(scales)
 
-    def _inputs(self, real: Any, scale: float, blocks: Any) -> tuple[Any, ...]:
+    def _inputs(self, real: Any, scale: float, level: Any) -> tuple[Any, ...]:
         march = self.march
         return (
             self.density,
@@ -83,14 +88,14 @@ class CpuMarch:
             march.spans.numpy(),
             march.starts.numpy(),
             tuple(real(value) for value in march.box),
-            (real(scale), real(march.density_shift)),
-            blocks,
+            (real(scale), real(march.density_shift), level),
+            look_ahead(self.filled),
             (
                 real(march.step),
                 real(march.weight_threshold),
                 real(march.least_light),
                 march.samples,
-                numpy.float32((self.maps.BLOCK - SLACK) / march.ratio),
+                numpy.float32((BLOCK - SLACK) / march.ratio),
             ),
             (0,) * self.channels,
             march.sigmoid,
@@ -127,6 +132,14 @@ def _tiles(views: int, height: int, width: int) -> Any:
     """The numbers of all rays, tile by tile (8 pixels wide, 4 high): neighbours read the same bricks."""
     view, y, x = (axis.ravel() for axis in numpy.indices((views, height, width)))
     return numpy.lexsort([x % 8, y % 4, x // 8, y // 4, view])
+
+
+@lru_cache(8)
+def starts_of_rows(sides: tuple[int, int, int]) -> Any:
+    """Where the blocks of each row of voxels (z, y) start in a flat map of blocks."""
+    _, high, wide = (side // BLOCK + 1 for side in sides)
+    z, y = numpy.indices(sides[:2]).reshape(2, -1) // BLOCK
+    return (z * high + y) * wide
 
 
 @cache

@@ -124,7 +124,7 @@ def _absorb(density: Any, s: Any, q: Any, n: int, ray: Any, box: Any, law: Any, 
     """Corners, raw density, optical depth and light left of a packet's samples; `tau` is the depth before and after."""
     _, size, _, ox, oy, oz, dx, dy, dz = ray
     lx, ly, lz, vx, vy, vz, nx, ny, nz = box
-    scale, shift = law
+    scale, shift, empty = law
     row, layer = numpy.int32(nx), numpy.int32(nx) * numpy.int32(ny)
     for j in range(P):
         t = s[AT + j]
@@ -164,6 +164,7 @@ def _absorb(density: Any, s: Any, q: Any, n: int, ray: Any, box: Any, law: Any, 
         x = argument + shift
         e = exponential(-abs(x))
         inside = s[INSIDE + j] * size
+        inside = inside if s[RAW + j] >= empty else ZERO
         s[ARG + j] = argument
         s[DEPTH + j] = (max(x, ZERO) + log1p(e)) * inside
         s[SLOPE + j] = (ONE if x > ZERO else e) / (ONE + e) * inside
@@ -254,9 +255,10 @@ def forward(
     """Draw this worker's tiles of rays: colour (R, C), opacity (R,), distance (R,), weights (R, S) or (0, 0).
 
     density (Z Y X), features (Z Y X C): flat. spans (R, 2): distance to the box, chord. starts (R,): shifts of the first
-    samples. box: its low corner, voxels a world unit, voxels. law: scale and shift of raw density. blocks: see
-    `blocks_numba.ahead`. limits: step, least weight that lends colour, least light, most samples a ray, samples along
-    one block at least. channels: C zeros, for their number is compiled in. order (R,): the rays, tile by tile.
+    samples. box: its low corner, voxels a world unit, voxels. law: scale and shift of raw density, and below what it is
+    empty. blocks: see `blocks.look_ahead`. limits: step, least weight that lends colour, least light, most samples a ray,
+    samples along one block at least. channels: C zeros, for their number is compiled in. order (R,): the rays, tile by
+    tile.
     """
     size, threshold, least, most, a_block = limits
     s = numpy.empty(FLOATS, density.dtype)
@@ -331,7 +333,7 @@ def backward(
     dL/dx_j = T_j v_j - sum over i > j of w_i v_i: a ray is drawn forwards, then walked back.
     """
     size, threshold, least, most, a_block = limits
-    scale, _ = law
+    scale, _, _ = law
     longest = 0
     for tile in range(worker * TILE, len(origins), workers * TILE):
         for r in order[tile : tile + TILE]:
@@ -386,8 +388,10 @@ def backward(
                     s[VALUE + j] = slope * scale
                 to_scale += part
                 for j in range(held[packet]):
-                    (a, b, c, d), (w0, w1, w2, w3, w4, w5, w6, w7) = _corners(s, q, j)
                     value = s[VALUE + j]
+                    if value == ZERO:
+                        continue
+                    (a, b, c, d), (w0, w1, w2, w3, w4, w5, w6, w7) = _corners(s, q, j)
                     to_density[a] += value * w0
                     to_density[a + NEXT] += value * w1
                     to_density[b] += value * w2

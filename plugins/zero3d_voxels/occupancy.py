@@ -1,4 +1,4 @@
-"""Where a voxel field is empty: a coarse map of bytes, made anew for each render. (For CPUs: `blocks_numba.fill`.)"""
+"""Where a voxel field is empty: a coarse map of bytes, made anew for each render. (For CPUs: `blocks.filled_blocks`.)"""
 
 from __future__ import annotations
 

@@ -14,10 +14,11 @@ from zero3d.geometry import look_at, orbit
 from zero3d.testing import check_renderer
 from zero3d.testing.conformance import fresh_step
 from zero3d.values import Cameras
-from zero3d_voxels import blocks_numba
+from zero3d_voxels import blocks, march_cpu
 from zero3d_voxels.field import VoxelConfig, VoxelField
 from zero3d_voxels.fused import FusedConfig, FusedRenderer
 from zero3d_voxels.march_cpu import threads
+from zero3d_voxels.merge_numba import merge
 from zero3d_voxels.occupancy import occupancy
 from zero3d_voxels.volume import VolumeConfig, VolumeRenderer
 
@@ -309,38 +310,35 @@ def test_both_maps_find_every_block_with_a_cell_that_is_not_empty_and_no_other(s
     expected = cells(grid, level)
     found = occupancy(grid[None, None], level)  # may have a layer of blocks too many
     assert torch.equal(found[tuple(slice(side) for side in expected.shape)], expected)
-    measured = torch.zeros_like(expected)
-    for worker in range(2):
-        blocks_numba.fill(grid.numpy().ravel(), sides, numpy.float32(level), measured.numpy(), worker, 2)
-    assert torch.equal(measured, expected)
+    assert numpy.array_equal(blocks.filled_blocks(grid.numpy(), level), expected.numpy())
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.01, 0.5, 0.999, 1.0])
 def test_looking_ahead_never_passes_a_block_of_the_other_kind(share):
-    filled = (torch.rand(9, 14, 21, generator=torch.Generator().manual_seed(4)) < share).numpy().astype(numpy.uint8)
-    blocks = numpy.zeros(filled.shape, numpy.int8)
-    blocks_numba.ahead(filled, blocks)
+    filled = (torch.rand(9, 14, 21, generator=torch.Generator().manual_seed(4)) < share).numpy()
+    ahead = blocks.look_ahead(filled)
     for index in numpy.ndindex(filled.shape):
-        value = int(blocks[index])
+        value = int(ahead[index])
         assert (value <= 0) == bool(filled[index])
         reach = value - 1 if value > 0 else -value
         around = filled[tuple(slice(max(place - reach, 0), place + reach + 1) for place in index)]
         assert (around == filled[index]).all()
         further = filled[tuple(slice(max(place - reach - 1, 0), place + reach + 2) for place in index)]
-        assert reach >= blocks_numba.FURTHEST - 1 or not (further == filled[index]).all(), "it could look further"
+        assert reach >= blocks.FURTHEST - 1 or not (further == filled[index]).all(), "it could look further"
 
 
 def test_what_a_worker_adds_is_merged_and_cleared_where_anything_may_have_been_added():
     sides, width, level = (9, 6, 13), 3, 0.5
     generator = torch.Generator().manual_seed(3)
     grid = torch.where(torch.rand(sides, generator=generator) < 0.01, 1.0, -5.0)
-    filled = cells(grid, level).numpy()
+    map_of_blocks = blocks.touched_blocks(cells(grid, level).numpy().astype(bool))
     corner = torch.nn.functional.max_pool3d(torch.nn.functional.pad(grid[None], (1,) * 6, value=-5.0), 3, stride=1)[0]
     touched = (corner[..., None] > level).expand(*sides, width).numpy()
     part = numpy.where(touched, 2.0, 0.0).astype(numpy.float32)
     total = numpy.ones_like(part)
+    starts, length = march_cpu.starts_of_rows(sides), sides[2] * width
     for worker in range(2):
-        blocks_numba.merge(total.ravel(), part.ravel(), sides, width, filled, worker, 2)
+        merge(total.ravel(), part.ravel(), starts, map_of_blocks.ravel(), blocks.BLOCK * width, length, worker, 2)
     assert (total == numpy.where(touched, 3.0, 1.0)).all()
     assert not part.any()
 

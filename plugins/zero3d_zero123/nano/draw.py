@@ -10,6 +10,8 @@ from zero3d.geometry import rays
 from zero3d.values import Cameras
 from zero3d_zero123.nano.lift import BOX, CELL, Lifted, turned
 
+SAMPLES = 32
+"""Samples along a ray. 48 draw no better (0.01 dB), and take half as long again."""
 HALF_SPAN = 0.95
 """Samples cover the camera's distance from the origin +- this, along the ray, world units."""
 
@@ -77,7 +79,7 @@ def _read(volume: Tensor, points: Tensor) -> Tensor:
     return read[..., 0]
 
 
-def draw_views(lifted: Lifted, cameras: Cameras, samples: int = 48) -> Tensor:
+def draw_views(lifted: Lifted, cameras: Cameras) -> Tensor:
     """The volume b drawn from each of its T cameras: (B * T, 5, H, W) of RGB on white, opacity, depth.
 
     `cameras` holds B * T, volume by volume; depth is relative to the camera's distance, so the object is about 0.
@@ -91,7 +93,7 @@ def draw_views(lifted: Lifted, cameras: Cameras, samples: int = 48) -> Tensor:
         origins.reshape(batch, -1, 3),
         directions.reshape(batch, -1, 3),
         distance.reshape(batch, -1),
-        samples,
+        SAMPLES,
     )
     depth = depth - distance.reshape(batch, -1, 1)
     drawn = torch.cat([colour, opacity, depth], dim=-1).reshape(-1, height, width, 5)

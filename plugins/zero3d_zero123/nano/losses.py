@@ -16,14 +16,12 @@ from zero3d_zero123.nano.unet import UNet, output_scale
 
 RAYS = 256
 """Rays a target view lends to the picture loss."""
-SAMPLES = 40
+RAY_SAMPLES = 40
 """Samples along each of them."""
 SOLID_WEIGHT, RGB_WEIGHT, ALPHA_WEIGHT = 6.0, 20.0, 4.0
 """Of the lift's three losses."""
 NOISES = 3
 """Noise levels that one target picture and its drawing serve at once."""
-DRAWN_SAMPLES = 32
-"""Samples along a ray of the drawing that the denoiser is trained with; coarser than at inference, and twice as fast."""
 SKEW = 0.67
 """Timesteps are t = T u^SKEW, u uniform: somewhat more of the high noise levels that distillation asks for."""
 WRONG = 0.1
@@ -91,7 +89,7 @@ def ray_loss(lifted: Lifted, batch: TrainingBatch, generator: torch.Generator) -
         origins[rows, chosen].reshape(objects, -1, 3),
         directions[rows, chosen].reshape(objects, -1, 3),
         batch.target_cameras.distance[:, None].expand(-1, RAYS).reshape(objects, -1),
-        SAMPLES,
+        RAY_SAMPLES,
     )
     return functional.mse_loss(colour, on_white(truth)), functional.mse_loss(opacity, truth[..., 3:])
 
@@ -114,7 +112,7 @@ def denoiser_loss(
     with torch.no_grad():
         with torch.autocast(device.type, torch.bfloat16):
             lifted = lift(lift_input(jittered(batch.input_rgba, generator)), batch.input_cameras)
-        drawn = draw_views(lifted, batch.target_cameras, DRAWN_SAMPLES)
+        drawn = draw_views(lifted, batch.target_cameras)
         pose = relative_pose(batch.target_cameras, repeat_cameras(batch.input_cameras, per_object))
         context = lifted.tokens.float().repeat_interleave(per_object, 0)
         x0 = on_white(batch.target_rgba).permute(0, 3, 1, 2)
