@@ -61,6 +61,7 @@ class Trainer:
         import torch
 
         from zero3d_procedural.dataset import ProceduralConfig, ProceduralObjects
+        from zero3d_training.muon import Muon
         from zero3d_zero123.nano.denoiser import NanoDenoiser
 
         self.torch, self.device, self.disk, self.budget = torch, device, disk, budget_s
@@ -74,8 +75,7 @@ class Trainer:
         self.spent = dict.fromkeys(STAGES, 0.0)
         self.steps = dict.fromkeys(STAGES, 0)
         self.optimizers = {
-            s: torch.optim.AdamW(n.parameters(), lr=0.0, weight_decay=0.02, betas=(0.9, 0.99))
-            for s, n in self.networks.items()
+            s: Muon(n.parameters(), lr=0.0, weight_decay=0.02, betas=(0.9, 0.99)) for s, n in self.networks.items()
         }
         if (disk / "state.pt").exists():
             self._restore(torch.load(disk / "state.pt", map_location=device, weights_only=True))

@@ -11,6 +11,7 @@ from zero3d.recipe import Block, make_block, read_yaml, typed
 from zero3d.registry import Registry
 
 DEVICES = ("auto", "cpu")
+OPTIMIZERS = ("adamw", "muon")
 PRECISIONS = ("no", "fp16", "bf16")
 
 
@@ -41,14 +42,18 @@ class StageOptions:
 
 
 @dataclass
-class AdamWOptions:
-    """`optimizer` (AdamW): betas, decoupled weight_decay, and `clip`, the largest norm of the gradient, 0 for any."""
+class OptimizerOptions:
+    """`optimizer`. type: adamw, or muon for weight matrices with AdamW for the rest. betas: AdamW's. weight_decay:
+    decoupled. clip: the largest norm of the gradient, 0 for any."""
 
+    type: str = "adamw"
     betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
     weight_decay: float = 0.02
     clip: float = 1.0
 
     def __post_init__(self) -> None:
+        if self.type not in OPTIMIZERS:
+            raise ValueError(f"type: {self.type!r}.{did_you_mean(self.type, OPTIMIZERS)}")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas: {self.betas}; two numbers in [0, 1)")
         if self.weight_decay < 0 or self.clip < 0:
@@ -91,7 +96,7 @@ class TrainOptions:
     device: str = "auto"
     mixed_precision: str = "no"
     tensorboard: bool = False
-    optimizer: AdamWOptions = field(default_factory=AdamWOptions)
+    optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
     validation: ValidationOptions = field(default_factory=ValidationOptions)
 
     def __post_init__(self) -> None:

@@ -98,7 +98,7 @@ def restore_modules(state: State, modules: Mapping[str, nn.Module]) -> None:
 
 
 def restore_stage(state: State, optimizer: torch.optim.Optimizer, average: dict[str, Tensor]) -> None:
-    """Set the moments of AdamW and the averaged weights of the stage under way; nothing before its first step."""
+    """Set the optimizer's moments and the averaged weights of the stage under way; nothing before its first step."""
     if state.step == 0:
         return
     moments: dict[int, dict[str, Any]] = {}

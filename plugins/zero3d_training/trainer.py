@@ -16,6 +16,7 @@ from zero3d.interfaces import Dataset, Share, TrainableDenoiser, TrainingBatch
 from zero3d.random import Generators
 from zero3d_training import state
 from zero3d_training.average import Average
+from zero3d_training.muon import Muon
 from zero3d_training.options import StageOptions, TrainOptions
 from zero3d_training.processes import Objective, Processes
 from zero3d_training.report import Log, Report
@@ -30,7 +31,7 @@ def learning_rate(step: int, stage: StageOptions) -> float:
 
 
 class Trainer:
-    """Runs the stages in order, each with a fresh AdamW and average; a finished stage keeps its averaged weights.
+    """Runs the stages in order, each with a fresh optimizer and average; a finished stage keeps its averaged weights.
 
     Batch number n, and the random numbers of its loss, depend on the seed and n alone: that makes resuming exact, and
     several processes take the very step that one takes with the whole batch, as far as the loss draws by batch.seeds.
@@ -140,15 +141,15 @@ class Trainer:
         if following:
             self._save(out, following[0], 0, None, {})
 
-    def _optimizer(self, name: str, module: nn.Module) -> torch.optim.AdamW:
-        """AdamW with a group of parameters for each factor on the learning rate."""
+    def _optimizer(self, name: str, module: nn.Module) -> torch.optim.Optimizer:
+        """With a group of parameters for each factor on the learning rate."""
         groups: dict[float, list[nn.Parameter]] = {}
         for parameter, value in module.named_parameters():
             groups.setdefault(self.denoiser.learning_rate_factor(name, parameter), []).append(value)
-        adamw = self.options.optimizer
+        options = self.options.optimizer
         listed: list[dict[str, Any]] = [{"params": values, "factor": factor} for factor, values in groups.items()]
-        betas = (adamw.betas[0], adamw.betas[1])
-        return torch.optim.AdamW(listed, lr=0.0, betas=betas, weight_decay=adamw.weight_decay)
+        kind = Muon if options.type == "muon" else torch.optim.AdamW
+        return kind(listed, lr=0.0, betas=(options.betas[0], options.betas[1]), weight_decay=options.weight_decay)
 
     def _batches(self, name: str, done: int) -> Iterator[TrainingBatch]:
         """This process's micro-batches from step `done` of a stage on."""

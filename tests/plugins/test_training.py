@@ -15,9 +15,9 @@ from zero3d.errors import RecipeError, RunError
 from zero3d.geometry import orbit
 from zero3d.interfaces import Dataset, PixelDenoiser, TrainableDenoiser, TrainingBatch
 from zero3d.plugins import load_plugins
-from zero3d_training import state
+from zero3d_training import muon, state
 from zero3d_training.average import Average
-from zero3d_training.options import AdamWOptions, StageOptions, TrainOptions, ValidationOptions, load_train_recipe
+from zero3d_training.options import OptimizerOptions, StageOptions, TrainOptions, ValidationOptions, load_train_recipe
 from zero3d_training.trainer import Trainer, learning_rate
 from zero3d_training.validation import sample, score
 
@@ -69,9 +69,14 @@ class Colours(Dataset):
         return TrainingBatch(rgba[:size], orbit(0.0, 0.0, 4), rgba, orbit(0.0, torch.zeros(views), 4))
 
 
-def trainer(seed=0):
+def trainer(seed=0, optimizer="adamw"):
     stages = {"shift": StageOptions(30, 2, 2, 0.01, 3), "scale": StageOptions(20, 2, 2, 0.01, 3)}
-    return Trainer(Plane(), Colours(None), stages, TrainOptions("x", seed, 0.9, every=7, log_every=5))
+    return Trainer(
+        Plane(),
+        Colours(None),
+        stages,
+        TrainOptions("x", seed, 0.9, every=7, log_every=5, optimizer=OptimizerOptions(optimizer)),
+    )
 
 
 def weights(folder):
@@ -80,13 +85,14 @@ def weights(folder):
     return load_file(folder / "weights.safetensors")
 
 
-@pytest.mark.parametrize("killed_at", [9, 30, 44])
-def test_a_killed_run_ends_as_the_whole_one(tmp_path, monkeypatch, killed_at):
+@pytest.mark.parametrize(("killed_at", "optimizer"), [(9, "adamw"), (30, "adamw"), (44, "adamw"), (9, "muon")])
+def test_a_killed_run_ends_as_the_whole_one(tmp_path, monkeypatch, killed_at, optimizer):
+    monkeypatch.setattr(muon, "LEAST", 2)  # the toy's matrices are small
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
     broken.mkdir()
-    trainer().run(whole)
-    victim = trainer()
+    trainer(0, optimizer).run(whole)
+    victim = trainer(0, optimizer)
     calls = iter(range(10**6))
     loss = victim.denoiser.training_loss
 
@@ -98,7 +104,7 @@ def test_a_killed_run_ends_as_the_whole_one(tmp_path, monkeypatch, killed_at):
     monkeypatch.setattr(victim.denoiser, "training_loss", dying)
     with pytest.raises(KeyboardInterrupt):
         victim.run(broken)
-    trainer(seed=0).run(broken, resume=True)
+    trainer(0, optimizer).run(broken, resume=True)
     for name, value in weights(whole).items():
         assert torch.equal(value, weights(broken)[name]), name
     lines = [[json.loads(line) for line in (f / "metrics.jsonl").read_text().splitlines()] for f in (whole, broken)]
@@ -147,7 +153,9 @@ def test_mistakes_are_named(override, message):
 
 def test_options_refuse_nonsense():
     with pytest.raises(ValueError, match="betas"):
-        AdamWOptions(betas=[0.9])
+        OptimizerOptions(betas=[0.9])
+    with pytest.raises(ValueError, match="muon"):
+        OptimizerOptions("moun")
     with pytest.raises(ValueError, match="ema"):
         TrainOptions(ema=1.0)
 

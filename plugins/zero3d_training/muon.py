@@ -1,0 +1,67 @@
+"""Muon for matrices, AdamW for the rest: twice the learning from an example, where that is what a CPU lacks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+MOMENTUM = 0.95
+LEAST = 8
+"""Rows and columns of the smallest matrix that is worth it; smaller ones, biases and scales are AdamW's."""
+STEPS = 5
+"""Newton-Schulz iterations."""
+POLYNOMIAL = (3.4445, -4.775, 2.0315)
+"""Of X, X X^T X and (X X^T)^2 X; its fast rise brings every singular value to about 1, within 0.3."""
+LIKE_ADAMW = 0.2
+"""Root mean square of an update at learning rate 1, as AdamW's is: so both take the same rate."""
+
+
+class Muon(torch.optim.AdamW):
+    """Steps of equal size in all directions of a weight matrix: its momentum with every singular value set to one.
+
+    After Jordan et al. 2024 (kellerjordan.github.io/posts/muon), with the scale of Liu et al. 2025 (arXiv 2502.16982).
+    A convolution's kernel is a matrix of output channels and all the rest. Groups may have what AdamW's may; `step`
+    takes the gradients of the matrices, whose `grad` is None after it.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        assert closure is None, "not with a closure"
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None and is_matrix(parameter):
+                    self._step(parameter, group["lr"], group["weight_decay"])
+                    parameter.grad = None  # AdamW's own step passes over it
+        return super().step()
+
+    def _step(self, parameter: nn.Parameter, rate: float, decay: float) -> None:
+        state = self.state[parameter]
+        if not state:
+            state["step"] = torch.zeros(())  # AdamW looks for it when a state is loaded
+            state["momentum"] = torch.zeros_like(parameter)
+        state["step"] += 1
+        assert parameter.grad is not None
+        state["momentum"].lerp_(parameter.grad, 1 - MOMENTUM)
+        ahead = parameter.grad.lerp(state["momentum"], MOMENTUM)  # Nesterov's
+        matrix = ahead.flatten(1)
+        update = orthogonal(matrix) * (LIKE_ADAMW * max(matrix.shape) ** 0.5)
+        parameter.mul_(1 - rate * decay).sub_(update.reshape(parameter.shape), alpha=rate)
+
+
+def is_matrix(parameter: Tensor) -> bool:
+    """Whether Muon steps it."""
+    return parameter.ndim > 1 and min(parameter.shape[0], parameter[0].numel()) >= LEAST
+
+
+def orthogonal(matrix: Tensor) -> Tensor:
+    """(M, N) with its singular vectors kept and its singular values brought near 1, in bfloat16's precision."""
+    wide = matrix.shape[0] <= matrix.shape[1]
+    x = (matrix if wide else matrix.T).bfloat16()
+    x = x / (x.norm() + 1e-7)
+    a, b, c = POLYNOMIAL
+    for _ in range(STEPS):
+        gram = x @ x.T
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return (x if wide else x.T).to(matrix)

@@ -1,0 +1,60 @@
+"""Muon against its definition, against PyTorch's own for plain matrices, and beside AdamW."""
+
+import pytest
+import torch
+from torch import nn
+
+from zero3d_training.muon import Muon, is_matrix, orthogonal
+
+
+@pytest.mark.parametrize("shape", [(16, 40), (40, 16), (24, 24)])
+def test_singular_vectors_stay_and_singular_values_go_to_one(shape):
+    generator = torch.Generator().manual_seed(0)
+    u, s, vt = torch.linalg.svd(torch.randn(shape, generator=generator), full_matrices=False)
+    spread = torch.linspace(0.2, 3, len(s))
+    found = u.T @ orthogonal(u @ spread.diag() @ vt) @ vt.T
+    assert ((found.diag() - 1).abs() < 0.35).all()  # the polynomial's own spread
+    assert (found - found.diag().diag()).abs().max() < 0.05  # bfloat16
+
+
+def grown(kind, parameters, steps=5, **options):
+    optimizer = kind(parameters, lr=0.01, weight_decay=0.1, **options)
+    for step in range(steps):
+        optimizer.zero_grad()
+        sum(
+            (p * torch.sin(torch.arange(p.numel()).reshape(p.shape) + step)).square().sum() for p in parameters
+        ).backward()
+        optimizer.step()
+    return parameters
+
+
+def matrices():
+    generator = torch.Generator().manual_seed(1)
+    return [nn.Parameter(torch.randn(shape, generator=generator)) for shape in ((12, 30), (30, 12))]
+
+
+def test_plain_matrices_are_stepped_as_by_torch():
+    theirs = grown(torch.optim.Muon, matrices(), adjust_lr_fn="match_rms_adamw")
+    for own, other, start in zip(grown(Muon, matrices()), theirs, matrices(), strict=True):
+        moved = (other - start).abs().max()
+        assert moved > 0.01
+        assert (own - other).abs().max() < 0.01 * moved
+
+
+def test_kernels_are_matrices_in_any_memory_layout():
+    kernel = torch.randn(12, 10, 3, 3, generator=torch.Generator().manual_seed(2))
+    plain, flat = nn.Parameter(kernel.clone()), nn.Parameter(kernel.flatten(1).clone())
+    last = nn.Parameter(kernel.clone().contiguous(memory_format=torch.channels_last))
+    for parameter in (plain, flat, last):
+        grown(Muon, [parameter])
+    assert torch.equal(plain.flatten(1), flat)
+    assert torch.equal(plain, last)
+
+
+def test_small_matrices_and_vectors_are_stepped_by_adamw():
+    def small():
+        return [nn.Parameter(torch.linspace(-1, 1, 12).reshape(shape)) for shape in ((12,), (3, 4), (1, 12))]
+
+    assert not any(is_matrix(parameter) for parameter in small())
+    for own, other in zip(grown(Muon, small()), grown(torch.optim.AdamW, small()), strict=True):
+        assert torch.equal(own, other)
