@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from zero3d.geometry import rays
 from zero3d.interfaces import RadianceField, Renderer, Representation
@@ -107,7 +106,7 @@ class NerfaccRenderer(Renderer):
         if "normals" in needs:
             normals = along(seen_weights, _normals(field, seen_points), seen_rays)
         return View(
-            image=colour + left * _behind(background, cameras),
+            image=colour + left * self.behind(background, cameras),
             opacity=opacity,
             depth=along(weights, samples.middle[:, None], samples.ray) + left * self.config.far,
             weights=_dense(samples, weights).reshape(*opacity.shape[:3], -1) if "weights" in needs else None,
@@ -185,11 +184,3 @@ def _dense(samples: Samples, weights: Tensor) -> Tensor:
     longest = int(number.max()) + 1 if len(number) else 1
     put = samples.ray * longest + number
     return weights.new_zeros(len(samples.start) * longest).scatter(0, put, weights).reshape(-1, longest)
-
-
-def _behind(background: Tensor, cameras: Cameras) -> Tensor:
-    """(C,) or (h, w, C) -> broadcastable to (B, H, W, C)."""
-    if background.ndim == 1:
-        return background
-    planes, size = background.permute(2, 0, 1)[None], (cameras.height, cameras.width)
-    return functional.interpolate(planes, size, mode="bilinear", align_corners=False)[0].permute(1, 2, 0)

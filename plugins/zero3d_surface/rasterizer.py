@@ -73,7 +73,8 @@ class Rasterizer(Renderer):
     ) -> View:
         assert isinstance(representation, SurfaceRepresentation)
         vertices, _, features = representation.surface()
-        back = _backdrop(background.to(features), cameras.height, cameras.width)
+        back = self.behind(background.to(features), cameras)
+        back = back.reshape(-1, back.shape[-1])
         views = [self._one(representation, vertices, cameras[i : i + 1], back) for i in range(len(cameras))]
         images, opacities, depths = (torch.stack(parts) for parts in zip(*views, strict=True))
         return View(images, opacities, depths)
@@ -128,12 +129,3 @@ def in_view(vertices: Tensor, camera: Cameras) -> Tensor:
     places, _ = project(vertices, camera)
     pose = camera.camera_to_world[0].to(vertices)
     return torch.cat([places[0], ((vertices - pose[:3, 3]) @ -pose[:3, 2])[:, None]], dim=-1)
-
-
-def _backdrop(background: Tensor, height: int, width: int) -> Tensor:
-    """(C,) or (h, w, C) -> (1, C) or (P, C)."""
-    if background.ndim == 1:
-        return background[None]
-    planes = background.permute(2, 0, 1)[None]
-    resized = functional.interpolate(planes, (height, width), mode="bilinear", align_corners=False)
-    return resized[0].permute(1, 2, 0).reshape(height * width, -1)

@@ -15,7 +15,7 @@ from zero3d.interfaces import Representation
 from zero3d.values import Cameras, Step, View
 from zero3d_voxels.field import VoxelField
 from zero3d_voxels.march import March
-from zero3d_voxels.marching import box_interval, fitted, jitter_shift
+from zero3d_voxels.marching import box_interval, jitter_shift
 from zero3d_voxels.volume import VolumeConfig, VolumeRenderer
 
 
@@ -73,7 +73,7 @@ class FusedRenderer(VolumeRenderer):
         shape = (len(cameras), cameras.height, cameras.width, -1)
         left = (1 - opacity).reshape(shape)
         return View(
-            image=colour.reshape(shape) + left * fitted(background, cameras),
+            image=colour.reshape(shape) + left * self.behind(background, cameras),
             opacity=opacity.reshape(shape),
             depth=distance.reshape(shape) + left * self.config.far,
             weights=weights.reshape(shape) if "weights" in needs else None,

@@ -20,10 +20,9 @@ from zero3d_voxels.vector_numba import P, compiled, exponential, log1p, mix, pre
 AT, INSIDE, W00, W01, W10, W11, X0, X1, RAW, DEPTH, SLOPE, ARG, LEFT, WEIGHT, SHARE, TOLD, VALUE = (
     P * row for row in range(17)
 )
-FLOATS = 17 * P
 # and in that of indices: the voxels where the four pairs of corners start, the sample's number
 V00, V01, V10, V11, NUMBER = (P * row for row in range(5))
-INDICES = 5 * P
+FLOATS, INDICES = 17 * P, 5 * P
 SOON = 12
 """Samples ahead of which a corner's channels are asked for: the grid is larger than a core's cache."""
 TILE = 32
@@ -255,10 +254,9 @@ def forward(
     """Draw this worker's tiles of rays: colour (R, C), opacity (R,), distance (R,), weights (R, S) or (0, 0).
 
     density (Z Y X), features (Z Y X C): flat. spans (R, 2): distance to the box, chord. starts (R,): shifts of the first
-    samples. box: its low corner, voxels a world unit, voxels. law: scale and shift of raw density, and below what it is
-    empty. blocks: see `blocks.look_ahead`. limits: step, least weight that lends colour, least light, most samples a ray,
-    samples along one block at least. channels: C zeros, for their number is compiled in. order (R,): the rays, tile by
-    tile.
+    samples. box: its low corner, voxels a world unit, voxels. law: raw density's scale, shift and empty level. blocks: see
+    `blocks.look_ahead`. limits: step, least weight that lends colour, least light, most samples a ray, samples along
+    one block at least. channels: C zeros, for their number is compiled in. order (R,): the rays, tile by tile.
     """
     size, threshold, least, most, a_block = limits
     s = numpy.empty(FLOATS, density.dtype)
@@ -389,15 +387,14 @@ def backward(
                 to_scale += part
                 for j in range(held[packet]):
                     value = s[VALUE + j]
-                    if value == ZERO:
-                        continue
-                    (a, b, c, d), (w0, w1, w2, w3, w4, w5, w6, w7) = _corners(s, q, j)
-                    to_density[a] += value * w0
-                    to_density[a + NEXT] += value * w1
-                    to_density[b] += value * w2
-                    to_density[b + NEXT] += value * w3
-                    to_density[c] += value * w4
-                    to_density[c + NEXT] += value * w5
-                    to_density[d] += value * w6
-                    to_density[d + NEXT] += value * w7
+                    if value != ZERO:
+                        (a, b, c, d), (w0, w1, w2, w3, w4, w5, w6, w7) = _corners(s, q, j)
+                        to_density[a] += value * w0
+                        to_density[a + NEXT] += value * w1
+                        to_density[b] += value * w2
+                        to_density[b + NEXT] += value * w3
+                        to_density[c] += value * w4
+                        to_density[c + NEXT] += value * w5
+                        to_density[d] += value * w6
+                        to_density[d + NEXT] += value * w7
     return to_scale

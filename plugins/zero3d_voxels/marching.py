@@ -1,12 +1,11 @@
-"""What the volume renderers share: where rays meet the box, where samples lie, what lies behind."""
+"""What the volume renderers share: where rays meet the box, where samples lie."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from zero3d.values import Cameras, Step
+from zero3d.values import Step
 
 
 def box_interval(origins: Tensor, directions: Tensor, box: Tensor) -> tuple[Tensor, Tensor]:
@@ -22,14 +21,3 @@ def jitter_shift(jitter: bool, step: Step | None, origins: Tensor) -> Tensor | N
     if not jitter or step is None:
         return None
     return torch.rand(len(origins), 1, generator=step.generator("jitter")).to(origins)
-
-
-def fitted(background: Tensor, cameras: Cameras) -> Tensor:
-    """(C,) or (h, w, C) -> broadcastable to (B, H, W, C)."""
-    if background.ndim == 1:
-        return background
-    planes = background.permute(2, 0, 1)[None]
-    size = (cameras.height, cameras.width)
-    if planes.shape[-2:] != size:
-        planes = functional.interpolate(planes, size, mode="bilinear", align_corners=False)
-    return planes[0].permute(1, 2, 0)

@@ -13,7 +13,7 @@ from torch.nn import functional
 from zero3d.geometry import rays
 from zero3d.interfaces import RadianceField, Renderer, Representation
 from zero3d.values import FAR, Cameras, Step, View
-from zero3d_voxels.marching import box_interval, fitted, jitter_shift
+from zero3d_voxels.marching import box_interval, jitter_shift
 
 
 @dataclass
@@ -88,7 +88,7 @@ class VolumeRenderer(Renderer):
         left = (1 - opacity).reshape(shape)
         depth = (weights * samples.distance).sum(dim=-1)
         return View(
-            image=colour.reshape(shape) + left * fitted(background, cameras),
+            image=colour.reshape(shape) + left * self.behind(background, cameras),
             opacity=opacity.reshape(shape),
             depth=depth.reshape(shape) + left * self.config.far,
             weights=weights.reshape(shape) if "weights" in needs else None,

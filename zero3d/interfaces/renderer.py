@@ -6,6 +6,7 @@ from abc import abstractmethod
 from typing import ClassVar
 
 from torch import Tensor
+from torch.nn import functional
 
 from zero3d.interfaces.component import Component
 from zero3d.interfaces.representation import Representation
@@ -37,6 +38,14 @@ class Renderer(Component):
             needs: optional fields of View that somebody will read; others may be left None.
             step: the optimisation step, whose generators jitter may use; None for exact pictures (export, previews).
         """
+
+    @staticmethod
+    def behind(background: Tensor, cameras: Cameras) -> Tensor:
+        """`render`'s background at the size of the pictures: (C,) or (H, W, C)."""
+        if background.ndim == 1 or background.shape[:2] == (cameras.height, cameras.width):
+            return background
+        planes, size = background.permute(2, 0, 1)[None], (cameras.height, cameras.width)
+        return functional.interpolate(planes, size, mode="bilinear", align_corners=False)[0].permute(1, 2, 0)
 
     @abstractmethod
     def memory_bytes(self, representation: Representation, rays: int) -> int:
