@@ -4,7 +4,7 @@
 
 All compared times come from one run, each the best of several that take turns. --readme writes the tables into
 benchmarks/README.md. Fields: `trained`, a solid ring with a soft edge in space that is empty (softplus argument -25);
-`hazy`, the same where the argument is -11, as after 300 steps of nano.yaml, so that nothing may be passed over; `fog`,
+`hazy`, the same where the argument is -11, as 300 steps from noise leave it, so that nothing may be passed over; `fog`,
 SJC's start. Four channels, two samples a voxel, as SJC has it.
 """
 

@@ -105,6 +105,12 @@ class Parts:
             self.denoisers[label].load(self.device)
         self._set_background()
 
+    def solid(self) -> Representation | None:
+        """What the first denoiser that says so takes the object for, if the representation starts from that."""
+        told = (teacher.denoiser.solid(teacher.condition) for teacher in self.teachers.values())
+        fits = (solid for solid in told if solid and self.representation.can_follow(solid))
+        return next(fits, None) if self.representation.starts_from_solid else None
+
     def load_decoder(self) -> None:
         """Read only what drawing and exporting need: nothing for RGB."""
         if self.latent_denoiser is not None:

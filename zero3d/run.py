@@ -203,9 +203,12 @@ def _start(
     parts = build_parts(recipe)
     framed = _frame(recipe, source, parts)
     engine = _engine(recipe, parts, framed)
-    engine.initialise(former)
     _teach(recipe, source, engine)
+    start = former or parts.solid()
+    engine.initialise(start)
     notes = [*source.notes, *framed.notes, *_elevation_note(recipe)]
+    if parts.representation.starts_from_solid and not start:
+        notes.append(f"{recipe.representation.place}: no denoiser knows a solid to start from; it may want more steps")
     manifest = folder.make_manifest(
         registry,
         _components(recipe),

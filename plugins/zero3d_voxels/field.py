@@ -9,13 +9,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zero3d.interfaces import RadianceField
+from zero3d.interfaces import RadianceField, Representation
 from zero3d.values import Step
 from zero3d_voxels.trilinear import interpolate
 
 ROUND_OFF = 1e-4
 """In voxels: a ray's first sample lies on the box's face, give or take."""
 ACTIVATIONS = ("auto", "none", "sigmoid")
+STARTS = ("noise", "solid")
+THINNEST = 1e-3
+"""Density at least, per world unit, where a field starts from another: in softplus's far tail nothing would learn."""
+CHUNK = 2**20
+"""Points at which another field is read at once."""
 
 
 @dataclass
@@ -26,6 +31,7 @@ class VoxelConfig:
     box: half-side of the cube, or [[x, y, z], [x, y, z]] corners, world units. density_shift: added before softplus
     (-1 in SJC: a uniform fog of 0.31 at the start). activation: of features: none, sigmoid or auto (sigmoid for RGB,
     none for a latent). initial_std: of the raw features (1 in SJC). learn_scale: the global density scale e^s of SJC.
+    start: noise, or solid: what the denoiser takes the object for, where it says so (nano does).
     density_gain: a fixed factor on raw density; above 1 it makes surfaces form faster at the same learning rate.
     """
 
@@ -36,6 +42,7 @@ class VoxelConfig:
     activation: str = "auto"
     initial_std: float = 1.0
     learn_scale: bool = True
+    start: str = "noise"
     density_gain: float = 1.0
 
     def __post_init__(self) -> None:
@@ -53,6 +60,8 @@ class VoxelConfig:
             raise ValueError(f"box: {self.box}; a half-side above 0 or [[x, y, z], [x, y, z]] from low to high")
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"activation: {self.activation!r}; one of {', '.join(ACTIVATIONS)}")
+        if self.start not in STARTS:
+            raise ValueError(f"start: {self.start!r}; one of {', '.join(STARTS)}")
         if self.density_gain <= 0:
             raise ValueError(f"density_gain: {self.density_gain}; above 0")
 
@@ -88,6 +97,7 @@ class VoxelField(RadianceField):
         self.raw_features = nn.Parameter(torch.zeros(1, z, y, x, config.channels).permute(0, 4, 1, 2, 3))
         self.log_scale = nn.Parameter(torch.zeros(()), requires_grad=config.learn_scale)
         automatic = "sigmoid" if config.channels == 3 else "none"
+        self.starts_from_solid = config.start == "solid"
         self.sigmoid: bool = (automatic if config.activation == "auto" else config.activation) == "sigmoid"
 
     def initialise(self, step: Step) -> None:
@@ -95,6 +105,32 @@ class VoxelField(RadianceField):
         self.log_scale.zero_()
         noise = torch.randn(self.raw_features.shape, generator=step.generator("features"))
         self.raw_features.copy_(self.config.initial_std * noise)
+
+    def can_follow(self, previous: Representation | None) -> bool:
+        """Any field of as many channels, whatever its box and resolution."""
+        fits = isinstance(previous, RadianceField) and previous.channels == self.channels
+        return fits or super().can_follow(previous)
+
+    def follow(self, previous: Representation) -> None:
+        assert isinstance(previous, RadianceField)
+        density, features = [], []
+        for part in self._centres().to(previous.box).split(CHUNK):
+            density.append(previous.density(part).to(self.raw_density))
+            features.append(previous.features(part).to(self.raw_features))
+        thick = torch.cat(density).clamp(min=THINNEST)
+        argument = thick + torch.log(-torch.expm1(-thick))  # softplus backwards
+        raw = (argument - self.config.density_shift) / (self.log_scale.exp() * self.config.density_gain)
+        self.raw_density.copy_(raw.reshape(self.raw_density.shape))
+        values = torch.cat(features)
+        values = torch.logit(values, eps=0.01) if self.sigmoid else values
+        self.raw_features.copy_(values.T.reshape(self.raw_features.shape))
+
+    def _centres(self) -> Tensor:
+        """The voxels' centres, (Z Y X, 3), world units."""
+        low, high = self.box
+        shares = [(torch.arange(n, device=low.device) + 0.5) / n for n in self.config.sides]
+        grid = torch.meshgrid(*shares[::-1], indexing="ij")
+        return low + torch.stack(grid[::-1], dim=-1).reshape(-1, 3) * (high - low)
 
     def density(self, points: Tensor) -> Tensor:
         """softplus(e^s gain raw + shift) inside the box, 0 outside."""

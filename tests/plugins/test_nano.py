@@ -10,9 +10,10 @@ from zero3d.geometry import orbit
 from zero3d.interfaces import TrainingBatch
 from zero3d.testing.conformance import check_denoiser
 from zero3d.values import Cameras, Picture
+from zero3d_voxels.volume import VolumeConfig, VolumeRenderer
 from zero3d_zero123.component import Zero123Config
 from zero3d_zero123.nano import weights
-from zero3d_zero123.nano.denoiser import NanoDenoiser
+from zero3d_zero123.nano.denoiser import NanoCondition, NanoDenoiser
 from zero3d_zero123.nano.draw import draw_views
 from zero3d_zero123.nano.lift import BOX, GRID, TOKEN_WIDTH, Lift, Lifted
 from zero3d_zero123.nano.losses import lift_loss
@@ -70,6 +71,19 @@ def test_the_frame_turns_with_the_input_camera():
     at_zero = draw_views(Lifted(volume, tokens, orbit(10.0, 0.0, 64)), orbit(30.0, 40.0, 64))
     turned = draw_views(Lifted(volume, tokens, orbit(10.0, 70.0, 64)), orbit(30.0, 110.0, 64))
     assert torch.allclose(at_zero, turned, atol=2e-3)
+
+
+def test_the_solid_is_the_one_that_is_drawn(random_nano):
+    """Its field, marched finely by another renderer, casts the drawing's picture from anywhere."""
+    volume = ball_volume(0.3, (0.2, 0.1, 0.1))
+    lifted = Lifted(volume, torch.zeros(1, 64, TOKEN_WIDTH), orbit(10.0, 70.0, 64))
+    solid, cameras = random_nano.solid(NanoCondition(lifted)), orbit(30.0, 110.0, 64)
+    view = VolumeRenderer(VolumeConfig(step_ratio=0.25)).render(solid, cameras, torch.ones(3))
+    drawn = draw_views(lifted, cameras)[0]
+    assert (drawn[3] > 0.5).sum() > 200
+    assert (view.opacity[0, ..., 0] - drawn[3]).abs().mean() < 0.01
+    assert (view.image[0] - drawn[:3].permute(1, 2, 0)).abs().mean() < 0.01
+    assert float(solid.density(torch.tensor([[0.8, 0.0, 0.0]]))) == 0
 
 
 def test_cells_read_the_pixels_they_project_to():

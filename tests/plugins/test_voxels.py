@@ -44,6 +44,38 @@ def sphere_chord(cameras, radius):
     return 2 * squared.clamp(min=0).sqrt(), closest - squared.clamp(min=0).sqrt()
 
 
+@pytest.mark.parametrize("activation", ["sigmoid", "none"])
+def test_a_field_follows_another_of_any_resolution_and_box(activation):
+    coarse = voxels(resolution=6, box=0.8, activation=activation)
+    options = {
+        "resolution": [40, 44, 48],
+        "box": 0.7,
+        "activation": activation,
+        "density_shift": -3.0,
+        "density_gain": 5.0,
+    }
+    fine = voxels(**options)
+    assert fine.can_follow(coarse)
+    with torch.no_grad():
+        fine.follow(coarse)
+        points = 1.2 * torch.rand(500, 3, generator=torch.Generator().manual_seed(0)) - 0.6
+        for name in ("density", "features"):
+            theirs, own = getattr(coarse, name)(points), getattr(fine, name)(points)
+            assert (own - theirs).abs().max() < 0.15 * theirs.abs().max(), name  # where coarse cells meet
+            assert (own - theirs).abs().mean() < 0.005 * theirs.abs().max(), name
+    assert not fine.can_follow(voxels(resolution=6, channels=4))
+
+
+def test_empty_space_of_a_followed_field_can_still_learn():
+    empty, field = voxels(raw_density=-1000.0), voxels(resolution=4)
+    with torch.no_grad():
+        field.follow(empty)
+    density = field.density(torch.zeros(1, 3))
+    assert float(density.detach()) == pytest.approx(1e-3, rel=1e-2)
+    density.sum().backward()
+    assert field.raw_density.grad.abs().max() > 1e-5
+
+
 @pytest.mark.parametrize(
     "config",
     [

@@ -75,6 +75,7 @@ def test_two_guidances_and_every_regularizer_run_together(tmp_path):
         "export={}",
     ]
     session = run("recipes/nano.yaml", registry, [*SMALL, *overrides], tell=lambda line: None)
+    assert "no denoiser knows a solid" in (session.folder / "manifest.json").read_text()
     log = (session.folder / "metrics.jsonl").read_text()
     for label in ("guidance.sds", "guidance.sjc", *(f"regularizers.{name}" for name in terms)):
         assert f"{label}.gradient" in log

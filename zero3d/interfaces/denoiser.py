@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from zero3d.interfaces.component import Component
+from zero3d.interfaces.representation import Representation
 from zero3d.values import Cameras, Picture
 
 
@@ -52,6 +53,10 @@ class Denoiser(Component):
     @abstractmethod
     def condition(self, picture: Picture, input_camera: Cameras) -> Any:
         """What the network needs to know of the picture, computed once a run. `picture` has `picture_resolution`."""
+
+    def solid(self, condition: Any) -> Representation | None:
+        """What it takes the pictured object for, in world axes, before any step; None (as here) if it makes no guess."""
+        return None
 
     @abstractmethod
     def denoise(self, noised: Tensor, sigma: Tensor, condition: Any, cameras: Cameras, guidance_scale: float) -> Tensor:

@@ -21,6 +21,8 @@ class Representation(Component, nn.Module):
     kind: ClassVar[str] = "representation"
     channels: int
     """Channels C of the images drawn from it: 3 for RGB, or a latent's."""
+    starts_from_solid: bool = False
+    """As set, it follows what a denoiser takes the object for (`Denoiser.solid`), if one says so."""
 
     def __init__(self, config: Any) -> None:
         nn.Module.__init__(self)

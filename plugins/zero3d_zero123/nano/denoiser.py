@@ -18,6 +18,7 @@ from zero3d_zero123.nano.blocks import channels_last
 from zero3d_zero123.nano.draw import draw_views
 from zero3d_zero123.nano.lift import PICTURE, Lift, Lifted
 from zero3d_zero123.nano.losses import denoiser_loss, lift_loss
+from zero3d_zero123.nano.solid import SolidField
 from zero3d_zero123.nano.unet import UNet
 
 TEMPERATURE = 0.25
@@ -68,6 +69,9 @@ class NanoDenoiser(PixelDenoiser, TrainableDenoiser):
         planes = torch.cat([picture.rgb, picture.mask], dim=-1).permute(2, 0, 1)[None]
         with torch.no_grad():
             return NanoCondition(lift(planes, input_camera.to(planes.device)))
+
+    def solid(self, condition: NanoCondition) -> SolidField:
+        return SolidField(condition.lifted)
 
     def denoise(
         self, noised: Tensor, sigma: Tensor, condition: NanoCondition, cameras: Cameras, guidance_scale: float

@@ -24,7 +24,6 @@ def draw_rays(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Colour on white (B, N, 3), opacity (B, N, 1) and depth (B, N, 1) of N rays for each of the B volumes.
 
-    A cell that is solid with probability p lets 1 - p of the light through, so its density is softplus(logit) / CELL.
     `distance` (B, N): of each ray's camera from the origin. Depth is the expected distance + (1 - opacity) * far.
     """
     origins, directions = turned(origins, lifted.cameras) / BOX, turned(directions, lifted.cameras) / BOX
@@ -47,14 +46,14 @@ def _density(logits: Tensor, origins: Tensor, directions: Tensor, t: Tensor) -> 
     """
     if logits.is_cuda:  # finding them would wait for the device, and reading them all costs it little
         points = origins[:, :, None] + directions[:, :, None] * t[..., None]
-        return functional.softplus(_read(logits, points)[:, 0]) * (points.abs() <= 1).all(dim=-1)
+        return density_at(logits, points) * (points.abs() <= 1).all(dim=-1)
     drawn = []
     for volume, start, way, at in zip(logits, origins, directions, t, strict=True):
         axes = [start[:, i, None] + way[:, i, None] * at for i in range(3)]
         furthest = torch.maximum(torch.maximum(axes[0].abs(), axes[1].abs()), axes[2].abs())
         inside = (furthest <= 1).flatten().nonzero()[:, 0]
         points = torch.stack([axis.flatten().index_select(0, inside) for axis in axes], dim=-1)
-        density = functional.softplus(_read(volume[None], points[None, None])[0, 0, 0])
+        density = density_at(volume[None], points[None, None])[0, 0]
         drawn.append(at.new_zeros(at.numel()).scatter(0, inside, density).reshape(at.shape))
     return torch.stack(drawn)
 
@@ -63,17 +62,22 @@ def _colours(colours: Tensor, origins: Tensor, directions: Tensor, t: Tensor, we
     """Sum of weight times colour along each ray, (B, N, 3). On a CPU, samples of empty space (most) are passed over."""
     if colours.is_cuda:
         points = origins[:, :, None] + directions[:, :, None] * t[..., None]
-        return (weights[:, None] * _read(colours, points).sigmoid()).sum(dim=-1).transpose(1, 2)
+        return (weights[:, None] * read(colours, points).sigmoid()).sum(dim=-1).transpose(1, 2)
     drawn = []
     for volume, start, way, at, weight in zip(colours, origins, directions, t, weights, strict=True):
         ray, sample = (weight.detach() > LEAST_WEIGHT).nonzero(as_tuple=True)
         points = start[ray] + way[ray] * at[ray, sample, None]
-        shares = weight[ray, sample, None] * _read(volume[None], points[None, None])[0, :, 0].T.sigmoid()
+        shares = weight[ray, sample, None] * read(volume[None], points[None, None])[0, :, 0].T.sigmoid()
         drawn.append(shares.new_zeros(len(weight), 3).index_add(0, ray, shares))
     return torch.stack(drawn)
 
 
-def _read(volume: Tensor, points: Tensor) -> Tensor:
+def density_at(logits: Tensor, points: Tensor) -> Tensor:
+    """(B, N, S) per side of a cell: a cell that is solid with probability p lets 1 - p of the light through."""
+    return functional.softplus(read(logits, points)[:, 0])
+
+
+def read(volume: Tensor, points: Tensor) -> Tensor:
     """(B, C, z, y, x) at points (B, N, S, 3) of [-1, 1]^3 -> (B, C, N, S); beyond the outermost centres as on them."""
     read = functional.grid_sample(volume, points[:, :, :, None], padding_mode="border", align_corners=False)
     return read[..., 0]
