@@ -1,4 +1,4 @@
-"""Muon for matrices, AdamW for the rest: twice the learning from an example, where that is what a CPU lacks."""
+"""Muon for matrices, AdamW for the rest: lower losses from as many examples, where these are what a CPU lacks."""
 
 from __future__ import annotations
 
