@@ -19,6 +19,8 @@ ACTIVATIONS = ("auto", "none", "sigmoid")
 STARTS = ("noise", "solid")
 THINNEST = 1e-3
 """Density at least, per world unit, where a field starts from another: in softplus's far tail nothing would learn."""
+SAME = ("sides", "box", "density_shift", "density_gain", "activation")
+"""Options by which two grids' raw numbers mean the same."""
 CHUNK = 2**20
 """Points at which another field is read at once."""
 
@@ -112,6 +114,11 @@ class VoxelField(RadianceField):
         return fits or super().can_follow(previous)
 
     def follow(self, previous: Representation) -> None:
+        """A grid of the same options takes the numbers as they are; any other field is read at the voxels' centres."""
+        if isinstance(previous, VoxelField) and all(
+            getattr(previous.config, name) == getattr(self.config, name) for name in SAME
+        ):
+            return super().follow(previous)
         assert isinstance(previous, RadianceField)
         density, features = [], []
         for part in self._centres().to(previous.box).split(CHUNK):

@@ -66,6 +66,14 @@ def test_a_field_follows_another_of_any_resolution_and_box(activation):
     assert not fine.can_follow(voxels(resolution=6, channels=4))
 
 
+def test_a_field_of_the_same_options_takes_the_numbers_as_they_are():
+    former, field = voxels(raw_density=-1000.0), voxels()
+    with torch.no_grad():
+        field.follow(former)
+    for name, value in former.state_dict().items():
+        assert torch.equal(field.state_dict()[name], value), name
+
+
 def test_empty_space_of_a_followed_field_can_still_learn():
     empty, field = voxels(raw_density=-1000.0), voxels(resolution=4)
     with torch.no_grad():
