@@ -3,7 +3,7 @@
     python benchmarks/main_job.py [--rounds 2] [--steps 150] [--cpu-time] [--json main_job.json] [--readme] [key=value ...]
 
 The two take turns, each run in a process of its own. Printed are the seconds of a whole run (imports, weights, preview,
-turntable and mesh included), their ratio, and where a step's time goes; `rest` is the engine's own and the cameras'.
+turntable and mesh included), their ratio, and where a step's time goes; `rest` is the engine's own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 RENDERERS = ("volume", "fused")
-PARTS = ("render", "denoise", "regularize", "optimise", "rest")
+PARTS = ("cameras", "render", "denoise", "regularize", "optimise", "rest")
 
 
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
@@ -51,8 +51,10 @@ def one_run(renderer: str, steps: int, overrides: list[str]) -> dict[str, Any]:
     from zero3d.engine import Engine
     from zero3d.plugins import load_plugins
     from zero3d.run import run
+    from zero3d_cameras.sphere import SphereCameras
 
     spent: Counter[str] = Counter()
+    timed(SphereCameras, "sample", "cameras", spent)
     timed(Engine, "_draw", "render", spent)
     timed(Engine, "_backward", "render", spent)
     timed(Engine, "_guide", "denoise", spent)

@@ -6,6 +6,7 @@ World: right-handed, z up, object at the origin, longest side 1. Cameras: OpenGL
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -60,15 +61,20 @@ def orbit(
 
 def rays(cameras: Cameras) -> tuple[Tensor, Tensor]:
     """Origins and unit directions, both (B, H, W, 3), through the pixel centres (+0.5), row 0 at the top."""
-    pose = cameras.camera_to_world
-    focal = 0.5 * cameras.width / math.tan(0.5 * cameras.fov)
-    columns = torch.arange(cameras.width, dtype=pose.dtype, device=pose.device) + 0.5 - cameras.width / 2
-    rows = torch.arange(cameras.height, dtype=pose.dtype, device=pose.device) + 0.5 - cameras.height / 2
+    pose, size = cameras.camera_to_world, (cameras.height, cameras.width)
+    local = _local_directions(*size, cameras.fov, pose.dtype, pose.device)
+    directions = (local @ pose[:, :3, :3].transpose(1, 2)).reshape(-1, *size, 3)
+    return cameras.position[:, None, None, :].expand_as(directions), directions
+
+
+@lru_cache(16)
+def _local_directions(height: int, width: int, fov: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Unit directions (H W, 3) of all pixels in the camera's own axes; a run asks for the same ones at every step."""
+    focal = 0.5 * width / math.tan(0.5 * fov)
+    columns = torch.arange(width, dtype=dtype, device=device) + 0.5 - width / 2
+    rows = torch.arange(height, dtype=dtype, device=device) + 0.5 - height / 2
     y, x = torch.meshgrid(-rows / focal, columns / focal, indexing="ij")
-    local = torch.nn.functional.normalize(torch.stack([x, y, -torch.ones_like(x)], dim=-1), dim=-1)
-    directions = torch.einsum("bij,hwj->bhwi", pose[:, :3, :3], local)
-    origins = cameras.position[:, None, None, :].expand_as(directions)
-    return origins, directions
+    return torch.nn.functional.normalize(torch.stack([x, y, -torch.ones_like(x)], dim=-1), dim=-1).reshape(-1, 3)
 
 
 def project(points: Tensor, cameras: Cameras) -> tuple[Tensor, Tensor]:

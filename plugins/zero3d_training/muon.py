@@ -56,12 +56,12 @@ def is_matrix(parameter: Tensor) -> bool:
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """(M, N) with its singular vectors kept and its singular values brought near 1, in bfloat16's precision."""
+    """(M, N) with its singular vectors kept and its singular values brought near 1."""
     wide = matrix.shape[0] <= matrix.shape[1]
-    x = (matrix if wide else matrix.T).bfloat16()
+    x = matrix if wide else matrix.T
     x = x / (x.norm() + 1e-7)
     a, b, c = POLYNOMIAL
     for _ in range(STEPS):
         gram = x @ x.T
         x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return (x if wide else x.T).to(matrix)
+    return x if wide else x.T

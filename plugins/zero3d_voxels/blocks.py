@@ -1,4 +1,4 @@
-"""Where a voxel field is empty: coarse maps for the CPU's march.
+"""Where a voxel field is empty: maps of blocks for the CPU's march, from `cells_numba`'s.
 
 A block is BLOCK^3 cells, a cell lies between eight voxel centres (or the shell of zeros around the grid): block b of an
 axis has the voxels 4b - 1 to 4b + 3, the shell's being -1 and n.
@@ -16,57 +16,64 @@ FURTHEST = 6
 """Blocks that a look sees ahead."""
 
 
-def filled_blocks(density: Any, empty_below: float) -> Any:
-    """Blocks (z, y, x) any corner of any of whose cells is `empty_below` or more; density (Z, Y, X)."""
-    some = density >= empty_below
-    for axis in range(3):  # along z first: whole planes are joined, and what is left for the slow x is small
-        voxels = some.shape[axis]
-        blocks = voxels // BLOCK + 1
-        shape = list(some.shape)
-        shape[axis] = BLOCK * blocks + 1
-        lined = numpy.zeros(shape, bool)
-        lined[_along(axis, 0, voxels + 2, voxels + 1)] = not empty_below > 0
-        lined[_along(axis, 1, voxels + 1)] = some
-        some = lined[_along(axis, 0, -1, BLOCK)].copy()
-        for corner in range(1, BLOCK + 1):
-            some |= lined[_along(axis, corner, BLOCK * (blocks - 1) + corner + 1, BLOCK)]
-    return some
+def filled_cells(density: Any, empty_below: Any) -> tuple[Any, Any, Any]:
+    """Cells a corner of which is `empty_below` or more, of a density (Z, Y, X); blocks with such, blocks of such alone.
 
-
-def look_ahead(filled: Any) -> Any:
-    """Blocks (z, y, x), int8: how far the field stays as it is around each block, at most FURTHEST.
-
-    k > 0: it is empty, and so is every block less than k away along each axis. -k <= 0: it is filled, and so is every
-    block up to k away.
+    The maps are larger than the cells are many; none of the rest is marked, but for the next beyond the last along x.
     """
-    if filled.all() or not filled.any():
-        return numpy.where(filled, -FURTHEST, FURTHEST).astype(numpy.int8)
-    return numpy.where(filled, 1 - _away(~filled, FURTHEST + 1), _away(filled, FURTHEST))
+    from zero3d_voxels.cells_numba import mark
+
+    depth, height, width = (side // BLOCK + 1 for side in density.shape)
+    words = (width + 1) // 2 + 1
+    filled = numpy.zeros((BLOCK * depth + 1, BLOCK * height + 1, 8 * words), bool)
+    filled[tuple(slice(side + 2) for side in density.shape)] = not empty_below > 0  # the shell of zeros
+    numpy.greater_equal(density, empty_below, out=filled[tuple(slice(1, side + 1) for side in density.shape)])
+    cells = numpy.empty((BLOCK * depth, BLOCK * height, 8 * words), bool)
+    some, every = numpy.zeros((2, depth, height, 2 * words), bool)
+    eights = filled.view(numpy.uint64).ravel(), cells.view(numpy.uint64).ravel()
+    mark(*eights, some.view(numpy.uint8), every.view(numpy.uint8), *numpy.empty((2, words), numpy.uint64))
+    return cells, some[..., :width], every[..., :width]
 
 
-def _away(blocks: Any, most: int) -> Any:
-    """How many blocks away, along the axis where it is furthest, the nearest of `blocks` (z, y, x) is; int8, to `most`."""
-    shape = [side + 1 for side in blocks.shape]  # with a layer beyond, shifts of the flat map cannot go round an end
-    inner = tuple(slice(side) for side in blocks.shape)
-    lined = numpy.zeros((2, *shape), bool)
-    lined[0][inner], lined[1][inner] = blocks, True
-    reached, real = lined.reshape(2, -1)
-    away = numpy.full(reached.shape, most, numpy.int8)
+def look_ahead(some: Any, every: Any) -> Any:
+    """Blocks (z, y, x), int8: how far the field stays as it is around each, from `some` and `every` of its cells marked.
+
+    k > 0: it is empty, and so is every block less than k away along each axis, k being FURTHEST at most. -k < 0: all of
+    its cells are marked, and so are those of every block less than k away. 0: some are.
+    """
+    if every.all() or not some.any():
+        return numpy.where(every, -FURTHEST, FURTHEST).astype(numpy.int8)
+    to_filled, to_empty = _away(numpy.stack([some, ~every]))
+    return numpy.where(every, -to_empty, to_filled * ~some)
+
+
+def _away(maps: Any) -> Any:
+    """How many blocks away, along the axis where it is furthest, the nearest block of each map (M, z, y, x) is; int8.
+
+    FURTHEST where it is further.
+    """
+    shape = [side + 1 for side in maps.shape[1:]]  # with a layer beyond, shifts of the flat map cannot go round an end
+    inner = (slice(None), *(slice(side) for side in maps.shape[1:]))
+    lined = numpy.zeros((len(maps), *shape), bool)
+    real = numpy.zeros(shape, bool)
+    lined[inner], real[inner[1:]] = maps, True
+    reached, real = lined.reshape(len(maps), -1), real.ravel()
+    away = numpy.full(reached.shape, FURTHEST, numpy.int8)
     away -= reached
-    for _ in range(1, most):
+    for _ in range(1, FURTHEST):
         for shift in (shape[1] * shape[2], shape[2], 1):
             wider = reached.copy()
-            wider[shift:] |= reached[:-shift]
-            wider[:-shift] |= reached[shift:]
+            wider[:, shift:] |= reached[:, :-shift]
+            wider[:, :-shift] |= reached[:, shift:]
             reached = wider
         reached &= real
         away -= reached
-    return away.reshape(shape)[inner]
+    return away.reshape(lined.shape)[inner]
 
 
-def touched_blocks(filled: Any) -> Any:
-    """Blocks of which one of the voxels 4b to 4b + 3 along each axis is a corner of a cell of a filled block."""
-    touched = filled
+def touched_blocks(some: Any) -> Any:
+    """Blocks of which one of the voxels 4b to 4b + 3 along each axis is a corner of a marked block's cell."""
+    touched = some
     for axis in range(3):  # of the block itself, or of the next
         wider = touched.copy()
         wider[_along(axis, 0, -1)] |= touched[_along(axis, 1, None)]

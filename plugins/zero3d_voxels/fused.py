@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import torch
@@ -91,16 +92,15 @@ class FusedRenderer(VolumeRenderer):
         size = field.spacing * self.config.step_ratio
         chord = (far - near).clamp(min=0)
         shift = jitter_shift(self.config.jitter, step, origins)
-        low, high = field.config.corners.to(dtype)  # not the field's own: reading numbers back from a GPU takes time
-        sides = torch.tensor(field.config.sides, dtype=dtype)
-        diagonal = float((high - low).norm())
+        # from the options, not from the field's box: reading numbers back from a GPU takes time
+        box, diagonal = _frame(tuple(map(tuple, field.config.corners.tolist())), field.config.sides, dtype)
         longest = float(chord.max()) if wants_weights else diagonal
         return March(
             origins=origins,
             directions=directions,
             spans=torch.stack([near, chord], dim=-1),
             starts=torch.zeros_like(near) if shift is None else (shift * size)[:, 0],
-            box=tuple(torch.cat([low, sides / (high - low), sides]).tolist()),
+            box=box,
             step=size,
             ratio=self.config.step_ratio,
             samples=math.floor(longest / size) + 1,
@@ -119,6 +119,16 @@ class FusedRenderer(VolumeRenderer):
             return torch.full_like(field.log_scale, -math.inf)
         argument = math.log(math.expm1(self.config.tolerance / diagonal))
         return (argument - field.config.density_shift) / (field.log_scale.detach().exp() * field.config.density_gain)
+
+
+@lru_cache(16)
+def _frame(
+    corners: tuple[tuple[float, ...], ...], sides: tuple[int, ...], dtype: torch.dtype
+) -> tuple[tuple[float, ...], float]:
+    """`March.box` and the box's diagonal, rounded as `volume` rounds them."""
+    low, high = torch.tensor(corners, dtype=dtype, device="cpu")
+    voxels = torch.tensor(sides, dtype=dtype, device="cpu")
+    return tuple(torch.cat([low, voxels / (high - low), voxels]).tolist()), float((high - low).norm())
 
 
 class _Fused(torch.autograd.Function):

@@ -17,13 +17,11 @@ import numpy
 import torch
 from torch import Tensor
 
-from zero3d_voxels.blocks import BLOCK, filled_blocks, look_ahead, touched_blocks
+from zero3d_voxels.blocks import filled_cells, look_ahead, touched_blocks
 from zero3d_voxels.march import March
 
 PRIVATE_BYTES = 1 << 31
 """The most that the workers' own gradients may take together; fewer work on a larger grid."""
-SLACK = 0.05
-"""Voxels of a block that are not counted on when samples are passed over: far more than places are rounded by."""
 _CLEAN: list[Any] = []
 
 
@@ -42,8 +40,10 @@ class CpuMarch:
         self.features = features.detach()[0].permute(1, 2, 3, 0).contiguous().numpy().ravel()
         real = grid.dtype.type
         level = real(float(march.empty_below))
-        self.filled = filled_blocks(grid, level)
-        self.inputs = self._inputs(real, float(scale), level)
+        cells, some, every = filled_cells(grid, level)
+        maps = look_ahead(some, every).ravel(), some.shape[:0:-1], cells.view(numpy.uint8).ravel(), cells.shape[:0:-1]
+        self.blocks = some.shape
+        self.inputs = self._inputs(real, float(scale), level, maps)
 
     def forward(self) -> tuple[Tensor, ...]:
         """Colour (R, C), opacity (R,), distance (R,), weights (R, S) or (0, 0)."""
@@ -51,7 +51,9 @@ class CpuMarch:
         weights = (rays, self.march.samples) if self.march.wants_weights else (0, 0)
         out = [torch.zeros(shape, dtype=self.dtype) for shape in ((rays, self.channels), (rays,), (rays,), weights)]
         arrays, workers = [part.numpy() for part in out], threads()
-        _share(lambda worker, count: self.kernels.forward(*self.inputs, worker, count, *arrays), workers)
+        _share(
+            lambda worker, count: self.kernels.forward(*self.inputs, self._scratch(1), worker, count, *arrays), workers
+        )
         return tuple(out)
 
     def backward(self, told: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, float]:
@@ -63,22 +65,31 @@ class CpuMarch:
         totals = [torch.zeros(*self.sides, width, dtype=self.dtype) for width in widths]
         own = [[total.numpy().ravel() for total in totals]]
         own += [[_clean(len(grid), grid.dtype) for grid in own[0]] for _ in range(1, workers)]
+        told_to = numpy.zeros((workers, 2, *self.blocks), bool)
+        flat = told_to.reshape(workers, 2, -1)
+        waves = self.kernels.most_waves(self.march.samples)
         scales = _share(
-            lambda worker, count: self.kernels.backward(*self.inputs, worker, count, *cotangents, *own[worker]), workers
+            lambda worker, count: self.kernels.backward(
+                *self.inputs, self._scratch(waves), worker, count, *cotangents, *own[worker], flat[worker]
+            ),
+            workers,
         )
-        touched, rows = touched_blocks(self.filled).ravel(), starts_of_rows(self.sides)
+        touched = [[numpy.flatnonzero(touched_blocks(blocks)) for blocks in grids] for grids in told_to[1:]]
 
         def merge(worker: int, count: int) -> None:
-            for parts in own[1:]:
-                for total, part, width in zip(own[0], parts, widths, strict=True):
-                    length = self.sides[2] * width
-                    self.merge(total, part, rows, touched, BLOCK * width, length, worker, count)
+            for parts, grids in zip(own[1:], touched, strict=True):
+                for total, part, width, blocks in zip(own[0], parts, widths, grids, strict=True):
+                    self.merge(total, part, self.sides, width, blocks, worker, count)
 
-        _share(merge, workers)
-        _CLEAN.extend(part for parts in own[1:] for part in parts)
+        if workers > 1:
+            _share(merge, workers)
+            _CLEAN.extend(part for parts in own[1:] for part in parts)
         return totals[0][None, None, ..., 0], totals[1].permute(3, 0, 1, 2)[None], sum(scales)
 
-    def _inputs(self, real: Any, scale: float, level: Any) -> tuple[Any, ...]:
+    def _scratch(self, waves: int) -> Any:
+        return self.kernels.scratch_of(self.density.dtype, self.channels, self.march.samples, waves)
+
+    def _inputs(self, real: Any, scale: float, level: Any, maps: Any) -> tuple[Any, ...]:
         march = self.march
         return (
             self.density,
@@ -89,14 +100,8 @@ class CpuMarch:
             march.starts.numpy(),
             tuple(real(value) for value in march.box),
             (real(scale), real(march.density_shift), level),
-            look_ahead(self.filled),
-            (
-                real(march.step),
-                real(march.weight_threshold),
-                real(march.least_light),
-                march.samples,
-                numpy.float32((BLOCK - SLACK) / march.ratio),
-            ),
+            maps,
+            (real(march.step), real(march.weight_threshold), real(march.least_light), march.samples),
             (0,) * self.channels,
             march.sigmoid,
             _tiles(*march.picture),
@@ -132,14 +137,6 @@ def _tiles(views: int, height: int, width: int) -> Any:
     """The numbers of all rays, tile by tile (8 pixels wide, 4 high): neighbours read the same bricks."""
     view, y, x = (axis.ravel() for axis in numpy.indices((views, height, width)))
     return numpy.lexsort([x % 8, y % 4, x // 8, y // 4, view])
-
-
-@lru_cache(8)
-def starts_of_rows(sides: tuple[int, int, int]) -> Any:
-    """Where the blocks of each row of voxels (z, y) start in a flat map of blocks."""
-    _, high, wide = (side // BLOCK + 1 for side in sides)
-    z, y = numpy.indices(sides[:2]).reshape(2, -1) // BLOCK
-    return (z * high + y) * wide
 
 
 @cache

@@ -10,10 +10,11 @@ from zero3d.values import Step
 
 def box_interval(origins: Tensor, directions: Tensor, box: Tensor) -> tuple[Tensor, Tensor]:
     """Where each ray (R, 3) enters and leaves the box, distances (R,) >= 0; a ray that misses leaves before it enters."""
-    safe = torch.where(directions.abs() < 1e-9, torch.full_like(directions, 1e-9), directions)
+    safe = torch.where(directions.abs() < 1e-9, 1e-9, directions)
     a, b = (box[0] - origins) / safe, (box[1] - origins) / safe
-    near = torch.minimum(a, b).amax(dim=-1).clamp(min=0)
-    return near, torch.maximum(a, b).amin(dim=-1).clamp(min=0)
+    enters, leaves = torch.minimum(a, b).unbind(dim=-1), torch.maximum(a, b).unbind(dim=-1)
+    near = torch.maximum(torch.maximum(enters[0], enters[1]), enters[2]).clamp(min=0)
+    return near, torch.minimum(torch.minimum(leaves[0], leaves[1]), leaves[2]).clamp(min=0)
 
 
 def jitter_shift(jitter: bool, step: Step | None, origins: Tensor) -> Tensor | None:

@@ -1,12 +1,12 @@
-"""What the numba kernels need beyond plain arithmetic: functions that vectorise, and several channels at once.
-
-numba's cache does not see changes in this file: after one, touch march_numba.py.
-"""
+"""What the numba kernels need beyond plain arithmetic: functions that vectorise, and several channels at once."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -15,25 +15,40 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 
-P = 32
-"""Samples in a packet; rows of scratch arrays are as long."""
+P = 512
+"""Samples in a wave, at most; rows of scratch arrays are as long."""
 LANES = 4
 """At most so many channels are read and added together."""
 
 
-def compiled(exact: bool = False) -> Callable[[Callable[..., Any]], Any]:
-    """njit without the interpreter's lock, kept on disk where any place can be written; `exact`: IEEE, no fusing."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+def compiled(exact: bool = False, outside: bool = False) -> Callable[[Callable[..., Any]], Any]:
+    """njit without the interpreter's lock, kept on disk where any place can be written.
+
+    exact: IEEE, no fusing. outside: Python may call it; without that it compiles faster, and such a call is a crash.
+    """
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+    options["no_cpython_wrapper"] = not outside
     if not exact:
         options["fastmath"] = {"contract", "reassoc", "nsz", "arcp"}  # infinities and NaN stay what they are
 
     def wrap(function: Callable[..., Any]) -> Any:
         try:
-            return numba.njit(cache=True, **options)(function)
+            dispatcher = numba.njit(cache=True, **options)(function)
         except RuntimeError:  # neither beside its file nor in the user's cache; NUMBA_CACHE_DIR names another
             return numba.njit(**options)(function)
+        # numba looks at the age of the function's own file alone, but it compiles in what the other files hold, too
+        kept = dispatcher._cache._cache_file
+        kept._source_stamp = (kept._source_stamp, _sources())
+        return dispatcher
 
     return wrap
+
+
+@cache
+def _sources() -> str:
+    """A hash of this package's source: what is compiled of another is out of date."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def exponential(x: Any) -> Any:

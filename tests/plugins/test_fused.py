@@ -14,11 +14,9 @@ from zero3d.geometry import look_at, orbit
 from zero3d.testing import check_renderer
 from zero3d.testing.conformance import fresh_step
 from zero3d.values import Cameras
-from zero3d_voxels import blocks, march_cpu
 from zero3d_voxels.field import VoxelConfig, VoxelField
 from zero3d_voxels.fused import FusedConfig, FusedRenderer
 from zero3d_voxels.march_cpu import threads
-from zero3d_voxels.merge_numba import merge
 from zero3d_voxels.occupancy import occupancy
 from zero3d_voxels.volume import VolumeConfig, VolumeRenderer
 
@@ -292,55 +290,14 @@ def test_half_precision_is_left_to_the_plain_renderer():
     assert torch.equal(view.image, VolumeRenderer(VolumeConfig()).render(field, cameras, background).image)
 
 
-def cells(grid, level):
-    """Which blocks have a cell with a corner of `level` or more, one by one."""
-    padded = torch.nn.functional.pad(grid, (1,) * 6)
-    filled = torch.zeros([side // 4 + 1 for side in grid.shape], dtype=torch.uint8)
-    for z, y, x in torch.cartesian_prod(*(torch.arange(side + 1) for side in grid.shape)).tolist():
-        if padded[z : z + 2, y : y + 2, x : x + 2].max() >= level:
-            filled[z // 4, y // 4, x // 4] = 1
-    return filled
-
-
-@pytest.mark.parametrize("sides", [(8, 8, 8), (2, 3, 5), (13, 6, 31), (40, 15, 16)])
-@pytest.mark.parametrize("level", [-1.0, 0.5])  # below and above the shell's 0
-def test_both_maps_find_every_block_with_a_cell_that_is_not_empty_and_no_other(sides, level):
-    generator = torch.Generator().manual_seed(3)
-    grid = torch.where(torch.rand(sides, generator=generator) < 0.002, 1.0, -5.0)
-    expected = cells(grid, level)
-    found = occupancy(grid[None, None], level)  # may have a layer of blocks too many
-    assert torch.equal(found[tuple(slice(side) for side in expected.shape)], expected)
-    assert numpy.array_equal(blocks.filled_blocks(grid.numpy(), level), expected.numpy())
-
-
-@pytest.mark.parametrize("share", [0.0, 0.001, 0.01, 0.5, 0.999, 1.0])
-def test_looking_ahead_never_passes_a_block_of_the_other_kind(share):
-    filled = (torch.rand(9, 14, 21, generator=torch.Generator().manual_seed(4)) < share).numpy()
-    ahead = blocks.look_ahead(filled)
-    for index in numpy.ndindex(filled.shape):
-        value = int(ahead[index])
-        assert (value <= 0) == bool(filled[index])
-        reach = value - 1 if value > 0 else -value
-        around = filled[tuple(slice(max(place - reach, 0), place + reach + 1) for place in index)]
-        assert (around == filled[index]).all()
-        further = filled[tuple(slice(max(place - reach - 1, 0), place + reach + 2) for place in index)]
-        assert reach >= blocks.FURTHEST - 1 or not (further == filled[index]).all(), "it could look further"
-
-
-def test_what_a_worker_adds_is_merged_and_cleared_where_anything_may_have_been_added():
-    sides, width, level = (9, 6, 13), 3, 0.5
-    generator = torch.Generator().manual_seed(3)
-    grid = torch.where(torch.rand(sides, generator=generator) < 0.01, 1.0, -5.0)
-    map_of_blocks = blocks.touched_blocks(cells(grid, level).numpy().astype(bool))
-    corner = torch.nn.functional.max_pool3d(torch.nn.functional.pad(grid[None], (1,) * 6, value=-5.0), 3, stride=1)[0]
-    touched = (corner[..., None] > level).expand(*sides, width).numpy()
-    part = numpy.where(touched, 2.0, 0.0).astype(numpy.float32)
-    total = numpy.ones_like(part)
-    starts, length = march_cpu.starts_of_rows(sides), sides[2] * width
-    for worker in range(2):
-        merge(total.ravel(), part.ravel(), starts, map_of_blocks.ravel(), blocks.BLOCK * width, length, worker, 2)
-    assert (total == numpy.where(touched, 3.0, 1.0)).all()
-    assert not part.any()
+def test_every_sample_that_is_not_in_an_empty_cell_is_drawn():
+    """Single filled voxels in emptiness, at random, seen from all around: what is passed over changes nothing."""
+    field = voxels(resolution=[21, 34, 15], channels=1)
+    with torch.no_grad():
+        lone = torch.rand(field.raw_density.shape, generator=torch.Generator().manual_seed(8)) < 0.004
+        field.raw_density[:] = torch.where(lone, 30.0, -60.0)
+    around = orbit(torch.tensor([0.0, 35.0, 89.0, -50.0]), torch.tensor([0.0, 45.0, 100.0, 250.0]), 9)
+    assert_agree(field, around, weight_threshold=0.0, step_ratio=0.3)
 
 
 @pytest.mark.parametrize("tolerance", [-1e-3, 0.1])
@@ -361,7 +318,7 @@ def test_kernels_compile_where_nothing_can_be_written(tmp_path):
     copy = tmp_path / "vector_copy.py"
     copy.write_text((package / "vector_numba.py").read_text())
     (tmp_path / "__pycache__").write_text("a file, where a folder should be")
-    code = "import vector_copy, numba; f = vector_copy.compiled()(lambda x: x + 1); print(f(1))"
+    code = "import vector_copy, numba; f = vector_copy.compiled(outside=True)(lambda x: x + 1); print(f(1))"
     home = tmp_path / "home"
     home.write_text("no folder either")
     environment = {**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -370,6 +327,24 @@ def test_kernels_compile_where_nothing_can_be_written(tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "2", done.stderr
+
+
+def test_a_kernel_is_compiled_anew_when_another_file_of_its_package_changes(tmp_path):
+    package = Path(sys.modules["zero3d_voxels"].__file__).parent
+    copy = tmp_path / "kernels"
+    copy.mkdir()
+    (copy / "__init__.py").touch()
+    (copy / "vector.py").write_text((package / "vector_numba.py").read_text())
+    head = "from kernels.vector import compiled\n"
+    called = "from kernels.inner import inner\n@compiled(outside=True)\ndef outer(x):\n    return inner(x) + 1\n"
+    (copy / "outer.py").write_text(head + called)
+    found = []
+    for factor in (2, 2, 3):
+        (copy / "inner.py").write_text(f"{head}@compiled()\ndef inner(x):\n    return {factor} * x\n")
+        code = "from kernels.outer import outer; print(outer(10), sum(outer.stats.cache_hits.values()))"
+        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+        found.append(done.stdout.split())
+    assert found == [["21", "0"], ["21", "1"], ["31", "0"]]
 
 
 INTERPRETED = """

@@ -18,6 +18,7 @@ from zero3d_zero123.nano.blocks import channels_last
 from zero3d_zero123.nano.draw import draw_views
 from zero3d_zero123.nano.lift import PICTURE, Lift, Lifted
 from zero3d_zero123.nano.losses import denoiser_loss, lift_loss
+from zero3d_zero123.nano.precision import bfloat16_where_native
 from zero3d_zero123.nano.solid import SolidField
 from zero3d_zero123.nano.unet import UNet
 
@@ -123,5 +124,6 @@ class NanoDenoiser(PixelDenoiser, TrainableDenoiser):
         base = 1 + keep * (drawn[:, :3] - 1)
         level = (sigma / self.temperature).clamp(max=float(self.sigmas[-1]))
         widened = base + broadcast(level / sigma, planes) * (planes - base)
-        found: Tensor = self._unet(widened, level, drawn, pose, context, torch.full_like(sigma, keep))
+        with bfloat16_where_native(planes.device):
+            found: Tensor = self._unet(widened, level, drawn, pose, context, torch.full_like(sigma, keep))
         return base + self.temperature * (found - base)

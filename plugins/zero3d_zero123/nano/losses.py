@@ -12,6 +12,7 @@ from zero3d.interfaces import TrainingBatch
 from zero3d.values import Cameras
 from zero3d_zero123.nano.draw import draw_rays, draw_views
 from zero3d_zero123.nano.lift import BOX, Lift, Lifted
+from zero3d_zero123.nano.precision import bfloat16_where_native
 from zero3d_zero123.nano.unet import UNet, output_scale
 
 RAYS = 256
@@ -54,7 +55,7 @@ def jittered(rgba: Tensor, generator: torch.Generator) -> Tensor:
 
 def lift_loss(lift: Lift, batch: TrainingBatch, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
     """Cross-entropy of the solid in the frustum's cells, and pictures drawn along random rays of the targets."""
-    with torch.autocast(batch.input_rgba.device.type, torch.bfloat16):
+    with bfloat16_where_native(batch.input_rgba.device):
         lifted = lift(lift_input(jittered(batch.input_rgba, generator)), batch.input_cameras)
     solid, figures = solid_loss(lifted, batch)
     rgb, alpha = ray_loss(lifted, batch, generator)
@@ -110,7 +111,7 @@ def denoiser_loss(
     views = len(batch.target_cameras)
     per_object = views // len(batch.input_cameras)
     with torch.no_grad():
-        with torch.autocast(device.type, torch.bfloat16):
+        with bfloat16_where_native(device):
             lifted = lift(lift_input(jittered(batch.input_rgba, generator)), batch.input_cameras)
         drawn = draw_views(lifted, batch.target_cameras)
         pose = relative_pose(batch.target_cameras, repeat_cameras(batch.input_cameras, per_object))
@@ -122,7 +123,7 @@ def denoiser_loss(
         keep = (torch.rand(views * NOISES, generator=generator) >= NULL_SHARE).float().to(device)
         noise = torch.randn(x0.shape, generator=generator).to(device)
         noised = smoothly_wrong(x0, generator) + broadcast(sigma, x0) * noise
-    with torch.autocast(device.type, torch.bfloat16):
+    with bfloat16_where_native(device):
         guess = unet(noised, sigma, drawn, pose, context, keep)
     error = (guess - x0).square().mean(dim=(1, 2, 3))
     scaled = error / output_scale(sigma, keep) ** 2
