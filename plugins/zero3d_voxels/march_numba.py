@@ -39,17 +39,17 @@ TILE = 32
 
 
 def scratch_of(real: Any, channels: int, most: int, waves: int) -> Any:
-    """What a kernel writes to on the way: for T rays, and for so many waves of theirs. (Making it there compiles slowly.)"""
+    """What a kernel writes to on the way, for T rays and so many waves of theirs. (Making it there compiles slowly.)"""
     whole = numpy.int32
     paths = (
-        numpy.empty(RAY_FLOATS, real),
-        numpy.empty(3 * T, real),
-        numpy.empty(T, whole),
-        numpy.empty((3, T), whole),
-        numpy.empty((T, most + 1, 3), whole),
-        numpy.empty(T, whole),
-        (numpy.empty((2, T), whole), numpy.empty(T, real)),
-        numpy.empty(T),
+        numpy.empty(RAY_FLOATS, real),  # the rays
+        numpy.empty(3 * T, real),  # where they are, as their stretches are sought
+        numpy.empty(T, whole),  # samples of each
+        numpy.empty((3, T), whole),  # the sample, block and reach that they are at
+        numpy.empty((T, most + 1, 3), whole),  # their stretches
+        numpy.empty(T, whole),  # how many these are
+        (numpy.empty((2, T), whole), numpy.empty(T, real)),  # stretch and sample to go on with, light left
+        numpy.empty(T),  # optical depth so far
     )
     # what follows a wave's last sample is computed with, too, to no effect: numbers that take no time
     floats, indices = numpy.zeros((waves, FLOATS), real), numpy.empty((waves, INDICES), whole)

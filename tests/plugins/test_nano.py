@@ -44,6 +44,20 @@ def condition_of(denoiser):
     return denoiser.condition(picture, orbit(15.0, 0.0, 64))
 
 
+def test_training_starts_from_a_file_that_is_named_and_from_nothing_without(tmp_path, random_nano):
+    random_nano.save(str(tmp_path / "nano.safetensors"))
+    named = NanoDenoiser(None, tmp_path / "nano.safetensors")
+    for stage in random_nano.stages:
+        for name, value in random_nano.trainable(stage).state_dict().items():
+            assert torch.equal(named.trainable(stage).state_dict()[name], value.half().float()), name
+    with torch.no_grad():
+        named.trainable("lift").out.bias.fill_(9.0)
+    assert (named.trainable("lift").out.bias == 9).all(), "what is trained is not read again"
+    assert not NanoDenoiser().trainable("lift").out.weight.any()
+    with pytest.raises(RunError, match="no such weights"):
+        NanoDenoiser(None, tmp_path / "none.safetensors").trainable("lift")
+
+
 def test_a_ball_is_drawn_as_a_ball():
     lifted = Lifted(ball_volume(), torch.zeros(1, 64, TOKEN_WIDTH), orbit(20.0, 0.0, 64))
     drawn = draw_views(lifted, orbit(torch.tensor([0.0, 50.0]), torch.tensor([0.0, 100.0]), 64))

@@ -49,10 +49,11 @@ class NanoDenoiser(PixelDenoiser, TrainableDenoiser):
     resolution = PICTURE
     picture_resolution = PICTURE
 
-    def __init__(self, config: Any = None, file: Path = weights.EMBEDDED) -> None:
+    def __init__(self, config: Any = None, file: Path | None = None) -> None:
         super().__init__(config)
         self.temperature: float = TEMPERATURE if config is None else config.temperature
-        self._file = file
+        self._file = file or weights.EMBEDDED
+        self._starts_from_file = file is not None
         self._lift: Lift | None = None
         self._unet: UNet | None = None
 
@@ -94,7 +95,11 @@ class NanoDenoiser(PixelDenoiser, TrainableDenoiser):
         return condition.drawn(cameras)[:, :3].permute(0, 2, 3, 1)
 
     def trainable(self, stage: str) -> nn.Module:
+        """With new weights, or a file's where one is named; `nano` stands for new ones here."""
+        fresh = self._lift is None
         lift, unet = self._networks()
+        if fresh and self._starts_from_file:
+            weights.read(self._file, lift, unet)
         return {"lift": lift, "denoiser": unet}[stage].requires_grad_(True)
 
     def training_loss(
