@@ -62,19 +62,18 @@ def orbit(
 def rays(cameras: Cameras) -> tuple[Tensor, Tensor]:
     """Origins and unit directions, both (B, H, W, 3), through the pixel centres (+0.5), row 0 at the top."""
     pose, size = cameras.camera_to_world, (cameras.height, cameras.width)
-    local = _local_directions(*size, cameras.fov, pose.dtype, pose.device)
-    directions = (local @ pose[:, :3, :3].transpose(1, 2)).reshape(-1, *size, 3)
-    return cameras.position[:, None, None, :].expand_as(directions), directions
+    turned = _local_directions(*size, cameras.fov, pose.dtype, pose.device) @ pose[:, :3, :3].mT
+    return cameras.position[:, None, None, :].expand(-1, *size, -1), turned.reshape(-1, *size, 3)
 
 
 @lru_cache(16)
 def _local_directions(height: int, width: int, fov: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Unit directions (H W, 3) of all pixels in the camera's own axes; a run asks for the same ones at every step."""
-    focal = 0.5 * width / math.tan(0.5 * fov)
     columns = torch.arange(width, dtype=dtype, device=device) + 0.5 - width / 2
     rows = torch.arange(height, dtype=dtype, device=device) + 0.5 - height / 2
-    y, x = torch.meshgrid(-rows / focal, columns / focal, indexing="ij")
-    return torch.nn.functional.normalize(torch.stack([x, y, -torch.ones_like(x)], dim=-1), dim=-1).reshape(-1, 3)
+    y, x = torch.meshgrid(-rows, columns, indexing="ij")
+    towards = torch.stack([x, y, torch.full_like(x, -0.5 * width / math.tan(0.5 * fov))], dim=-1)
+    return torch.nn.functional.normalize(towards, dim=-1).reshape(-1, 3)
 
 
 def project(points: Tensor, cameras: Cameras) -> tuple[Tensor, Tensor]:
