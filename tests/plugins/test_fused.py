@@ -295,7 +295,7 @@ def test_every_sample_that_is_not_in_an_empty_cell_is_drawn():
     field = voxels(resolution=[21, 34, 15], channels=1)
     with torch.no_grad():
         lone = torch.rand(field.raw_density.shape, generator=torch.Generator().manual_seed(8)) < 0.004
-        field.raw_density[:] = torch.where(lone, 30.0, -60.0)
+        field.raw_density[:] = torch.where(lone, 6.0, -20.0)
     around = orbit(torch.tensor([0.0, 35.0, 89.0, -50.0]), torch.tensor([0.0, 45.0, 100.0, 250.0]), 9)
     assert_agree(field, around, weight_threshold=0.0, step_ratio=0.3)
 
