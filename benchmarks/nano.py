@@ -4,7 +4,7 @@
 
 A sample at temperature 1 has twice the mean's error, however good the network; nano's default is lower.
 
-Each of the objects (seeds from 1,000,000 on; training uses 0 to 4,399) gives one input picture and 8 targets. Figures
+Each of the objects (seeds from 1,000,000 on; training uses 0 to 55,999) gives one input picture and 8 targets. Figures
 are means over pictures of PSNR and of the silhouette's IoU. Exits 1 unless the sampler beats copying the input by 3 dB.
 """
 

@@ -19,7 +19,7 @@ FURTHEST = 6
 def filled_cells(density: Any, empty_below: Any) -> tuple[Any, Any, Any]:
     """Cells a corner of which is `empty_below` or more, of a density (Z, Y, X); blocks with such, blocks of such alone.
 
-    The maps are larger than the cells are many; none of the rest is marked, but for the next beyond the last along x.
+    The first map is larger than the cells are many, its shape that of whole words; no sample lies in the rest of it.
     """
     from zero3d_voxels.cells_numba import mark
 

@@ -102,7 +102,6 @@ class FusedRenderer(VolumeRenderer):
             starts=torch.zeros_like(near) if shift is None else (shift * size)[:, 0],
             box=box,
             step=size,
-            ratio=self.config.step_ratio,
             samples=math.floor(longest / size) + 1,
             density_shift=field.config.density_shift,
             sigmoid=field.sigmoid,

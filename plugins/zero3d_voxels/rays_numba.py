@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy
 
+from zero3d_voxels.blocks import BLOCK
 from zero3d_voxels.vector_numba import compiled
 
 T = 16
 """Rays that are drawn together: what one of them waits for, another computes."""
-BLOCK = 4
-"""Cells along a block's side."""
 SLACK = numpy.float32(0.05)
 """Cells that are not counted on when samples are passed over: far more than places are rounded by."""
 SLOW, MANY = numpy.float32(1e-9), numpy.float32(1 << 20)

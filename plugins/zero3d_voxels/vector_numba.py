@@ -37,8 +37,11 @@ def compiled(exact: bool = False, outside: bool = False) -> Callable[[Callable[.
         except RuntimeError:  # neither beside its file nor in the user's cache; NUMBA_CACHE_DIR names another
             return numba.njit(**options)(function)
         # numba looks at the age of the function's own file alone, but it compiles in what the other files hold, too
-        kept = dispatcher._cache._cache_file
-        kept._source_stamp = (kept._source_stamp, _sources())
+        kept = getattr(
+            getattr(dispatcher, "_cache", None), "_cache_file", None
+        )  # private; a numba without it goes by age
+        if kept is not None:
+            kept._source_stamp = (kept._source_stamp, _sources())
         return dispatcher
 
     return wrap

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-NATIVE = ("avx512_bf16", "amx_bf16", "bf16")
-"""Any of these among a processor's capabilities will do; the last is Arm's."""
+NATIVE = ("avx512_bf16", "amx_bf16")
+"""Any of these among a processor's capabilities, as torch names them, will do."""
 
 
 def native_bfloat16(device: torch.device) -> bool:
