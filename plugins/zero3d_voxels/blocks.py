@@ -6,6 +6,8 @@ axis has the voxels 4b - 1 to 4b + 3, the shell's being -1 and n.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy
@@ -16,70 +18,51 @@ FURTHEST = 6
 """Blocks that a look sees ahead."""
 
 
-def filled_cells(density: Any, empty_below: Any) -> tuple[Any, Any, Any]:
-    """Cells a corner of which is `empty_below` or more, of a density (Z, Y, X); blocks with such, blocks of such alone.
+@dataclass(frozen=True)
+class Maps:
+    """What of a field is empty.
 
-    The first map is larger than the cells are many, its shape that of whole words; no sample lies in the rest of it.
+    cells (z, y, N), uint8: whether a corner of a cell is not, eight cells along x in a byte, the first in the lowest bit. It
+    is larger than the cells are many; no sample lies in the rest of it. some, every (z, y, x), uint8: 1 for a block with
+    such a cell, and for one of such alone. ahead (z, y, x), int8: k > 0 for a block that is empty, as is every block less
+    than k away along each axis, k being FURTHEST at most; -k < 0 if these are all `every`; 0 if some cells are marked.
     """
-    from zero3d_voxels.cells_numba import mark
 
-    depth, height, width = (side // BLOCK + 1 for side in density.shape)
+    cells: Any
+    some: Any
+    every: Any
+    ahead: Any
+
+
+def survey(density: Any, empty_below: Any) -> tuple[Maps, Callable[[], None]]:
+    """Maps of a density (Z, Y, X) that is empty below a level, yet to be filled; and what does, without Python's lock."""
+    from zero3d_voxels import cells_numba
+
+    blocks = depth, height, width = tuple(side // BLOCK + 1 for side in density.shape)
     words = (width + 1) // 2 + 1
-    filled = numpy.zeros((BLOCK * depth + 1, BLOCK * height + 1, 8 * words), bool)
-    filled[tuple(slice(side + 2) for side in density.shape)] = not empty_below > 0  # the shell of zeros
-    numpy.greater_equal(density, empty_below, out=filled[tuple(slice(1, side + 1) for side in density.shape)])
-    cells = numpy.empty((BLOCK * depth, BLOCK * height, 8 * words), bool)
-    some, every = numpy.zeros((2, depth, height, 2 * words), bool)
-    eights = filled.view(numpy.uint64).ravel(), cells.view(numpy.uint64).ravel()
-    mark(*eights, some.view(numpy.uint8), every.view(numpy.uint8), *numpy.empty((2, words), numpy.uint64))
-    return cells, some[..., :width], every[..., :width]
+    filled = numpy.empty((BLOCK * depth + 1, BLOCK * height + 1, 8 * words), numpy.uint8)
+    cells = numpy.empty((BLOCK * depth, BLOCK * height + 1, words), numpy.uint8)
+    some, every = numpy.empty((2, *blocks), numpy.uint8)
+    maps = Maps(cells, some, every, numpy.empty(blocks, numpy.int8))
+    layer = numpy.empty((2, (BLOCK * height + 1) * words), numpy.uint64)
+    arguments = (
+        *(density, empty_below, filled, filled.view(numpy.uint64).ravel(), cells.ravel()),
+        *(some, every, *layer, FURTHEST, maps.ahead, *_room(blocks)),
+    )
+    return maps, lambda: cells_numba.survey(*arguments)
 
 
 def look_ahead(some: Any, every: Any) -> Any:
-    """Blocks (z, y, x), int8: how far the field stays as it is around each, from `some` and `every` of its cells marked.
+    """`Maps.ahead` of its `some` and `every`."""
+    from zero3d_voxels import cells_numba
 
-    k > 0: it is empty, and so is every block less than k away along each axis, k being FURTHEST at most. -k < 0: all of
-    its cells are marked, and so are those of every block less than k away. 0: some are.
-    """
-    if every.all() or not some.any():
-        return numpy.where(every, -FURTHEST, FURTHEST).astype(numpy.int8)
-    to_filled, to_empty = _away(numpy.stack([some, ~every]))
-    return numpy.where(every, -to_empty, to_filled * ~some)
+    ahead = numpy.empty(some.shape, numpy.int8)
+    cells_numba.look(some, every, FURTHEST, ahead, *_room(some.shape))
+    return ahead
 
 
-def _away(maps: Any) -> Any:
-    """How many blocks away, along the axis where it is furthest, the nearest block of each map (M, z, y, x) is; int8.
-
-    FURTHEST where it is further.
-    """
-    shape = [side + 1 for side in maps.shape[1:]]  # with a layer beyond, shifts of the flat map cannot go round an end
-    inner = (slice(None), *(slice(side) for side in maps.shape[1:]))
-    lined = numpy.zeros((len(maps), *shape), bool)
-    real = numpy.zeros(shape, bool)
-    lined[inner], real[inner[1:]] = maps, True
-    reached, real = lined.reshape(len(maps), -1), real.ravel()
-    away = numpy.full(reached.shape, FURTHEST, numpy.int8)
-    away -= reached
-    for _ in range(1, FURTHEST):
-        for shift in (shape[1] * shape[2], shape[2], 1):
-            wider = reached.copy()
-            wider[:, shift:] |= reached[:, :-shift]
-            wider[:, :-shift] |= reached[:, shift:]
-            reached = wider
-        reached &= real
-        away -= reached
-    return away.reshape(lined.shape)[inner]
-
-
-def touched_blocks(some: Any) -> Any:
-    """Blocks of which one of the voxels 4b to 4b + 3 along each axis is a corner of a marked block's cell."""
-    touched = some
-    for axis in range(3):  # of the block itself, or of the next
-        wider = touched.copy()
-        wider[_along(axis, 0, -1)] |= touched[_along(axis, 1, None)]
-        touched = wider
-    return touched
-
-
-def _along(axis: int, start: int, stop: int | None, step: int = 1) -> tuple[slice, ...]:
-    return (*[slice(None)] * axis, slice(start, stop, step))
+def _room(blocks: tuple[int, ...]) -> tuple[Any, ...]:
+    """What `cells_numba.look` works with, for so many blocks (z, y, x)."""
+    depth, height, width = blocks
+    plane = (height + 1) * (width + 1)
+    return *numpy.zeros((2, (depth + 3) * plane), numpy.uint8), numpy.empty((depth + 1) * plane, numpy.uint8)

@@ -7,17 +7,18 @@ zero in between, for making them anew costs more than clearing what was touched.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy
 import torch
 from torch import Tensor
 
-from zero3d_voxels.blocks import filled_cells, look_ahead, touched_blocks
+from zero3d_voxels.blocks import survey
+from zero3d_voxels.helper import helper, share
 from zero3d_voxels.march import March
 
 PRIVATE_BYTES = 1 << 31
@@ -26,34 +27,39 @@ _CLEAN: list[Any] = []
 
 
 class CpuMarch:
-    """One march through one field, which is read, and whose gradient is made, as it lies in memory."""
+    """One march through one field, which is read, and whose gradient is made, as it lies in memory.
 
-    def __init__(self, march: March, density: Tensor, features: Tensor, scale: Tensor) -> None:
-        """density (1, 1, Z, Y, X), features (1, C, Z, Y, X), best channels last; the raw density's scale, a scalar."""
+    Where the field is empty is found, and a place for its gradient cleared, in another thread while this one goes on.
+    """
+
+    def __init__(self, density: Tensor, features: Tensor, scale: Tensor, empty_below: Tensor) -> None:
+        """density (1, 1, Z, Y, X), features (1, C, Z, Y, X), best channels last. Scalars: the raw density's scale, and
+        below what it is space is empty."""
         from zero3d_voxels import march_numba, merge_numba
 
         self.kernels, self.merge = march_numba, merge_numba.merge
-        self.march, self.sides, self.channels = march, tuple(density.shape[2:]), features.shape[1]
-        self.dtype = density.dtype
-        grid = density.detach()[0, 0].contiguous().numpy()
-        self.density = grid.ravel()
+        grid = density.detach()[0, 0].contiguous()
+        self.shapes = (*grid.shape, 1), (*grid.shape, features.shape[1])
+        self.dtype, self.real = density.dtype, grid.numpy().dtype.type
+        self.level = self.real(float(empty_below))
+        self.maps, fill = survey(grid.numpy(), self.level)
+        self.filled = _beside(fill)
+        self.density = grid.numpy().ravel()
         self.features = features.detach()[0].permute(1, 2, 3, 0).contiguous().numpy().ravel()
-        real = grid.dtype.type
-        level = real(float(march.empty_below))
-        cells, some, every = filled_cells(grid, level)
-        maps = look_ahead(some, every).ravel(), some.shape[:0:-1], cells.view(numpy.uint8).ravel(), cells.shape[:0:-1]
-        self.blocks = some.shape
-        self.inputs = self._inputs(real, float(scale), level, maps)
+        self.scale = self.real(float(scale))
 
-    def forward(self) -> tuple[Tensor, ...]:
-        """Colour (R, C), opacity (R,), distance (R,), weights (R, S) or (0, 0)."""
-        rays = len(self.march.origins)
-        weights = (rays, self.march.samples) if self.march.wants_weights else (0, 0)
-        out = [torch.zeros(shape, dtype=self.dtype) for shape in ((rays, self.channels), (rays,), (rays,), weights)]
-        arrays, workers = [part.numpy() for part in out], threads()
-        _share(
-            lambda worker, count: self.kernels.forward(*self.inputs, self._scratch(1), worker, count, *arrays), workers
+    def forward(self, march: March, again: bool) -> tuple[Tensor, ...]:
+        """Colour (R, C), opacity (R,), distance (R,), weights (R, S) or (0, 0). `again`: `backward` will be called."""
+        rays, channels = len(march.origins), self.shapes[1][-1]
+        weights = (rays, march.samples) if march.wants_weights else (0, 0)
+        out = [torch.zeros(shape, dtype=self.dtype) for shape in ((rays, channels), (rays,), (rays,), weights)]
+        arrays, kept = [part.numpy() for part in out], self.kernels.stretches_of(rays if again else 0)
+        self.samples, self.inputs = march.samples, self._inputs(march)
+        share(
+            lambda worker, count: self.kernels.forward(*self.inputs, self._scratch(1), kept, worker, count, *arrays),
+            threads(),
         )
+        self.kept, self.cleared = kept, _beside(self._clear) if again else None
         return tuple(out)
 
     def backward(self, told: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, float]:
@@ -61,36 +67,45 @@ class CpuMarch:
         size = self.density.nbytes + self.features.nbytes
         workers = max(1, min(threads(), 1 + PRIVATE_BYTES // size))
         cotangents = [part.contiguous().numpy() for part in told]
-        widths = (1, self.channels)
-        totals = [torch.zeros(*self.sides, width, dtype=self.dtype) for width in widths]
-        own = [[total.numpy().ravel() for total in totals]]
+        own = [self.cleared() if self.cleared else self._clear()]
+        self.cleared = None  # another backward pass makes its own
         own += [[_clean(len(grid), grid.dtype) for grid in own[0]] for _ in range(1, workers)]
-        told_to = numpy.zeros((workers, 2, *self.blocks), bool)
+        told_to = numpy.zeros((workers, 2, *self.maps.ahead.shape), numpy.uint8)
         flat = told_to.reshape(workers, 2, -1)
-        waves = self.kernels.most_waves(self.march.samples)
-        scales = _share(
+        waves = self.kernels.most_waves(self.samples)
+        scales = share(
             lambda worker, count: self.kernels.backward(
-                *self.inputs, self._scratch(waves), worker, count, *cotangents, *own[worker], flat[worker]
+                *self.inputs, self._scratch(waves), self.kept, worker, count, *cotangents, *own[worker], flat[worker]
             ),
             workers,
         )
-        touched = [[numpy.flatnonzero(touched_blocks(blocks)) for blocks in grids] for grids in told_to[1:]]
 
         def merge(worker: int, count: int) -> None:
-            for parts, grids in zip(own[1:], touched, strict=True):
-                for total, part, width, blocks in zip(own[0], parts, widths, grids, strict=True):
-                    self.merge(total, part, self.sides, width, blocks, worker, count)
+            near = numpy.empty(told_to.shape[-1] + 1, numpy.uint8)
+            for parts, blocks in zip(own[1:], told_to[1:], strict=True):
+                for total, part, shape, told in zip(own[0], parts, self.shapes, blocks, strict=True):
+                    self.merge(total, part, shape[:3], shape[3], told, near, worker, count)
 
         if workers > 1:
-            _share(merge, workers)
+            share(merge, workers)
             _CLEAN.extend(part for parts in own[1:] for part in parts)
-        return totals[0][None, None, ..., 0], totals[1].permute(3, 0, 1, 2)[None], sum(scales)
+        to_density, to_features = (
+            torch.from_numpy(total).reshape(shape).permute(3, 0, 1, 2)[None]
+            for total, shape in zip(own[0], self.shapes, strict=True)
+        )
+        return to_density, to_features, sum(scales)
+
+    def _clear(self) -> list[Any]:
+        """Zeros, for the gradients of both grids."""
+        return [numpy.zeros(math.prod(shape), self.real) for shape in self.shapes]
 
     def _scratch(self, waves: int) -> Any:
-        return self.kernels.scratch_of(self.density.dtype, self.channels, self.march.samples, waves)
+        return self.kernels.scratch_of(self.density.dtype, self.shapes[1][-1], self.samples, waves)
 
-    def _inputs(self, real: Any, scale: float, level: Any, maps: Any) -> tuple[Any, ...]:
-        march = self.march
+    def _inputs(self, march: March) -> tuple[Any, ...]:
+        real = self.real
+        self.filled()
+        ahead, cells = self.maps.ahead, self.maps.cells
         return (
             self.density,
             self.features,
@@ -99,13 +114,21 @@ class CpuMarch:
             march.spans.numpy(),
             march.starts.numpy(),
             tuple(real(value) for value in march.box),
-            (real(scale), real(march.density_shift), level),
-            maps,
+            (self.scale, real(march.density_shift), self.level),
+            (ahead.ravel(), ahead.shape[:0:-1], cells.ravel(), cells.shape[:0:-1]),
             (real(march.step), real(march.weight_threshold), real(march.least_light), march.samples),
-            (0,) * self.channels,
+            (0,) * self.shapes[1][-1],
             march.sigmoid,
             _tiles(*march.picture),
         )
+
+
+def _beside(task: Callable[[], Any]) -> Callable[[], Any]:
+    """Start it in another thread, if more than one may work; what is returned waits for the result."""
+    if threads() == 1:
+        done = task()
+        return lambda: done
+    return helper(1).start(task)
 
 
 def _clean(size: int, dtype: Any) -> Any:
@@ -123,22 +146,8 @@ def threads() -> int:
     return min(torch.get_num_threads(), int(limit)) if limit.isdigit() and int(limit) else torch.get_num_threads()
 
 
-def _share(work: Callable[[int, int], Any], workers: int) -> list[Any]:
-    """`work(worker, workers)` for each, the first in this thread."""
-    if workers == 1:
-        return [work(0, 1)]
-    waiting = [_pool(workers - 1).submit(work, worker, workers) for worker in range(1, workers)]
-    first = work(0, workers)
-    return [first, *(each.result() for each in waiting)]
-
-
 @lru_cache(8)
 def _tiles(views: int, height: int, width: int) -> Any:
     """The numbers of all rays, tile by tile (8 pixels wide, 4 high): neighbours read the same bricks."""
     view, y, x = (axis.ravel() for axis in numpy.indices((views, height, width)))
     return numpy.lexsort([x % 8, y % 4, x // 8, y // 4, view])
-
-
-@cache
-def _pool(workers: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(workers, "march")

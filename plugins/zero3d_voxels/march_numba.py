@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy
 
-from zero3d_voxels.rays_numba import ONE, RAY_FLOATS, ZERO, T, aim, traverse
-from zero3d_voxels.vector_numba import P, compiled
+from zero3d_voxels.rays_numba import ONE, RAY_FLOATS, WALK_FLOATS, ZERO, T, aim, traverse
+from zero3d_voxels.vector_numba import P, compiled, index
 from zero3d_voxels.wave_numba import (
     ARG,
     AT,
@@ -36,6 +36,8 @@ from zero3d_voxels.wave_numba import (
 
 TILE = 32
 """Rays that a worker draws in one go, before it passes over those of the others: a tile of the picture."""
+KEPT = 12
+"""So many stretches of a ray are kept for the backward pass; where any of T has more, they are sought again."""
 
 
 def scratch_of(real: Any, channels: int, most: int, waves: int) -> Any:
@@ -43,9 +45,9 @@ def scratch_of(real: Any, channels: int, most: int, waves: int) -> Any:
     whole = numpy.int32
     paths = (
         numpy.empty(RAY_FLOATS, real),  # the rays
-        numpy.empty(3 * T, real),  # where they are, as their stretches are sought
+        numpy.empty(WALK_FLOATS, real),  # where they are, as their stretches are sought
         numpy.empty(T, whole),  # samples of each
-        numpy.empty((3, T), whole),  # the sample, block and reach that they are at
+        numpy.empty(T, whole),  # the block that they are at
         numpy.empty((T, most + 1, 3), whole),  # their stretches
         numpy.empty(T, whole),  # how many these are
         (numpy.empty((2, T), whole), numpy.empty(T, real)),  # stretch and sample to go on with, light left
@@ -54,6 +56,12 @@ def scratch_of(real: Any, channels: int, most: int, waves: int) -> Any:
     # what follows a wave's last sample is computed with, too, to no effect: numbers that take no time
     floats, indices = numpy.zeros((waves, FLOATS), real), numpy.empty((waves, INDICES), whole)
     return paths, (floats, indices, numpy.empty((waves, T + 1), numpy.int64), numpy.zeros((channels, P), real))
+
+
+def stretches_of(rays: int) -> Any:
+    """Where `forward` leaves the stretches of so many rays, T by T, and how many they are, -1 for too many to be kept."""
+    packets = -(-rays // T)
+    return numpy.empty((packets, T), numpy.int32), numpy.empty((packets, T, KEPT, 3), numpy.int32)
 
 
 def most_waves(most: int) -> int:
@@ -73,15 +81,29 @@ def set_out(
     rays: Any,
     maps: Any,
     paths: Any,
-) -> None:
-    """Find the stretches that up to T rays have to draw, and bring them to the first."""
-    g, walk, counts, at, runs, found, (going, left), tau = paths
-    aim(origins, directions, spans, starts, box, size, most, rays, g, counts)
-    traverse(g, counts, size, box, maps, walk, at, runs, found)
+    kept: Any,
+    packet: int,
+    known: bool,
+) -> Any:
+    """Find the stretches that up to T rays have to draw, and how many these are; bring the rays to the first.
+
+    kept: see `stretches_of`; they are read there if they are `known`, or else left there for the next time.
+    """
+    g, walk, counts, block, runs, found, (going, left), tau = paths
+    many, stretches = kept
     for r in range(T):
         going[0, r] = going[1, r] = 0
         left[r] = 1
         tau[r] = 0
+    aim(origins, directions, spans, starts, box, size, most, rays, g, counts)
+    if known and many[packet, 0] >= 0:
+        return stretches[packet], many[packet]
+    if not known and len(many) > 0:
+        runs, found = stretches[packet], many[packet]
+    while not traverse(g, counts, size, box, maps, walk, block, runs, found):
+        many[packet, 0] = -1
+        _, _, _, _, runs, found, _, _ = paths
+    return runs, found
 
 
 @compiled()
@@ -97,12 +119,14 @@ def draw_wave(
     maps: Any,
     limits: Any,
     paths: Any,
+    runs: Any,
+    found: Any,
     channels: Any,
     sigmoid: bool,
 ) -> Any:
     """The next samples of T rays with all that belongs to them, their colours in v: how many, and how many are bright."""
     size, threshold, least, _ = limits
-    g, _, _, _, runs, found, state, tau = paths
+    g, _, _, _, _, _, state, tau = paths
     n = next_wave(s, q, g, size, box, maps, runs, found, state, least, ends)
     seen = 0
     if n > 0:
@@ -129,6 +153,7 @@ def forward(
     sigmoid: bool,
     order: Any,
     scratch: Any,
+    kept: Any,
     worker: int,
     workers: int,
     colour: Any,
@@ -139,10 +164,11 @@ def forward(
     """Draw this worker's tiles of rays: colour (R, C), opacity (R,), distances (R,), weights (R, S) or (0, 0).
 
     density (Z Y X), features (Z Y X C): flat. spans (R, 2): distance to the box, chord. starts (R,): shifts of the first
-    samples. box: its low corner, voxels a world unit, voxels. law: raw density's scale, shift and empty level. maps: what
-    `blocks.look_ahead` says, flat, with the blocks along x and y, and the cells that `cells_numba.mark` marks, flat.
+    samples. box: its low corner, voxels a world unit, voxels. law: raw density's scale, shift and empty level. maps: of
+    `blocks.Maps`, `ahead` with the blocks along x and y, and `cells` with the bytes along x and the rows along y, both flat.
     limits: step, least weight that lends colour, least light, most samples a ray. channels: C zeros, for their number is
-    compiled in. order (R,): the rays, tile by tile. scratch: see `scratch_of`.
+    compiled in. order (R,): the rays, tile by tile. scratch: see `scratch_of`. kept: see `stretches_of`; if it is for 0
+    rays, nothing is kept.
     """
     size, threshold, _, most = limits
     paths, (floats, indices, bounds, v) = scratch
@@ -150,27 +176,31 @@ def forward(
     for tile in range(worker * TILE, len(order), workers * TILE):
         for first in range(tile, min(tile + TILE, len(order)), T):
             rays = order[first : min(first + T, len(order))]
-            set_out(origins, directions, spans, starts, box, size, most, rays, maps, paths)
+            runs, found = set_out(
+                origins, directions, spans, starts, box, size, most, rays, maps, paths, kept, first // T, False
+            )
             while True:
-                n, _ = draw_wave(density, features, s, q, v, ends, box, law, maps, limits, paths, channels, sigmoid)
+                n, _ = draw_wave(
+                    density, features, s, q, v, ends, box, law, maps, limits, paths, runs, found, channels, sigmoid
+                )
                 if n == 0:
                     break
                 for r in range(len(rays)):
                     ray, begin, end = rays[r], ends[r], ends[r + 1]
                     total, far = ZERO * size, ZERO * size
                     for j in range(begin, end):
-                        total += s[WEIGHT + j]
-                        far += s[WEIGHT + j] * s[AT + j]
+                        total += s[index(WEIGHT + j)]
+                        far += s[index(WEIGHT + j)] * s[index(AT + j)]
                     opacity[ray] += total
                     distances[ray] += far
                     if weights.shape[0] > 0:
                         for j in range(begin, end):
-                            weights[ray, q[NUMBER + j]] = s[WEIGHT + j]
+                            weights[ray, q[index(NUMBER + j)]] = s[index(WEIGHT + j)]
                     if total > threshold:  # or none of its samples is bright
                         for c in range(len(channels)):
                             value, row = ZERO * size, v[c]
                             for j in range(begin, end):
-                                value += s[SHARE + j] * row[j]
+                                value += s[index(SHARE + j)] * row[index(j)]
                             colour[ray, c] += value
 
 
@@ -190,6 +220,7 @@ def backward(
     sigmoid: bool,
     order: Any,
     scratch: Any,
+    kept: Any,
     worker: int,
     workers: int,
     told_colour: Any,
@@ -214,32 +245,36 @@ def backward(
     for tile in range(worker * TILE, len(order), workers * TILE):
         for first in range(tile, min(tile + TILE, len(order)), T):
             rays = order[first : min(first + T, len(order))]
-            set_out(origins, directions, spans, starts, box, size, most, rays, maps, paths)
+            runs, found = set_out(
+                origins, directions, spans, starts, box, size, most, rays, maps, paths, kept, first // T, True
+            )
             used = 0
             while True:
                 s, q, ends = floats[used], indices[used], bounds[used]
-                n, seen = draw_wave(density, features, s, q, v, ends, box, law, maps, limits, paths, channels, sigmoid)
+                n, seen = draw_wave(
+                    density, features, s, q, v, ends, box, law, maps, limits, paths, runs, found, channels, sigmoid
+                )
                 if n == 0:
                     break
                 used += 1
                 for r in range(len(rays)):
                     ray, begin, end = rays[r], ends[r], ends[r + 1]
                     for j in range(begin, end):
-                        s[TOLD + j] = told_opacity[ray] + told_distances[ray] * s[AT + j]
+                        s[index(TOLD + j)] = told_opacity[ray] + told_distances[ray] * s[index(AT + j)]
                     if told_weights.shape[0] > 0:
                         for j in range(begin, end):
-                            s[TOLD + j] += told_weights[ray, q[NUMBER + j]]
+                            s[index(TOLD + j)] += told_weights[ray, q[index(NUMBER + j)]]
                     bright = ZERO * size
                     for j in range(begin, end):
-                        bright += s[SHARE + j]
+                        bright += s[index(SHARE + j)]
                     if bright > ZERO:
                         for c in range(len(channels)):
                             told, row = told_colour[ray, c], v[c]
                             for j in range(begin, end):
-                                value, share = row[j], s[SHARE + j]
+                                value, share = row[index(j)], s[index(SHARE + j)]
                                 slope = value * (ONE - value) if sigmoid else ONE
-                                s[TOLD + j] += told * value if share > ZERO else ZERO
-                                row[j] = told * share * slope
+                                s[index(TOLD + j)] += told * value if share > ZERO else ZERO
+                                row[index(j)] = told * share * slope
                 if seen > 0:
                     spread_colours(to_features, s, q, v, n, channels, steps, touched[1])
             behind = paths[-1]  # the optical depth was there

@@ -5,29 +5,39 @@ from __future__ import annotations
 from typing import Any
 
 from zero3d_voxels.blocks import BLOCK
-from zero3d_voxels.vector_numba import compiled
+from zero3d_voxels.vector_numba import compiled, index
 
 
 @compiled(outside=True)
-def merge(total: Any, part: Any, sides: Any, width: int, blocks: Any, worker: int, workers: int) -> None:
-    """total += part, and part = 0, in blocks of voxels; flat grids (Z, Y, X, width).
+def merge(total: Any, part: Any, sides: Any, width: int, told: Any, near: Any, worker: int, workers: int) -> None:
+    """total += part, and part = 0, at the voxels that may have been told something; flat grids (Z, Y, X, width).
 
-    sides: Z, Y, X. blocks (K,): their numbers, rising, where z counts most. This worker does its share of them.
+    sides: Z, Y, X. told (z, y, x): bytes, 1 for the blocks of which some cell has told its corners something; voxels 4b to
+    4b + 3 of an axis are corners of blocks b and b + 1. near (x + 1,): bytes to work with. This worker does its share of
+    the rows of blocks.
     """
     depth, height, length = sides
-    high, wide = height // BLOCK + 1, length // BLOCK + 1
-    at, stop = len(blocks) * worker // workers, len(blocks) * (worker + 1) // workers
-    while at < stop:
-        first = blocks[at]
-        many = 1  # neighbours along x are added in one go
-        while at + many < stop and blocks[at + many] == first + many and (first + many) % wide:
-            many += 1
-        at += many
-        x, line = first % wide * BLOCK, first // wide
-        y, z = line % high * BLOCK, line // high * BLOCK
-        for a in range(z, min(z + BLOCK, depth)):
-            for b in range(y, min(y + BLOCK, height)):
-                start = (a * height + b) * length
-                for i in range((start + x) * width, (start + min(x + many * BLOCK, length)) * width):
-                    total[i] += part[i]
-                    part[i] = 0
+    layers, lines, wide = told.shape
+    for row in range(worker, layers * lines, workers):
+        layer, line = row // lines, row % lines
+        above, behind = min(layer + 1, layers - 1), min(line + 1, lines - 1)
+        a, b, c, d = told[layer, line], told[layer, behind], told[above, line], told[above, behind]
+        some = 0
+        for x in range(wide):
+            near[x] = a[x] | b[x] | c[x] | d[x]
+            some |= near[x]
+        near[wide] = 0
+        x = 0
+        while some and x < wide:
+            if not near[x] | near[x + 1]:
+                x += 1
+                continue
+            first = x
+            while x < wide and near[x] | near[x + 1]:  # neighbours along x are added in one go
+                x += 1
+            for z in range(layer * BLOCK, min(layer * BLOCK + BLOCK, depth)):
+                for y in range(line * BLOCK, min(line * BLOCK + BLOCK, height)):
+                    start = (z * height + y) * length
+                    for i in range((start + first * BLOCK) * width, (start + min(x * BLOCK, length)) * width):
+                        total[index(i)] += part[index(i)]
+                        part[index(i)] = 0

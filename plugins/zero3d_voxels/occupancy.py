@@ -1,4 +1,4 @@
-"""Where a voxel field is empty: a coarse map of bytes, made anew for each render. (For CPUs: `blocks.filled_blocks`.)"""
+"""Where a voxel field is empty: a coarse map of bytes, made anew for each render. (For CPUs: `blocks.survey`.)"""
 
 from __future__ import annotations
 

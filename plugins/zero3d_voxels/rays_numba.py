@@ -19,10 +19,13 @@ SLOW, MANY = numpy.float32(1e-9), numpy.float32(1 << 20)
 # voxel's side along each axis takes, of the direction's sign.
 START, SHIFT, OX, OY, OZ, DX, DY, DZ, PACE_X, PACE_Y, PACE_Z = (T * row for row in range(11))
 RAY_FLOATS = 11 * T
-# and where they are on their way through the blocks, in cells
-_X, _Y, _Z = (T * row for row in range(3))
+# And of where they are on their way through the blocks: place, block, sample, the sample after the stretch, how far the
+# block allows to look. Whole numbers too, for vectors of one kind.
+_X, _Y, _Z, _BX, _BY, _BZ, _NUMBER, _NEXT, _FAR = (T * row for row in range(9))
+WALK_FLOATS = 9 * T
 
 ZERO, HALF, ONE = (numpy.float32(value) for value in (0, 0.5, 1))
+_BLOCK, _PART = numpy.float32(BLOCK), numpy.float32(1 / BLOCK)
 
 
 @compiled(exact=True)
@@ -86,52 +89,71 @@ def _pace(voxels: Any) -> Any:
 
 
 @compiled()
-def _until(at: Any, side: Any, reach: Any, pace: Any) -> Any:
+def _block(at: Any, n: Any) -> Any:
+    """The block that a place lies in along one axis."""
+    return numpy.floor(min(max(at, ZERO), n) * _PART)
+
+
+@compiled()
+def _until(at: Any, block: Any, reach: Any, pace: Any) -> Any:
     """Samples until a ray leaves the blocks less than `reach` from its own, along one axis; too few rather than more."""
-    low = numpy.float32(side & -BLOCK)
-    edge = low + reach * BLOCK - SLACK if pace > ZERO else low - (reach - ONE) * BLOCK + SLACK
+    edge = (block + reach) * _BLOCK - SLACK if pace > ZERO else (block - reach + ONE) * _BLOCK + SLACK
     return (edge - at) * pace
 
 
 @compiled()
-def traverse(g: Any, counts: Any, size: Any, box: Any, maps: Any, walk: Any, at: Any, runs: Any, found: Any) -> None:
-    """runs (T, most + 1, 3): the stretches of each ray that are not in empty blocks, and `found`, how many.
+def traverse(g: Any, counts: Any, size: Any, box: Any, maps: Any, walk: Any, block: Any, runs: Any, found: Any) -> bool:
+    """runs (T, N, 3): the stretches of each ray that are not in empty blocks, and `found`, how many. Did all fit in?
 
-    A stretch is its first sample, the one after its last, and 1 if cells must be asked one by one. walk: 3 T floats, at
-    (3, T): integers, for what is on the way.
+    A stretch is its first sample, the one after its last, and 1 if cells must be asked one by one; of a ray there are no
+    more than its samples. walk: WALK_FLOATS, and block (T,): integers, for what is on the way.
     """
     lx, ly, lz, vx, vy, vz, nx, ny, nz = box
     blocks, (wide, high), _, _ = maps
-    number, block, far = at[0], at[1], at[2]
-    for j in range(T):
-        number[j] = found[j] = 0
-    going = True
-    while going:
-        for j in range(T):
-            t = distance(g[START + j], number[j], size, g[SHIFT + j])
+    lanes = len(found)  # T, but no constant: the compiler unrolls loops as short as that, and then makes no vectors
+    for j in range(lanes):
+        walk[_NUMBER + j] = ZERO
+        found[j] = 0
+    left = ONE
+    while left > ZERO:
+        for j in range(lanes):
+            t = distance(g[START + j], walk[_NUMBER + j], size, g[SHIFT + j])
             x = place(g[OX + j], g[DX + j], t, lx, vx)
             y = place(g[OY + j], g[DY + j], t, ly, vy)
             z = place(g[OZ + j], g[DZ + j], t, lz, vz)
             walk[_X + j], walk[_Y + j], walk[_Z + j] = x, y, z
-            line = (cell(z, nz) // BLOCK) * numpy.int32(high) + cell(y, ny) // BLOCK
-            block[j] = line * numpy.int32(wide) + cell(x, nx) // BLOCK
-        for j in range(T):
-            far[j] = blocks[numpy.uint64(block[j])]
-        for j in range(T):
-            reach = numpy.float32(max(abs(far[j]), 1))
-            x, y, z = walk[_X + j], walk[_Y + j], walk[_Z + j]
-            across = min(_until(x, cell(x, nx), reach, g[PACE_X + j]), _until(y, cell(y, ny), reach, g[PACE_Y + j]))
-            ahead = min(across, _until(z, cell(z, nz), reach, g[PACE_Z + j]))
-            block[j] = number[j] + 1 + numpy.int32(min(max(ahead, ZERO), MANY))
-        left = 0
-        for j in range(T):
-            end = min(block[j], counts[j])
-            block[j] = end
-            left += counts[j] - end
-        for j in range(T):
-            n = found[j]
-            runs[j, n, 0], runs[j, n, 1], runs[j, n, 2] = number[j], block[j], far[j] == 0
-            found[j] = n + (far[j] <= 0 and number[j] < counts[j])
-        for j in range(T):
-            number[j] = block[j]
-        going = left > 0
+            bx, by, bz = _block(x, nx), _block(y, ny), _block(z, nz)
+            walk[_BX + j], walk[_BY + j], walk[_BZ + j] = bx, by, bz
+            line = numpy.int32(numpy.int32(bz) * numpy.int32(high)) + numpy.int32(by)
+            block[j] = numpy.int32(line * numpy.int32(wide)) + numpy.int32(bx)
+        filled = 0
+        for j in range(lanes):
+            far = blocks[numpy.uint64(block[j])]
+            walk[_FAR + j] = far
+            filled += far <= 0
+        left = ZERO
+        for j in range(lanes):
+            reach = max(abs(walk[_FAR + j]), ONE)
+            across = min(
+                _until(walk[_X + j], walk[_BX + j], reach, g[PACE_X + j]),
+                _until(walk[_Y + j], walk[_BY + j], reach, g[PACE_Y + j]),
+            )
+            ahead = min(across, _until(walk[_Z + j], walk[_BZ + j], reach, g[PACE_Z + j]))
+            end = min(walk[_NUMBER + j] + ONE + numpy.floor(min(max(ahead, ZERO), MANY)), numpy.float32(counts[j]))
+            walk[_NEXT + j] = end
+            left += numpy.float32(counts[j]) - end
+        if filled:
+            for j in range(lanes):
+                number, end, n = numpy.int32(walk[_NUMBER + j]), numpy.int32(walk[_NEXT + j]), found[j]
+                if walk[_FAR + j] <= ZERO and number < end:
+                    asked = numpy.int32(walk[_FAR + j] == ZERO)
+                    if n > 0 and runs[j, n - 1, 1] == number and runs[j, n - 1, 2] == asked:
+                        runs[j, n - 1, 1] = end
+                    elif n < runs.shape[1]:
+                        runs[j, n, 0], runs[j, n, 1], runs[j, n, 2] = number, end, asked
+                        found[j] = n + 1
+                    else:
+                        return False
+        for j in range(lanes):
+            walk[_NUMBER + j] = walk[_NEXT + j]
+    return True

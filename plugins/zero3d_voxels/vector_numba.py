@@ -54,6 +54,12 @@ def _sources() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
+@compiled()
+def index(place: Any) -> Any:
+    """A place in an array. Signed, it might count from the end, and of a loop over such the compiler makes no vectors."""
+    return numpy.uint64(place)
+
+
 def exponential(x: Any) -> Any:
     """e^x for x <= 0."""
     return math.exp(x)

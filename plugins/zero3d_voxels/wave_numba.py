@@ -28,10 +28,12 @@ from zero3d_voxels.rays_numba import (
     distance,
     place,
 )
-from zero3d_voxels.vector_numba import P, compiled, exponential, log1p, mix, prefetch, spread
+from zero3d_voxels.vector_numba import P, compiled, exponential, index, log1p, mix, prefetch, spread
 
 K = P // T
 """Samples that a ray gives to a wave, at most."""
+WHOLE = 8
+"""Places of a ray's samples are computed so many at a time."""
 LANES = 32
 """Loops over a wave run to the next multiple of this, whole vectors; P is one."""
 
@@ -41,8 +43,9 @@ LANES = 32
 # weight.
 AT, W00, W01, W10, W11, X0, X1, ARG, DEPTH, SLOPE, LEFT, WEIGHT, SHARE, TOLD = (P * row for row in range(14))
 PLACE_X, PLACE_Y, PLACE_Z = W00, W01, W10
-# and in that of indices: the voxel of the lowest corner that is read, the sample's number, its block
+# and in that of indices: the voxel of the lowest corner that is read (first the cell), the sample's number, its block
 VOXEL, NUMBER, AREA = (P * row for row in range(3))
+CELL = VOXEL
 FLOATS, INDICES = 14 * P, 3 * P
 SOON = 12
 """Samples ahead of which a corner's channels are asked for: the grid is larger than a core's cache."""
@@ -62,37 +65,51 @@ def next_wave(
     """
     lx, ly, lz, vx, vy, vz, nx, ny, nz = box
     _, _, cells, (row, high) = maps
-    layer = row * high
+    row, layer = numpy.int32(8 * row), numpy.int32(8 * row * high)  # in cells
     (run_of, number_of), left = state
     n = 0
     for r in range(T):
         bounds[r] = n
+        run, number = run_of[r], number_of[r]
+        if run >= found[r] or not left[r] > least:
+            continue
         start, shift = g[START + r], g[SHIFT + r]
         ox, oy, oz, dx, dy, dz = g[OX + r], g[OY + r], g[OZ + r], g[DX + r], g[DY + r], g[DZ + r]
-        stop = n + K if left[r] > least else n
-        run, number = run_of[r], number_of[r]
+        stop = n + K
         while n < stop and run < found[r]:
-            number, end = max(number, runs[r, run, 0]), runs[r, run, 1]
-            many = min(end - number, stop - n)
-            if runs[r, run, 2] == 0:
-                for k in range(many):
-                    t = distance(start, number + k, size, shift)
-                    s[AT + n + k], q[NUMBER + n + k] = t, number + k
-                    s[PLACE_X + n + k] = place(ox, dx, t, lx, vx)
-                    s[PLACE_Y + n + k] = place(oy, dy, t, ly, vy)
-                    s[PLACE_Z + n + k] = place(oz, dz, t, lz, vz)
-                n += many
-            else:
-                for k in range(number, number + many):
-                    t = distance(start, k, size, shift)
-                    x, y, z = place(ox, dx, t, lx, vx), place(oy, dy, t, ly, vy), place(oz, dz, t, lz, vz)
-                    s[AT + n], s[PLACE_X + n], s[PLACE_Y + n], s[PLACE_Z + n], q[NUMBER + n] = t, x, y, z, k
-                    # an empty cell's sample is overwritten by the next
-                    n += cells[
-                        numpy.uint64(cell(z, nz) * numpy.int32(layer) + cell(y, ny) * numpy.int32(row) + cell(x, nx))
-                    ]
-            number += many
-            run += number == end
+            many, asked = 0, 0
+            while many < stop - n and run < found[r]:
+                number, end = max(number, runs[r, run, 0]), runs[r, run, 1]
+                more = min(end - number, stop - n - many)
+                for k in range(more):
+                    q[index(NUMBER + n + many + k)] = number + k
+                asked |= runs[r, run, 2]
+                many += more
+                number += more
+                run += number == end
+            whole = min((many + WHOLE - 1) // WHOLE * WHOLE, P - n)  # what follows is overwritten, by the next ray's
+            for j in range(n, n + whole):
+                t = distance(start, q[index(NUMBER + j)], size, shift)
+                s[index(AT + j)] = t
+                s[index(PLACE_X + j)] = place(ox, dx, t, lx, vx)
+                s[index(PLACE_Y + j)] = place(oy, dy, t, ly, vy)
+                s[index(PLACE_Z + j)] = place(oz, dz, t, lz, vz)
+            if asked:
+                for j in range(n, n + whole):
+                    x, y, z = s[index(PLACE_X + j)], s[index(PLACE_Y + j)], s[index(PLACE_Z + j)]
+                    q[index(CELL + j)] = cell(z, nz) * layer + cell(y, ny) * row + cell(x, nx)
+                kept = 0
+                for j in range(n, n + many):
+                    i = n + kept  # an empty cell's sample is overwritten by the next
+                    q[index(NUMBER + i)] = q[index(NUMBER + j)]
+                    s[index(AT + i)] = s[index(AT + j)]
+                    s[index(PLACE_X + i)] = s[index(PLACE_X + j)]
+                    s[index(PLACE_Y + i)] = s[index(PLACE_Y + j)]
+                    s[index(PLACE_Z + i)] = s[index(PLACE_Z + j)]
+                    bit = q[index(CELL + j)]
+                    kept += cells[numpy.uint64(bit >> 3)] >> (bit & 7) & 1
+                many = kept
+            n += many
         run_of[r], number_of[r] = run, number
     bounds[T] = n
     return n
@@ -233,7 +250,7 @@ def spread_colours(grid: Any, s: Any, q: Any, v: Any, n: int, channels: Any, ste
             _soon(grid, q, min(j + SOON, n - 1), channels, steps)
             voxels, weights = _corners(s, q, j, steps)
             spread(grid, voxels, weights, channels, v, numpy.uint64(j))
-            touched[numpy.uint64(q[AREA + j])] = True
+            touched[numpy.uint64(q[AREA + j])] = 1
 
 
 @compiled()
@@ -252,7 +269,7 @@ def spread_densities(grid: Any, s: Any, q: Any, n: int, steps: Any, touched: Any
             grid[c + NEXT] += value * w5
             grid[d] += value * w6
             grid[d + NEXT] += value * w7
-            touched[numpy.uint64(q[AREA + j])] = True
+            touched[numpy.uint64(q[AREA + j])] = 1
 
 
 @compiled()

@@ -360,7 +360,7 @@ from tests.plugins import test_fused
 from zero3d_voxels import fused
 from zero3d_voxels.march_cuda import CudaMarch
 
-fused._marcher = lambda device: CudaMarch
+fused._march_on = lambda device: CudaMarch
 cameras = test_fused.TWO.resized(5, 5)
 for options in ({"channels": 3}, {"channels": 1, "hole": 0.7}, {"channels": 6, "activation": "sigmoid"}):
     field = test_fused.voxels(resolution=[7, 4, 6], std=0.7, **options)
