@@ -100,6 +100,21 @@ def test_the_solid_is_the_one_that_is_drawn(random_nano):
     assert float(solid.density(torch.tensor([[0.8, 0.0, 0.0]]))) == 0
 
 
+def test_the_mirror_image_is_lifted_to_the_mirror_image(random_nano):
+    """Whatever the weights: from the other side, mirrored, it looks the same."""
+    rgb = torch.rand(64, 64, 3, generator=torch.Generator().manual_seed(1))
+    mask = (torch.rand(64, 64, 1, generator=torch.Generator().manual_seed(2)) > 0.5).float()
+    seen, turned = orbit(15.0, 70.0, 64), [30.0, 160.0]
+    drawn = random_nano.drawing(
+        random_nano.condition(Picture(rgb, mask), seen), orbit(5.0, [70 + a for a in turned], 64)
+    )
+    picture = Picture(rgb.flip(1), mask.flip(1))
+    mirrored = random_nano.drawing(random_nano.condition(picture, seen), orbit(5.0, [70 - a for a in turned], 64))
+    assert (drawn - 1).abs().mean() > 0.05, "nothing is drawn"
+    assert (drawn.flip(2) - mirrored).abs().max() < 1e-4
+    assert (drawn - mirrored).abs().max() > 0.05, "it is its own mirror image, which proves nothing"
+
+
 def test_cells_read_the_pixels_they_project_to():
     """With a head that says nothing, colours come from the picture: a red half and a green half stay apart."""
     torch.manual_seed(0)

@@ -16,7 +16,7 @@ from zero3d.values import Cameras, Picture
 from zero3d_zero123.nano import weights
 from zero3d_zero123.nano.blocks import channels_last
 from zero3d_zero123.nano.draw import draw_views
-from zero3d_zero123.nano.lift import PICTURE, Lift, Lifted
+from zero3d_zero123.nano.lift import PICTURE, Lift, Lifted, lift_both_ways
 from zero3d_zero123.nano.losses import denoiser_loss, lift_loss
 from zero3d_zero123.nano.precision import bfloat16_where_native
 from zero3d_zero123.nano.solid import SolidField
@@ -70,7 +70,7 @@ class NanoDenoiser(PixelDenoiser, TrainableDenoiser):
         lift, _ = self._networks()
         planes = torch.cat([picture.rgb, picture.mask], dim=-1).permute(2, 0, 1)[None]
         with torch.no_grad():
-            return NanoCondition(lift(planes, input_camera.to(planes.device)))
+            return NanoCondition(lift_both_ways(lift, planes, input_camera.to(planes.device)))
 
     def solid(self, condition: NanoCondition) -> SolidField:
         return SolidField(condition.lifted)

@@ -8,7 +8,7 @@ with the input camera at azimuth 0.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -124,6 +124,18 @@ class Lift(nn.Module):
         # what lies behind a pixel has the pixel's colour, unless the network says otherwise
         colour = torch.logit(_unprojected(rgba[:, :3].float(), at), eps=0.02)
         return torch.cat([v[:, :1], v[:, 1:] + colour], dim=1)
+
+
+def lift_both_ways(lift: Lift, rgba: Tensor, cameras: Cameras) -> Lifted:
+    """The mean of what the picture and its mirror image are lifted to, the latter mirrored back; tokens of the picture.
+
+    The mirror image of an object is as likely as the object, so that both are guesses at the same solid, whose errors
+    differ. Shapes as in `Lift`.
+    """
+    twice = replace(cameras, camera_to_world=cameras.camera_to_world.repeat(2, 1, 1))
+    both: Lifted = lift(torch.cat([rgba, rgba.flip(-1)]), twice)
+    volume, mirrored = both.volume.chunk(2)
+    return Lifted((volume + mirrored.flip(-2)) / 2, both.tokens.chunk(2)[0], cameras)
 
 
 def _places(like: Tensor) -> Tensor:
