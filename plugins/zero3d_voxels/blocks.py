@@ -6,7 +6,6 @@ axis has the voxels 4b - 1 to 4b + 3, the shell's being -1 and n.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,8 +33,8 @@ class Maps:
     ahead: Any
 
 
-def survey(density: Any, empty_below: Any) -> tuple[Maps, Callable[[], None]]:
-    """Maps of a density (Z, Y, X) that is empty below a level, yet to be filled; and what does, without Python's lock."""
+def survey(density: Any, empty_below: Any) -> Maps:
+    """The maps of a density (Z, Y, X) that is empty below a level."""
     from zero3d_voxels import cells_numba
 
     blocks = depth, height, width = tuple(side // BLOCK + 1 for side in density.shape)
@@ -43,26 +42,19 @@ def survey(density: Any, empty_below: Any) -> tuple[Maps, Callable[[], None]]:
     filled = numpy.empty((BLOCK * depth + 1, BLOCK * height + 1, 8 * words), numpy.uint8)
     cells = numpy.empty((BLOCK * depth, BLOCK * height + 1, words), numpy.uint8)
     some, every = numpy.empty((2, *blocks), numpy.uint8)
-    maps = Maps(cells, some, every, numpy.empty(blocks, numpy.int8))
     layer = numpy.empty((2, (BLOCK * height + 1) * words), numpy.uint64)
-    arguments = (
-        *(density, empty_below, filled, filled.view(numpy.uint64).ravel(), cells.ravel()),
-        *(some, every, *layer, FURTHEST, maps.ahead, *_room(blocks)),
-    )
-    return maps, lambda: cells_numba.survey(*arguments)
+    cells_numba.compare(density, empty_below, filled)
+    cells_numba.mark(filled.view(numpy.uint64).ravel(), cells.ravel(), some, every, *layer)
+    return Maps(cells, some, every, look_ahead(some, every))
 
 
 def look_ahead(some: Any, every: Any) -> Any:
     """`Maps.ahead` of its `some` and `every`."""
-    from zero3d_voxels import cells_numba
+    from zero3d_voxels.cells_numba import look
 
-    ahead = numpy.empty(some.shape, numpy.int8)
-    cells_numba.look(some, every, FURTHEST, ahead, *_room(some.shape))
-    return ahead
-
-
-def _room(blocks: tuple[int, ...]) -> tuple[Any, ...]:
-    """What `cells_numba.look` works with, for so many blocks (z, y, x)."""
-    depth, height, width = blocks
+    depth, height, width = some.shape
     plane = (height + 1) * (width + 1)
-    return *numpy.zeros((2, (depth + 3) * plane), numpy.uint8), numpy.empty((depth + 1) * plane, numpy.uint8)
+    ahead = numpy.empty(some.shape, numpy.int8)
+    room = *numpy.zeros((2, (depth + 3) * plane), numpy.uint8), numpy.empty((depth + 1) * plane, numpy.uint8)
+    look(some, every, FURTHEST, ahead, *room)
+    return ahead

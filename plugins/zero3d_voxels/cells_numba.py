@@ -28,8 +28,8 @@ def _bits(eight: Any) -> Any:
     return numpy.uint8(fours | fours >> numpy.uint64(28))
 
 
-@compiled()
-def _compare(density: Any, level: Any, filled: Any) -> None:
+@compiled(outside=True)
+def compare(density: Any, level: Any, filled: Any) -> None:
     """filled (4 z + 1, 4 y + 1, 8 N), bytes: 1 where density (Z, Y, X), or the shell of zeros around it, is `level` or more;
     0 beyond."""
     depth, height, width = density.shape
@@ -46,8 +46,8 @@ def _compare(density: Any, level: Any, filled: Any) -> None:
                     marks[x + 1] = values[x] >= level
 
 
-@compiled()
-def _mark(filled: Any, cells: Any, some: Any, every: Any, any_cell: Any, all_cells: Any) -> None:
+@compiled(outside=True)
+def mark(filled: Any, cells: Any, some: Any, every: Any, any_cell: Any, all_cells: Any) -> None:
     """cells: which of them have a filled corner; some, every: of which blocks any cell has, of which all have.
 
     filled (4 z + 1, 4 y + 1, N), flat: voxels, bytes of 0 or 1, eight in a number, the lowest being the first along x (as
@@ -87,11 +87,11 @@ def _mark(filled: Any, cells: Any, some: Any, every: Any, any_cell: Any, all_cel
 
 @compiled(outside=True)
 def look(some: Any, every: Any, furthest: int, ahead: Any, here: Any, wider: Any, away: Any) -> None:
-    """ahead (z, y, x), of signed bytes: see `blocks.Maps`. some, every (z, y, x): of `_mark`.
+    """ahead (z, y, x), of signed bytes: see `blocks.Maps`. some, every (z, y, x): of `mark`.
 
-    here, wider, away: bytes to work with, the first two zeros; see `blocks`. They have a layer more than there are blocks
-    along each axis, so that shifts of the flat map do not go round an end. Marks of `some`, and of those not in `every`,
-    spread by a block along each axis, `furthest` - 1 times: what is not reached is further away.
+    here, wider, away: bytes to work with, flat, the first two zeros. They have a layer more than there are blocks along
+    each axis, so that shifts do not go round an end, and the first two one more at either end. Marks of `some`, and of
+    those not in `every`, spread by a block along each axis, `furthest` - 1 times: what is not reached is further away.
     """
     depth, height, width = ahead.shape
     row, plane = width + 1, (height + 1) * (width + 1)
@@ -126,26 +126,3 @@ def look(some: Any, every: Any, furthest: int, ahead: Any, here: Any, wider: Any
             for x in range(width):
                 far = numpy.int32(found[x])
                 ahead[z, y, x] = -(far // SECOND) if every[z, y, x] else far % SECOND
-
-
-@compiled(outside=True)
-def survey(
-    density: Any,
-    level: Any,
-    filled: Any,
-    words: Any,
-    cells: Any,
-    some: Any,
-    every: Any,
-    any_cell: Any,
-    all_cells: Any,
-    furthest: int,
-    ahead: Any,
-    here: Any,
-    wider: Any,
-    away: Any,
-) -> None:
-    """All of it: `_compare`, `_mark` with `words`, which is `filled` flat, by eights, and `look`."""
-    _compare(density, level, filled)
-    _mark(words, cells, some, every, any_cell, all_cells)
-    look(some, every, furthest, ahead, here, wider, away)

@@ -67,7 +67,7 @@ class FusedRenderer(VolumeRenderer):
         if not _has_kernel(representation.raw_density):
             return super().render(representation, cameras, background, needs, step)
         frame = _frame(representation)
-        marcher = self._marcher(representation, frame.diagonal)  # first, for it works in another thread by now
+        marcher = self._marcher(representation, frame.diagonal)
         march = self._march(representation, frame, cameras, "weights" in needs, step)
         parameters = (representation.raw_density, representation.raw_features, representation.log_scale)
         colour, opacity, distance, weights = _Fused.apply(  # type: ignore[no-untyped-call]

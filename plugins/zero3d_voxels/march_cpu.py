@@ -27,10 +27,7 @@ _CLEAN: list[Any] = []
 
 
 class CpuMarch:
-    """One march through one field, which is read, and whose gradient is made, as it lies in memory.
-
-    Where the field is empty is found, and a place for its gradient cleared, in another thread while this one goes on.
-    """
+    """One march through one field, which is read, and whose gradient is made, as it lies in memory."""
 
     def __init__(self, density: Tensor, features: Tensor, scale: Tensor, empty_below: Tensor) -> None:
         """density (1, 1, Z, Y, X), features (1, C, Z, Y, X), best channels last. Scalars: the raw density's scale, and
@@ -42,8 +39,7 @@ class CpuMarch:
         self.shapes = (*grid.shape, 1), (*grid.shape, features.shape[1])
         self.dtype, self.real = density.dtype, grid.numpy().dtype.type
         self.level = self.real(float(empty_below))
-        self.maps, fill = survey(grid.numpy(), self.level)
-        self.filled = _beside(fill)
+        self.maps = survey(grid.numpy(), self.level)
         self.density = grid.numpy().ravel()
         self.features = features.detach()[0].permute(1, 2, 3, 0).contiguous().numpy().ravel()
         self.scale = self.real(float(scale))
@@ -59,7 +55,7 @@ class CpuMarch:
             lambda worker, count: self.kernels.forward(*self.inputs, self._scratch(1), kept, worker, count, *arrays),
             threads(),
         )
-        self.kept, self.cleared = kept, _beside(self._clear) if again else None
+        self.kept, self.cleared = kept, _beside(self._clear) if again else None  # while this thread goes on
         return tuple(out)
 
     def backward(self, told: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, float]:
@@ -104,7 +100,6 @@ class CpuMarch:
 
     def _inputs(self, march: March) -> tuple[Any, ...]:
         real = self.real
-        self.filled()
         ahead, cells = self.maps.ahead, self.maps.cells
         return (
             self.density,

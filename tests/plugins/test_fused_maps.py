@@ -27,8 +27,7 @@ def test_both_maps_find_every_block_with_a_cell_that_is_not_empty_and_no_other(s
     expected = cells(grid, level)
     found = occupancy(grid[None, None], level)  # may have a layer of blocks too many
     assert torch.equal(found[tuple(slice(side) for side in expected.shape)], expected)
-    maps, fill = blocks.survey(grid.numpy(), level)
-    fill()
+    maps = blocks.survey(grid.numpy(), level)
     assert numpy.array_equal(maps.some, expected.numpy())
 
 
@@ -40,8 +39,7 @@ def test_cells_are_marked_where_a_corner_is_filled_and_blocks_where_all_of_their
     grid = torch.where(torch.rand(sides, generator=generator) < share, 1.0, -5.0)
     corners = torch.nn.functional.pad(grid, (1,) * 6)  # the shell's zeros
     expected = (torch.nn.functional.max_pool3d(corners[None], 2, stride=1)[0] >= level).numpy()
-    maps, fill = blocks.survey(grid.numpy(), level)
-    fill()
+    maps = blocks.survey(grid.numpy(), level)
     some, every = maps.some, maps.every
     assert numpy.array_equal(maps.ahead, blocks.look_ahead(some, every))
     cells = numpy.unpackbits(maps.cells, axis=-1, bitorder="little").astype(bool)
