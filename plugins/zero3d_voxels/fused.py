@@ -83,8 +83,8 @@ class FusedRenderer(VolumeRenderer):
         )
 
     def memory_bytes(self, representation: Representation, rays: int) -> int:
-        """Some 40 floats a ray; the grids' gradients are counted with the grids."""
-        return rays * 160
+        """Some 80 numbers a ray; the grids' gradients are counted with the grids."""
+        return rays * 320
 
     def _march(
         self, field: VoxelField, frame: _Frame, cameras: Cameras, wants_weights: bool, step: Step | None
