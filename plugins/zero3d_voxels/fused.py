@@ -66,12 +66,10 @@ class FusedRenderer(VolumeRenderer):
         assert isinstance(representation, VoxelField)
         if not _has_kernel(representation.raw_density):
             return super().render(representation, cameras, background, needs, step)
-        frame = _frame(representation)
-        marcher = self._marcher(representation, frame.diagonal)
-        march = self._march(representation, frame, cameras, "weights" in needs, step)
+        march = self._march(representation, cameras, "weights" in needs, step)
         parameters = (representation.raw_density, representation.raw_features, representation.log_scale)
         colour, opacity, distance, weights = _Fused.apply(  # type: ignore[no-untyped-call]
-            marcher, march, *parameters
+            march, representation.config.density_gain, *parameters
         )
         shape = (len(cameras), cameras.height, cameras.width, -1)
         left = (1 - opacity).reshape(shape)
@@ -86,9 +84,7 @@ class FusedRenderer(VolumeRenderer):
         """Some 80 numbers a ray; the grids' gradients are counted with the grids."""
         return rays * 320
 
-    def _march(
-        self, field: VoxelField, frame: _Frame, cameras: Cameras, wants_weights: bool, step: Step | None
-    ) -> March:
+    def _march(self, field: VoxelField, cameras: Cameras, wants_weights: bool, step: Step | None) -> March:
         origins, directions = (part.reshape(-1, 3) for part in rays(cameras))
         dtype = field.raw_density.dtype
         origins, directions = origins.to(dtype).contiguous(), directions.to(dtype).contiguous()
@@ -96,62 +92,52 @@ class FusedRenderer(VolumeRenderer):
         size = field.spacing * self.config.step_ratio
         chord = (far - near).clamp(min=0)
         shift = jitter_shift(self.config.jitter, step, origins)
-        longest = float(chord.max()) if wants_weights else frame.diagonal
+        # from the options, not from the field's box: reading numbers back from a GPU takes time
+        box, diagonal = _frame(tuple(map(tuple, field.config.corners.tolist())), field.config.sides, dtype)
+        longest = float(chord.max()) if wants_weights else diagonal
         return March(
             origins=origins,
             directions=directions,
             spans=torch.stack([near, chord], dim=-1),
             starts=torch.zeros_like(near) if shift is None else (shift * size)[:, 0],
-            box=frame.box,
+            box=box,
             step=size,
             samples=math.floor(longest / size) + 1,
             density_shift=field.config.density_shift,
             sigmoid=field.sigmoid,
             weight_threshold=self.config.weight_threshold,
             least_light=self.config.tolerance,
+            empty_below=self._empty_below(field, diagonal),
             picture=(len(cameras), cameras.height, cameras.width),
             wants_weights=wants_weights,
         )
 
-    def _marcher(self, field: VoxelField, diagonal: float) -> Any:
-        scale = field.log_scale.detach().exp() * field.config.density_gain
-        empty_below = torch.full_like(scale, -math.inf)
-        if self.config.tolerance > 0:
-            # of what the diagonal absorbs that much: softplus(scale raw + shift) = tolerance / diagonal
-            argument = math.log(math.expm1(self.config.tolerance / diagonal))
-            empty_below = (argument - field.config.density_shift) / scale
-        return _march_on(scale.device)(field.raw_density, field.raw_features, scale, empty_below)
-
-
-@dataclass(frozen=True)
-class _Frame:
-    """`March.box`, and the box's diagonal."""
-
-    box: tuple[float, ...]
-    diagonal: float
-
-
-def _frame(field: VoxelField) -> _Frame:
-    """From the options, not from the field's box: reading numbers back from a GPU takes time."""
-    return _rounded(tuple(map(tuple, field.config.corners.tolist())), field.config.sides, field.raw_density.dtype)
+    def _empty_below(self, field: VoxelField, diagonal: float) -> Tensor:
+        """The raw density below which space is empty: softplus(e^s gain raw + shift) = tolerance / diagonal."""
+        if self.config.tolerance == 0:
+            return torch.full_like(field.log_scale, -math.inf)
+        argument = math.log(math.expm1(self.config.tolerance / diagonal))
+        return (argument - field.config.density_shift) / (field.log_scale.detach().exp() * field.config.density_gain)
 
 
 @lru_cache(16)
-def _rounded(corners: tuple[tuple[float, ...], ...], sides: tuple[int, ...], dtype: torch.dtype) -> _Frame:
-    """As `volume` rounds it."""
+def _frame(
+    corners: tuple[tuple[float, ...], ...], sides: tuple[int, ...], dtype: torch.dtype
+) -> tuple[tuple[float, ...], float]:
+    """`March.box` and the box's diagonal, rounded as `volume` rounds them."""
     low, high = torch.tensor(corners, dtype=dtype, device="cpu")
     voxels = torch.tensor(sides, dtype=dtype, device="cpu")
-    return _Frame(tuple(torch.cat([low, voxels / (high - low), voxels]).tolist()), float((high - low).norm()))
+    return tuple(torch.cat([low, voxels / (high - low), voxels]).tolist()), float((high - low).norm())
 
 
 class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, marcher: Any, march: March, density: Tensor, features: Tensor, log_scale: Tensor
+        ctx: Any, march: March, gain: float, density: Tensor, features: Tensor, log_scale: Tensor
     ) -> tuple[Tensor, ...]:
-        ctx.marcher, ctx.log_scale = marcher, log_scale
-        done: tuple[Tensor, ...] = marcher.forward(march, any(ctx.needs_input_grad))
-        return done
+        ctx.marcher = _marcher(density.device)(march, density, features, log_scale.exp() * gain)
+        ctx.log_scale = log_scale
+        return ctx.marcher.forward(any(ctx.needs_input_grad))
 
     @staticmethod
     @once_differentiable
@@ -160,7 +146,7 @@ class _Fused(torch.autograd.Function):
         return None, None, to_density, to_features, torch.as_tensor(to_scale).to(ctx.log_scale)
 
 
-def _march_on(device: torch.device) -> Any:
+def _marcher(device: torch.device) -> Any:
     """The device's march; compilers are imported here, when something is drawn."""
     if device.type == "cuda":
         from zero3d_voxels.march_cuda import CudaMarch

@@ -13,8 +13,9 @@ class March:
 
     origins, directions (R, 3). spans (R, 2): distance to the box and the chord through it. starts (R,): by how much the
     first sample lies behind the box's face. `box`: its low corner (x, y, z), voxels a world unit, voxels; nine numbers.
-    `step`: between samples, world units; `samples`: S, at most so many a ray. `least_light`: a ray ends when less is
-    left. `picture`: views, height, width, together R. `wants_weights`: each sample's weight is returned.
+    `step`: between samples, world units; `samples`: S, at most so many a ray. `empty_below`: the raw density below which
+    space is empty; a scalar, on the field's device. `least_light`: a ray ends when less is left. `picture`: views, height,
+    width, together R. `wants_weights`: each sample's weight is returned.
     """
 
     origins: Tensor
@@ -28,5 +29,6 @@ class March:
     sigmoid: bool
     weight_threshold: float
     least_light: float
+    empty_below: Tensor
     picture: tuple[int, int, int]
     wants_weights: bool

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from zero3d_voxels.blocks import survey
+from zero3d_voxels.blocks import Maps, survey
 from zero3d_voxels.helper import helper, share
 from zero3d_voxels.march import March
 
@@ -29,33 +28,37 @@ _CLEAN: list[Any] = []
 class CpuMarch:
     """One march through one field, which is read, and whose gradient is made, as it lies in memory."""
 
-    def __init__(self, density: Tensor, features: Tensor, scale: Tensor, empty_below: Tensor) -> None:
-        """density (1, 1, Z, Y, X), features (1, C, Z, Y, X), best channels last. Scalars: the raw density's scale, and
-        below what it is space is empty."""
+    def __init__(self, march: March, density: Tensor, features: Tensor, scale: Tensor) -> None:
+        """density (1, 1, Z, Y, X), features (1, C, Z, Y, X), best channels last; the raw density's scale, a scalar."""
         from zero3d_voxels import march_numba, merge_numba
 
         self.kernels, self.merge = march_numba, merge_numba.merge
-        grid = density.detach()[0, 0].contiguous()
+        grid = density.detach()[0, 0].contiguous().numpy()
+        self.march, self.dtype = march, density.dtype
         self.shapes = (*grid.shape, 1), (*grid.shape, features.shape[1])
-        self.dtype, self.real = density.dtype, grid.numpy().dtype.type
-        self.level = self.real(float(empty_below))
-        self.maps = survey(grid.numpy(), self.level)
-        self.density = grid.numpy().ravel()
+        self.density = grid.ravel()
         self.features = features.detach()[0].permute(1, 2, 3, 0).contiguous().numpy().ravel()
-        self.scale = self.real(float(scale))
+        real = grid.dtype.type
+        level = real(float(march.empty_below))
+        maps = survey(grid, level)
+        self.blocks = maps.ahead.shape
+        self.inputs = self._inputs(real, float(scale), level, maps)
 
-    def forward(self, march: March, again: bool) -> tuple[Tensor, ...]:
+    def forward(self, again: bool) -> tuple[Tensor, ...]:
         """Colour (R, C), opacity (R,), distance (R,), weights (R, S) or (0, 0). `again`: `backward` will be called."""
-        rays, channels = len(march.origins), self.shapes[1][-1]
-        weights = (rays, march.samples) if march.wants_weights else (0, 0)
+        rays, channels, workers = len(self.march.origins), self.shapes[1][-1], threads()
+        weights = (rays, self.march.samples) if self.march.wants_weights else (0, 0)
         out = [torch.zeros(shape, dtype=self.dtype) for shape in ((rays, channels), (rays,), (rays,), weights)]
-        arrays, kept = [part.numpy() for part in out], self.kernels.stretches_of(rays if again else 0)
-        self.samples, self.inputs = march.samples, self._inputs(march)
+        arrays = [part.numpy() for part in out]
+        self.kept = self.kernels.stretches_of(rays if again else 0)
         share(
-            lambda worker, count: self.kernels.forward(*self.inputs, self._scratch(1), kept, worker, count, *arrays),
-            threads(),
+            lambda worker, count: self.kernels.forward(
+                *self.inputs, self._scratch(1), self.kept, worker, count, *arrays
+            ),
+            workers,
         )
-        self.kept, self.cleared = kept, _beside(self._clear) if again else None  # while this thread goes on
+        # while this thread goes on to what asks for the gradients
+        self.cleared = helper(1).start(self._clear) if again and workers > 1 else None
         return tuple(out)
 
     def backward(self, told: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, float]:
@@ -66,9 +69,9 @@ class CpuMarch:
         own = [self.cleared() if self.cleared else self._clear()]
         self.cleared = None  # another backward pass makes its own
         own += [[_clean(len(grid), grid.dtype) for grid in own[0]] for _ in range(1, workers)]
-        told_to = numpy.zeros((workers, 2, *self.maps.ahead.shape), numpy.uint8)
+        told_to = numpy.zeros((workers, 2, *self.blocks), numpy.uint8)
         flat = told_to.reshape(workers, 2, -1)
-        waves = self.kernels.most_waves(self.samples)
+        waves = self.kernels.most_waves(self.march.samples)
         scales = share(
             lambda worker, count: self.kernels.backward(
                 *self.inputs, self._scratch(waves), self.kept, worker, count, *cotangents, *own[worker], flat[worker]
@@ -93,14 +96,13 @@ class CpuMarch:
 
     def _clear(self) -> list[Any]:
         """Zeros, for the gradients of both grids."""
-        return [numpy.zeros(math.prod(shape), self.real) for shape in self.shapes]
+        return [numpy.zeros(math.prod(shape), self.density.dtype) for shape in self.shapes]
 
     def _scratch(self, waves: int) -> Any:
-        return self.kernels.scratch_of(self.density.dtype, self.shapes[1][-1], self.samples, waves)
+        return self.kernels.scratch_of(self.density.dtype, self.shapes[1][-1], self.march.samples, waves)
 
-    def _inputs(self, march: March) -> tuple[Any, ...]:
-        real = self.real
-        ahead, cells = self.maps.ahead, self.maps.cells
+    def _inputs(self, real: Any, scale: float, level: Any, maps: Maps) -> tuple[Any, ...]:
+        march, ahead, cells = self.march, maps.ahead, maps.cells
         return (
             self.density,
             self.features,
@@ -109,21 +111,13 @@ class CpuMarch:
             march.spans.numpy(),
             march.starts.numpy(),
             tuple(real(value) for value in march.box),
-            (self.scale, real(march.density_shift), self.level),
+            (real(scale), real(march.density_shift), level),
             (ahead.ravel(), ahead.shape[:0:-1], cells.ravel(), cells.shape[:0:-1]),
             (real(march.step), real(march.weight_threshold), real(march.least_light), march.samples),
             (0,) * self.shapes[1][-1],
             march.sigmoid,
             _tiles(*march.picture),
         )
-
-
-def _beside(task: Callable[[], Any]) -> Callable[[], Any]:
-    """Start it in another thread, if more than one may work; what is returned waits for the result."""
-    if threads() == 1:
-        done = task()
-        return lambda: done
-    return helper(1).start(task)
 
 
 def _clean(size: int, dtype: Any) -> Any:

@@ -17,22 +17,20 @@ RAYS = 64
 class CudaMarch:
     """One march through one field, whose features are read, and their gradient made, as they lie: channels last."""
 
-    def __init__(self, density: Tensor, features: Tensor, scale: Tensor, empty_below: Tensor) -> None:
-        """density (1, 1, Z, Y, X), features (1, C, Z, Y, X). Scalars: the raw density's scale, and below what it is space
-        is empty. All float32."""
+    def __init__(self, march: March, density: Tensor, features: Tensor, scale: Tensor) -> None:
+        """density (1, 1, Z, Y, X), features (1, C, Z, Y, X), `scale` (scalar) of the raw density; float32."""
         from zero3d_voxels import march_triton
 
-        self.kernels = march_triton
+        self.kernels, self.march = march_triton, march
         self.density, self.scale = density.detach().contiguous(), scale.detach().reshape(1)
         self.features = features.detach()[0].permute(1, 2, 3, 0).contiguous()
-        self.filled = occupancy(density, empty_below).contiguous()
+        self.filled = occupancy(density, march.empty_below).contiguous()
         self.out: tuple[Tensor, ...] = ()
 
-    def forward(self, march: March, again: bool) -> tuple[Tensor, ...]:
+    def forward(self, again: bool) -> tuple[Tensor, ...]:
         """Colour (R, C), opacity (R,), distance (R,), weights (R, S) or (0, 0). `again`: `backward` will be called."""
-        self.march, rays = march, len(march.origins)
-        weights = (rays, march.samples) if march.wants_weights else (0, 0)
-        shapes = (rays, self.features.shape[-1]), (rays,), (rays,), weights
+        rays, wants = len(self.march.origins), self.march.wants_weights
+        shapes = (rays, self.features.shape[-1]), (rays,), (rays,), (rays, self.march.samples) if wants else (0, 0)
         out = [self.density.new_zeros(shape) for shape in shapes]
         self.kernels.forward[self._programs()](*self._inputs(), *out, **self._constants())
         self.out = tuple(part.detach() for part in out) if again else ()

@@ -101,7 +101,7 @@ def set_out(
     if not known and len(many) > 0:
         runs, found = stretches[packet], many[packet]
     while not traverse(g, counts, size, box, maps, walk, block, runs, found):
-        many[packet, 0] = -1
+        many[packet, 0] = -1  # the scratch has room for all
         _, _, _, _, runs, found, _, _ = paths
     return runs, found
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy
 
 from zero3d_voxels.blocks import BLOCK
-from zero3d_voxels.vector_numba import compiled
+from zero3d_voxels.vector_numba import compiled, index
 
 T = 16
 """Rays that are drawn together: what one of them waits for, another computes."""
@@ -110,13 +110,12 @@ def traverse(g: Any, counts: Any, size: Any, box: Any, maps: Any, walk: Any, blo
     """
     lx, ly, lz, vx, vy, vz, nx, ny, nz = box
     blocks, (wide, high), _, _ = maps
-    lanes = len(found)  # T, but no constant: the compiler unrolls loops as short as that, and then makes no vectors
-    for j in range(lanes):
+    for j in range(T):
         walk[_NUMBER + j] = ZERO
         found[j] = 0
     left = ONE
     while left > ZERO:
-        for j in range(lanes):
+        for j in range(T):
             t = distance(g[START + j], walk[_NUMBER + j], size, g[SHIFT + j])
             x = place(g[OX + j], g[DX + j], t, lx, vx)
             y = place(g[OY + j], g[DY + j], t, ly, vy)
@@ -127,12 +126,12 @@ def traverse(g: Any, counts: Any, size: Any, box: Any, maps: Any, walk: Any, blo
             line = numpy.int32(numpy.int32(bz) * numpy.int32(high)) + numpy.int32(by)
             block[j] = numpy.int32(line * numpy.int32(wide)) + numpy.int32(bx)
         filled = 0
-        for j in range(lanes):
-            far = blocks[numpy.uint64(block[j])]
+        for j in range(T):
+            far = blocks[index(block[j])]
             walk[_FAR + j] = far
             filled += far <= 0
         left = ZERO
-        for j in range(lanes):
+        for j in range(T):
             reach = max(abs(walk[_FAR + j]), ONE)
             across = min(
                 _until(walk[_X + j], walk[_BX + j], reach, g[PACE_X + j]),
@@ -143,7 +142,7 @@ def traverse(g: Any, counts: Any, size: Any, box: Any, maps: Any, walk: Any, blo
             walk[_NEXT + j] = end
             left += numpy.float32(counts[j]) - end
         if filled:
-            for j in range(lanes):
+            for j in range(T):
                 number, end, n = numpy.int32(walk[_NUMBER + j]), numpy.int32(walk[_NEXT + j]), found[j]
                 if walk[_FAR + j] <= ZERO and number < end:
                     asked = numpy.int32(walk[_FAR + j] == ZERO)
@@ -154,6 +153,6 @@ def traverse(g: Any, counts: Any, size: Any, box: Any, maps: Any, walk: Any, blo
                         found[j] = n + 1
                     else:
                         return False
-        for j in range(lanes):
+        for j in range(T):
             walk[_NUMBER + j] = walk[_NEXT + j]
     return True

@@ -107,7 +107,7 @@ def next_wave(
                     s[index(PLACE_Y + i)] = s[index(PLACE_Y + j)]
                     s[index(PLACE_Z + i)] = s[index(PLACE_Z + j)]
                     bit = q[index(CELL + j)]
-                    kept += cells[numpy.uint64(bit >> 3)] >> (bit & 7) & 1
+                    kept += cells[index(bit >> 3)] >> (bit & 7) & 1
                 many = kept
             n += many
         run_of[r], number_of[r] = run, number
@@ -250,7 +250,7 @@ def spread_colours(grid: Any, s: Any, q: Any, v: Any, n: int, channels: Any, ste
             _soon(grid, q, min(j + SOON, n - 1), channels, steps)
             voxels, weights = _corners(s, q, j, steps)
             spread(grid, voxels, weights, channels, v, numpy.uint64(j))
-            touched[numpy.uint64(q[AREA + j])] = 1
+            touched[index(q[AREA + j])] = 1
 
 
 @compiled()
@@ -269,7 +269,7 @@ def spread_densities(grid: Any, s: Any, q: Any, n: int, steps: Any, touched: Any
             grid[c + NEXT] += value * w5
             grid[d] += value * w6
             grid[d + NEXT] += value * w7
-            touched[numpy.uint64(q[AREA + j])] = 1
+            touched[index(q[AREA + j])] = 1
 
 
 @compiled()

@@ -90,6 +90,27 @@ def test_all_sizes_agree(resolution):
     assert_agree(voxels(resolution=resolution, std=0.5), TWO, weight_threshold=0.0)
 
 
+@pytest.mark.parametrize(("layers", "fits"), [(4, True), (14, False)])
+def test_gradients_agree_whether_a_rays_stretches_are_kept_or_sought_again(layers, fits, monkeypatch):
+    """Along x, thin fog and emptiness take turns, so that a ray has some `layers` stretches to draw."""
+    from zero3d_voxels import march_numba
+
+    field = voxels(resolution=[16 * layers, 20, 20])
+    with torch.no_grad():
+        field.raw_density.fill_(-60)
+        for layer in range(layers):
+            field.raw_density[..., 16 * layer + 6 : 16 * layer + 8] = -1.0
+    kept = []
+    stretches_of = march_numba.stretches_of
+    monkeypatch.setattr(march_numba, "stretches_of", lambda rays: kept.append(stretches_of(rays)) or kept[-1])
+    cameras = orbit(0.0, 0.0, 12)  # in double precision, for at edges as sharp density follows a place's round-off
+    cameras = Cameras(cameras.camera_to_world.double(), 12, 12, cameras.fov)
+    background = torch.linspace(0.1, 0.9, field.channels, dtype=torch.float64)
+    assert_agree(field.double(), cameras, 1e-7, background, needs=frozenset(), step_ratio=0.5)
+    many, _ = kept[0]
+    assert (many[:, 0] >= 0).all() == fits
+
+
 @pytest.mark.parametrize(
     "options",
     [{"step_ratio": 1.0}, {"step_ratio": 0.11}, {"step_ratio": 4.0}, {"jitter": True, "step_ratio": 1.0}, {"far": 3.0}],
@@ -360,7 +381,7 @@ from tests.plugins import test_fused
 from zero3d_voxels import fused
 from zero3d_voxels.march_cuda import CudaMarch
 
-fused._march_on = lambda device: CudaMarch
+fused._marcher = lambda device: CudaMarch
 cameras = test_fused.TWO.resized(5, 5)
 for options in ({"channels": 3}, {"channels": 1, "hole": 0.7}, {"channels": 6, "activation": "sigmoid"}):
     field = test_fused.voxels(resolution=[7, 4, 6], std=0.7, **options)

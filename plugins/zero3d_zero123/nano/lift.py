@@ -132,10 +132,14 @@ def lift_both_ways(lift: Lift, rgba: Tensor, cameras: Cameras) -> Lifted:
     The mirror image of an object is as likely as the object, so that both are guesses at the same solid, whose errors
     differ. Shapes as in `Lift`.
     """
-    twice = replace(cameras, camera_to_world=cameras.camera_to_world.repeat(2, 1, 1))
-    both: Lifted = lift(torch.cat([rgba, rgba.flip(-1)]), twice)
-    volume, mirrored = both.volume.chunk(2)
-    return Lifted((volume + mirrored.flip(-2)) / 2, both.tokens.chunk(2)[0], cameras)
+    both: Lifted = lift(torch.stack([rgba, rgba.flip(-1)], dim=1).flatten(0, 1), repeat_cameras(cameras, 2))
+    volume, mirrored = both.volume.unflatten(0, (-1, 2)).unbind(1)
+    return Lifted((volume + mirrored.flip(-2)) / 2, both.tokens[::2], cameras)
+
+
+def repeat_cameras(cameras: Cameras, times: int) -> Cameras:
+    """Each camera `times` times in a row."""
+    return replace(cameras, camera_to_world=cameras.camera_to_world.repeat_interleave(times, 0))
 
 
 def _places(like: Tensor) -> Tensor:

@@ -9,9 +9,8 @@ from torch.nn import functional
 from zero3d.diffusion import broadcast
 from zero3d.geometry import rays, relative_pose
 from zero3d.interfaces import TrainingBatch
-from zero3d.values import Cameras
 from zero3d_zero123.nano.draw import draw_rays, draw_views
-from zero3d_zero123.nano.lift import BOX, Lift, Lifted
+from zero3d_zero123.nano.lift import BOX, Lift, Lifted, repeat_cameras
 from zero3d_zero123.nano.precision import bfloat16_where_native
 from zero3d_zero123.nano.unet import UNet, output_scale
 
@@ -93,11 +92,6 @@ def ray_loss(lifted: Lifted, batch: TrainingBatch, generator: torch.Generator) -
         RAY_SAMPLES,
     )
     return functional.mse_loss(colour, on_white(truth)), functional.mse_loss(opacity, truth[..., 3:])
-
-
-def repeat_cameras(cameras: Cameras, times: int) -> Cameras:
-    """Each camera `times` times in a row."""
-    return Cameras(cameras.camera_to_world.repeat_interleave(times, 0), cameras.height, cameras.width, cameras.fov)
 
 
 def denoiser_loss(
