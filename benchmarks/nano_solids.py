@@ -105,6 +105,9 @@ def baselines(mask: numpy.ndarray, elevation_deg: float) -> tuple[Any, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--objects", type=int, default=20)
+    parser.add_argument(
+        "--first-seed", type=int, default=FIRST_SEED, help="of the objects; others to choose options by"
+    )
     parser.add_argument("--meshes", type=Path, nargs="+", default=[], help="mesh files instead")
     parser.add_argument("--recipe", default="recipes/nano.yaml")
     parser.add_argument("--keep", type=Path, help="a folder for the runs (default: a temporary one)")
@@ -116,7 +119,8 @@ def main() -> int:
         folder = arguments.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         files = [(path.stem, path) for path in arguments.meshes]
-        seeds = [(str(seed), seed) for seed in range(FIRST_SEED, FIRST_SEED + arguments.objects)]
+        first = arguments.first_seed
+        seeds = [(str(seed), seed) for seed in range(first, first + arguments.objects)]
         for number, (name, source) in enumerate(files or seeds):
             found = from_file(source, number) if isinstance(source, Path) else procedural(source)
             rows.append(reconstruct(name, *found, arguments.recipe, folder, arguments.overrides))

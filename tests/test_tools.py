@@ -16,11 +16,11 @@ ROOT = Path(__file__).parent.parent
 
 
 def slice_of(folder: Path, lift_minutes: float, denoiser_minutes: float) -> list[dict]:
-    """Train on 50 objects for that long, all slices together; the lines it printed."""
-    sizes = {"--objects": 50, "--least": 50, "--batch": 2, "--targets": 1, "--minutes": 4}
+    """Train on some 50 objects for that long, all slices together; the lines it printed."""
+    sizes = {"--least": 50, "--targets": 1, "--minutes": 4}
     spans = {"--lift": lift_minutes, "--denoiser": denoiser_minutes}
     options = [str(part) for pair in (sizes | spans).items() for part in pair]
-    command = [sys.executable, "tools/train_nano_gpu.py", "slice", "--device", "cpu", *options]
+    command = [sys.executable, "tools/train_nano_gpu.py", "slice", "--device", "cpu", "--batch", "2", "2", *options]
     places = ["--disk", str(folder / "disk"), "--to", str(folder / "out")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(

@@ -1,16 +1,17 @@
 """Train nano on a rented GPU, in slices: makes its own data, goes on from local disk, needs no registry.
 
-On the machine that has a registry, fetch the wheels that the data needs (meshes and ray casting; about 30 MB):
+On the machine that has a registry, fetch the wheels that shapes need (2 MB):
 
     python tools/train_nano_gpu.py wheels --python 3.12 --to .carry
 
 On the GPU machine (torch, numpy and safetensors are enough; the checkout and .carry travel), three times 9 minutes:
 
-    python tools/train_nano_gpu.py slice --wheels .carry --minutes 9 --lift 14 --denoiser 6 --to "$OUT"
+    python tools/train_nano_gpu.py slice --wheels .carry --minutes 9 --lift 18 --denoiser 7 --to "$OUT"
 
-A slice renders objects on every core while it trains on those that are there; after `lift` minutes of training in all,
-it goes on to the denoiser. It saves to --disk every minute and when its time is over; the next slice finds it there.
-`--to` gets nano.safetensors, which recipes take as `denoiser.weights`, and the log.
+A slice makes shapes on half of the cores and draws them on the GPU, while it trains on those that are there; after
+`lift` minutes of training in all, it goes on to the denoiser. It saves to --disk every minute and when its time is
+over; the next slice finds that there, and the shapes. `--to` gets nano.safetensors, which recipes take as
+`denoiser.weights`.
 """
 
 from __future__ import annotations
@@ -23,16 +24,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-WHEELS = ("trimesh", "embreex", "manifold3d", "pluggy", "tqdm")
+WHEELS = ("trimesh", "manifold3d", "pluggy")
 STAGES = ("lift", "denoiser")
 SAVE_EVERY_S = 60.0
-RATES = {"lift": 1e-3, "denoiser": 1.5e-3}
+TELL_EVERY = 50
+"""Steps."""
+RATES = {"lift": 1e-3, "denoiser": 1e-3}
 WARMUP_STEPS = 200
+FIRST_SEED = 56_000
+"""Objects before it taught the weights that ship; those from 1,000,000 on are held out."""
 
 
 def fetch(python: str, folder: Path) -> None:
@@ -54,21 +58,45 @@ def install(wheels: Path) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(str(f) for f in (ROOT, ROOT / "plugins", target))
 
 
-class Trainer:
-    """Both networks, an optimizer for the present stage, running means of the weights, all of it on disk."""
+class Makers:
+    """Processes that make shapes into a folder while it trains; they end with the slice."""
 
-    def __init__(self, disk: Path, device: Any, batch: int, targets: int, objects: int, budget_s: dict[str, float]):
+    def __init__(self, folder: Path, first_seed: int) -> None:
+        count = max(1, (os.cpu_count() or 2) // 2)  # with all of them, shapes wait and the trainer is slowed
+        command = [sys.executable, "-m", "zero3d_procedural.stream", str(folder), "--first-seed", str(first_seed)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        self._processes = [
+            subprocess.Popen([*command, "--worker", str(worker), "--workers", str(count)], env=environment)
+            for worker in range(count)
+        ]
+
+    def check(self) -> None:
+        """Raises: RuntimeError, one of them has died."""
+        if any(process.poll() is not None for process in self._processes):
+            raise RuntimeError("a process that makes shapes has ended; its own message stands above")
+
+    def stop(self) -> None:
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.wait()
+
+
+class Trainer:
+    """Both networks, an optimizer for each, running means of the weights, all of it on disk."""
+
+    def __init__(self, arguments: argparse.Namespace, device: Any) -> None:
         import torch
 
-        from zero3d_procedural.dataset import ProceduralConfig, ProceduralObjects
+        from zero3d_procedural.stream import ShapeStream
         from zero3d_training.muon import Muon
         from zero3d_zero123.nano.denoiser import NanoDenoiser
 
-        self.torch, self.device, self.disk, self.budget = torch, device, disk, budget_s
-        self.batch, self.targets = batch, targets
-        self.denoiser = NanoDenoiser()
-        config = ProceduralConfig(cache=str(disk / "data"), objects=objects, variants=1, targets=targets + 1)
-        self.data, self.workers = ProceduralObjects(config), max(1, (os.cpu_count() or 2) - 1)
+        self.torch, self.device, self.disk, self.out = torch, device, arguments.disk, arguments.to
+        self.batch, self.targets = dict(zip(STAGES, arguments.batch, strict=True)), arguments.targets
+        self.budget = {"lift": 60 * arguments.lift, "denoiser": 60 * arguments.denoiser}
+        self.denoiser = NanoDenoiser(None, arguments.start)
+        self.shapes = ShapeStream(self.disk / "shapes", device)
         torch.manual_seed(0)
         self.networks = {stage: self.denoiser.trainable(stage).to(device) for stage in STAGES}
         self.means = {s: {k: v.clone() for k, v in n.state_dict().items()} for s, n in self.networks.items()}
@@ -77,110 +105,85 @@ class Trainer:
         self.optimizers = {
             s: Muon(n.parameters(), lr=0.0, weight_decay=0.02, betas=(0.9, 0.99)) for s, n in self.networks.items()
         }
-        if (disk / "state.pt").exists():
-            self._restore(torch.load(disk / "state.pt", map_location=device, weights_only=True))
+        if (self.disk / "state.pt").exists():
+            self._restore(torch.load(self.disk / "state.pt", map_location="cpu", weights_only=True))
 
-    def render(self) -> subprocess.Popen[bytes]:
-        """Fill the cache in a process of its own, so that training starts on what is there."""
-        config = self.data.config
-        code = (
-            "from pathlib import Path; from zero3d_procedural.cache import Cache, CacheSpec\n"
-            f"spec = CacheSpec(0, {config.objects}, 1, {config.targets}, {config.size})\n"
-            f"if __name__ == '__main__': Cache(Path({config.cache!r}), spec).fill({self.workers}, False)"
-        )
-        script = self.disk / "render.py"
-        script.write_text(code)
-        # in a group of its own: when the slice ends, the rendering processes end with it
-        return subprocess.Popen([sys.executable, str(script)], start_new_session=True)
-
-    def run(self, until: float, least: int) -> None:
-        """Train until that time or until both stages have had theirs; begins with `least` rendered examples."""
+    def run(self, until: float, least: int, makers: Makers) -> None:
+        """Train until that time or until both stages have had theirs; begins with `least` shapes."""
         started = time.monotonic()
-        while self._ready() < least and time.monotonic() < until:
-            time.sleep(0.5)
-        print(json.dumps({"examples": self._ready(), "waited_s": round(time.monotonic() - started)}), flush=True)
-        saved = time.monotonic()
-        for stage in STAGES:
-            if self.spent[stage] >= self.budget[stage]:
-                continue
-            if stage == "denoiser":  # it sees what the finished lift draws
-                self.networks["lift"].load_state_dict(self.means["lift"])
-            for batch in self._batches():
-                before = time.monotonic()
-                figures = self._step(stage, batch)
-                self.spent[stage] += time.monotonic() - before
-                if self.steps[stage] % 100 == 0:
-                    self._tell(stage, figures)
-                if time.monotonic() - saved > SAVE_EVERY_S:
-                    self.save()
-                    saved = time.monotonic()
-                if time.monotonic() >= until or self.spent[stage] >= self.budget[stage]:
-                    break
-            if time.monotonic() >= until:
-                break
+        while len(self.shapes) < least and time.monotonic() < until:
+            makers.check()
+            time.sleep(0.2)
+            self.shapes.refresh()
+        self._print(shapes=len(self.shapes), waited_s=time.monotonic() - started)
+        over = threading.Event()
+        reader = threading.Thread(target=self._read, args=(over,), daemon=True)
+        reader.start()
+        try:
+            for stage in STAGES:
+                if time.monotonic() < until and self.spent[stage] < self.budget[stage]:
+                    self._stage(stage, until, makers)
+        finally:
+            over.set()
+            reader.join()
         self.save()
 
-    def _step(self, stage: str, batch: Any) -> dict[str, float]:
-        torch, network = self.torch, self.networks[stage]
+    def _read(self, over: threading.Event) -> None:
+        while not over.wait(1.0):
+            self.shapes.refresh()
+
+    def _stage(self, stage: str, until: float, makers: Makers) -> None:
+        if stage == "denoiser":  # it sees what the finished lift draws
+            self.networks["lift"].load_state_dict(self.means["lift"])
+        saved = told = time.monotonic()
+        while (before := time.monotonic()) < until and self.spent[stage] < self.budget[stage]:
+            figures = self._step(stage)
+            now = time.monotonic()
+            self.spent[stage] += now - before
+            if self.steps[stage] % TELL_EVERY == 0:
+                self._print(
+                    stage=stage,
+                    step=self.steps[stage],
+                    spent_s=self.spent[stage],
+                    shapes=len(self.shapes),
+                    step_s=(now - told) / TELL_EVERY,
+                    **figures,
+                )
+                told = now
+                makers.check()
+            if now - saved > SAVE_EVERY_S:
+                self.save()
+                saved = now
+
+    def _step(self, stage: str) -> dict[str, float]:
+        torch, network, optimizer = self.torch, self.networks[stage], self.optimizers[stage]
         share = min(1.0, self.spent[stage] / self.budget[stage])
         rate = RATES[stage] * min(1.0, (self.steps[stage] + 1) / WARMUP_STEPS)
-        for group in self.optimizers[stage].param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
-        generator = torch.Generator().manual_seed(self.steps[stage])
+        batch = self.shapes.batch(self.batch[stage], self.targets, torch.Generator().manual_seed(self.steps[stage]))
+        generator = torch.Generator(self.device).manual_seed(self.steps[stage])
         loss, figures = self.denoiser.training_loss(batch, stage, generator)
-        self.optimizers[stage].zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        self.optimizers[stage].step()
+        optimizer.step()
         self.steps[stage] += 1
         decay = min(0.999, self.steps[stage] / (9 + self.steps[stage]))
+        values = network.state_dict()
         with torch.no_grad():
-            for name, value in network.state_dict().items():
-                self.means[stage][name].lerp_(value, 1 - decay)
-        return figures
+            torch._foreach_lerp_([self.means[stage][name] for name in values], list(values.values()), 1 - decay)
+        return dict(figures)
 
-    def _batches(self) -> Iterator[Any]:
-        """Endless batches on the device; the next ones are read by threads meanwhile."""
-        import queue
-        from dataclasses import fields, replace
-
-        ready: queue.Queue[Any] = queue.Queue(8)
-        stop = threading.Event()
-
-        def read(seed: int) -> None:
-            generator = self.torch.Generator().manual_seed(time.time_ns() % 2**40 + seed)
-            while not stop.is_set():
-                made = self.data.batch(self.batch, self.targets, generator)
-                while not stop.is_set():
-                    try:
-                        ready.put(made, timeout=1.0)
-                        break
-                    except queue.Full:
-                        continue
-
-        for seed in range(min(4, self.workers)):
-            threading.Thread(target=read, args=(seed,), daemon=True).start()
-        try:
-            while True:
-                batch = ready.get()
-                moved = {
-                    f.name: getattr(batch, f.name).to(self.device)
-                    for f in fields(batch)
-                    if hasattr(getattr(batch, f.name), "to")
-                }
-                yield replace(batch, **moved)
-        finally:
-            stop.set()
-
-    def _ready(self) -> int:
-        return int(self.data.complete)
-
-    def _tell(self, stage: str, figures: dict[str, float]) -> None:
-        line = {"stage": stage, "step": self.steps[stage], "spent_s": round(self.spent[stage]), "n": self._ready()}
-        print(json.dumps({**line, **{k: round(v, 4) for k, v in figures.items()}}), flush=True)
+    def _print(self, **figures: float | str) -> None:
+        print(json.dumps({k: round(v, 4) if isinstance(v, float) else v for k, v in figures.items()}), flush=True)
 
     def save(self) -> None:
-        """Weights as recipes take them, and all that the next slice needs, each replaced in one move."""
+        """All that the next slice needs, replaced in one move; and the means' nano.safetensors."""
+        from zero3d_zero123.nano import weights
+        from zero3d_zero123.nano.lift import Lift
+        from zero3d_zero123.nano.unet import UNet
+
         state = {
             "networks": {s: n.state_dict() for s, n in self.networks.items()},
             "means": self.means,
@@ -190,18 +193,17 @@ class Trainer:
         }
         self.torch.save(state, self.disk / "state.tmp")
         os.replace(self.disk / "state.tmp", self.disk / "state.pt")
-
-    def write(self, folder: Path) -> None:
-        """nano.safetensors with the means."""
-        for stage, network in self.networks.items():
-            network.load_state_dict(self.means[stage])
-        self.denoiser.save(str(folder / "nano.safetensors"))
+        lift, unet = Lift(), UNet()
+        lift.load_state_dict(self.means["lift"])
+        unet.load_state_dict(self.means["denoiser"])
+        weights.write(self.out / "nano.safetensors", lift, unet)
 
     def _restore(self, state: dict[str, Any]) -> None:
         for stage, network in self.networks.items():
             network.load_state_dict(state["networks"][stage])
             self.optimizers[stage].load_state_dict(state["optimizers"][stage])
-        self.means, self.spent, self.steps = state["means"], state["spent"], state["steps"]
+            self.means[stage] = {name: value.to(self.device) for name, value in state["means"][stage].items()}
+        self.spent, self.steps = state["spent"], state["steps"]
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -209,21 +211,19 @@ def train(arguments: argparse.Namespace) -> None:
     until = time.monotonic() + 60 * arguments.minutes
     if arguments.wheels:
         install(arguments.wheels)
-    import torch
-
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    device = torch.device(arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     for folder in (arguments.disk, arguments.to):
         folder.mkdir(parents=True, exist_ok=True)
-    budget = {"lift": 60 * arguments.lift, "denoiser": 60 * arguments.denoiser}
-    trainer = Trainer(arguments.disk, device, arguments.batch, arguments.targets, arguments.objects, budget)
-    renderer = trainer.render()
+    makers = Makers(arguments.disk / "shapes", arguments.first_seed)
     try:
-        trainer.run(until, min(arguments.objects, arguments.least))
+        import torch
+
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = True
+        device = torch.device(arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        trainer = Trainer(arguments, device)
+        trainer.run(until, arguments.least, makers)
     finally:
-        if renderer.poll() is None:
-            os.killpg(renderer.pid, 15)
-    trainer.write(arguments.to)
+        makers.stop()
     print(json.dumps({"spent_s": trainer.spent, "steps": trainer.steps, "device": str(device)}), flush=True)
 
 
@@ -236,13 +236,16 @@ def main() -> None:
     piece = actions.add_parser("slice")
     piece.add_argument("--wheels", type=Path, help="folder of carried wheels; none: they are installed")
     piece.add_argument("--minutes", type=float, default=9.0, help="of this slice, all in all")
-    piece.add_argument("--lift", type=float, default=14.0, help="minutes of training, over all slices")
-    piece.add_argument("--denoiser", type=float, default=6.0, help="minutes of training, over all slices")
+    piece.add_argument("--lift", type=float, default=18.0, help="minutes of training, over all slices")
+    piece.add_argument("--denoiser", type=float, default=7.0, help="minutes of training, over all slices")
     piece.add_argument("--disk", type=Path, default=Path("/tmp/nano"), help="local disk that outlives a slice")
     piece.add_argument("--to", type=Path, default=Path("runs/nano-gpu"))
-    piece.add_argument("--objects", type=int, default=150_000, help="at most")
-    piece.add_argument("--least", type=int, default=2_000, help="rendered examples that training begins with")
-    piece.add_argument("--batch", type=int, default=64, help="objects a step")
+    piece.add_argument("--start", type=Path, help="weights to go on from; none: new ones")
+    piece.add_argument("--first-seed", type=int, default=FIRST_SEED, help="of the objects")
+    piece.add_argument("--least", type=int, default=2_000, help="shapes that training begins with")
+    piece.add_argument(
+        "--batch", type=int, nargs=2, default=(128, 64), help="objects a step, of the lift and the denoiser"
+    )
     piece.add_argument("--targets", type=int, default=4)
     piece.add_argument("--device", choices=["cpu", "cuda"])
     arguments = parser.parse_args()

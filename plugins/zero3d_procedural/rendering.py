@@ -14,7 +14,7 @@ from zero3d.values import PUBLISHED_FOV, Cameras
 from zero3d_procedural.families import make_object
 from zero3d_procedural.shapes import Mesh
 from zero3d_procedural.solid import solid_share
-from zero3d_procedural.texture import random_texture
+from zero3d_procedural.texture import Pattern, random_texture
 
 EXTENT = 0.75
 """Half-side of the cube on which occupancy is kept, world units."""
@@ -41,28 +41,50 @@ class Example:
     occupancy: numpy.ndarray
 
 
+@dataclass(frozen=True)
+class Scene:
+    """An object's place, what it looks like and from where it is seen: an example that is not drawn yet.
+
+    `placement` (3, 4) takes the object's own vertices to the world; poses (1 + T, 4, 4) float32, the input's first.
+    """
+
+    placement: numpy.ndarray
+    poses: numpy.ndarray
+    light: Light
+    pattern: Pattern | None
+
+
 def make_example(seed: int, variant: int, targets: int, size: int) -> Example:
-    """Example `variant` of object `seed`, in the frame whose azimuth 0 is the input camera's.
+    """Example `variant` of object `seed`, drawn by ray casting. See `make_scene`."""
+    mesh = make_object(seed)
+    scene = make_scene(mesh, seed, variant, targets)
+    mesh.vertices = mesh.vertices @ scene.placement[:, :3].T + scene.placement[:, 3]
+    cameras = Cameras(torch.from_numpy(scene.poses), size, size)
+    view = MeshScene(mesh).draw(cameras, light=scene.light, texture=scene.pattern)
+    rgba = straight_rgba(view.image.numpy(), view.opacity.numpy())
+    return Example(rgba, scene.poses, solid_share(mesh, GRID, EXTENT))
+
+
+def make_scene(mesh: Mesh, seed: int, variant: int, targets: int) -> Scene:
+    """Scene `variant` of object `seed`, in the frame whose azimuth 0 is the input camera's.
 
     The input camera stands at DEFAULT_DISTANCE; elevations and target cameras are uniform in the ranges above.
     """
     rng = numpy.random.default_rng([77, seed, variant])
-    mesh = make_object(seed)
     turn = rng.uniform(0, 2 * numpy.pi)
     cosine, sine = numpy.cos(turn), numpy.sin(turn)
-    mesh.vertices = mesh.vertices @ numpy.array([[cosine, sine, 0], [-sine, cosine, 0], [0, 0, 1.0]])
+    placement = numpy.array([[cosine, -sine, 0, 0], [sine, cosine, 0, 0], [0, 0, 1.0, 0]])
     elevation = numpy.deg2rad(rng.uniform(*INPUT_ELEVATION_DEG))
     pose = _pose(elevation, 0.0, DEFAULT_DISTANCE)
     if rng.random() < FIT_CHANCE:
-        fit_to_frame(mesh, pose)
+        scale, shift = fit_to_frame(mesh.vertices @ placement[:, :3].T, pose)
+        placement = numpy.concatenate([scale * placement[:, :3], shift[:, None]], axis=1)
     poses = [pose]
     for _ in range(targets):
         up = numpy.deg2rad(rng.uniform(*TARGET_ELEVATION_DEG))
         poses.append(_pose(up, rng.uniform(0, 2 * numpy.pi), rng.uniform(*TARGET_DISTANCE)))
-    stacked = numpy.stack(poses).astype(numpy.float32)
-    cameras, texture = Cameras(torch.from_numpy(stacked), size, size), random_texture(rng)
-    view = MeshScene(mesh).draw(cameras, light=random_light(rng), texture=texture)
-    return Example(straight_rgba(view.image.numpy(), view.opacity.numpy()), stacked, solid_share(mesh, GRID, EXTENT))
+    pattern = random_texture(rng)
+    return Scene(placement, numpy.stack(poses).astype(numpy.float32), random_light(rng), pattern)
 
 
 def straight_rgba(image: numpy.ndarray, opacity: numpy.ndarray) -> numpy.ndarray:
@@ -71,17 +93,19 @@ def straight_rgba(image: numpy.ndarray, opacity: numpy.ndarray) -> numpy.ndarray
     return numpy.round(255 * numpy.clip(numpy.concatenate([colour, opacity], -1), 0, 1)).astype(numpy.uint8)
 
 
-def fit_to_frame(mesh: Mesh, pose: numpy.ndarray) -> None:
-    """Scale and move the object, in place, so that its picture is what `framing: fit` makes of any picture of it."""
+def fit_to_frame(vertices: numpy.ndarray, pose: numpy.ndarray) -> tuple[float, numpy.ndarray]:
+    """Scale s and shift (3,): s * vertices + shift are seen from there as `framing: fit` makes of any picture of them."""
     half = numpy.tan(PUBLISHED_FOV / 2)
     rotation, eye = pose[:3, :3], pose[:3, 3]
+    scale, shift = 1.0, numpy.zeros(3)
     for _ in range(6):  # perspective makes each correction slightly wrong; it converges fast
-        local = (mesh.vertices - eye) @ rotation
+        local = (scale * vertices + shift - eye) @ rotation
         flat = local[:, :2] / (-local[:, 2:] * half)
         low, high = flat.min(axis=0), flat.max(axis=0)
-        shift = (low + high) / 2 * half * DEFAULT_DISTANCE
-        mesh.apply_translation(-rotation[:, :2] @ shift)
-        mesh.apply_scale(2 * FIT_SHARE / float((high - low).max()))
+        growth = 2 * FIT_SHARE / float((high - low).max())
+        aside = (low + high) / 2 * half * DEFAULT_DISTANCE
+        scale, shift = growth * scale, growth * (shift - rotation[:, :2] @ aside)
+    return scale, shift
 
 
 def grid_points(grid: int = GRID, extent: float = EXTENT) -> numpy.ndarray:

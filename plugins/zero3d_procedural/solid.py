@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy
+import torch
+from torch import Tensor
 
 from zero3d_procedural.shapes import Mesh
+from zero3d_procedural.triangles import barycentric, covered
 
 FINE = 2
 """Points along a side of a cell."""
@@ -13,45 +16,41 @@ ASIDE = (0.00131, 0.00173)
 
 
 def solid_share(mesh: Mesh, grid: int, extent: float) -> numpy.ndarray:
-    """Which share of each cell of the cube [-extent, extent]^3 is solid, in eighths: (grid,) * 3 uint8, [x, y, z].
+    """Which share of each cell of the cube [-extent, extent]^3 is solid, in eighths: (grid,) * 3 uint8, [x, y, z]."""
+    corners = torch.from_numpy(numpy.asarray(mesh.vertices)[numpy.asarray(mesh.faces)])
+    shares: numpy.ndarray = solid_shares(corners, torch.zeros(len(corners), dtype=torch.long), 1, grid, extent).numpy()
+    return shares[0]
+
+
+def solid_shares(corners: Tensor, owner: Tensor, objects: int, grid: int, extent: float) -> Tensor:
+    """The same of several objects, (B, grid, grid, grid) uint8; see `winding_numbers`.
 
     Each cell is asked at FINE^3 points, so that walls thinner than a cell do not come and go with their place.
     """
-    inside = winding_numbers(mesh, FINE * grid, extent) > 0
-    split = inside.reshape(grid, FINE, grid, FINE, grid, FINE)
-    return split.sum(axis=(1, 3, 5), dtype=numpy.uint8) * numpy.uint8(8 // FINE**3)
+    inside = winding_numbers(corners, owner, objects, FINE * grid, extent) > 0
+    split = inside.reshape(objects, grid, FINE, grid, FINE, grid, FINE)
+    return (split.sum(dim=(2, 4, 6)) * (8 // FINE**3)).to(torch.uint8)
 
 
-def winding_numbers(mesh: Mesh, grid: int, extent: float) -> numpy.ndarray:
-    """How many of the closed, outward-oriented parts hold each cell centre, (grid,) * 3 int, [x, y, z].
+def winding_numbers(corners: Tensor, owner: Tensor, objects: int, grid: int, extent: float) -> Tensor:
+    """How many of the closed, outward-oriented parts hold each cell centre, (B, grid, grid, grid) int32, [b, x, y, z].
 
     A line upwards enters the solid where it passes a face that looks down, and leaves it where one looks up.
+
+    Args:
+        corners: (F, 3, 3) of all objects' triangles, float64.
+        owner: (F,) whose each is.
     """
-    spacing = 2 * extent / grid
-    corners = (numpy.asarray(mesh.vertices)[numpy.asarray(mesh.faces)] + extent) / spacing - 0.5  # in cells' numbers
-    corners[..., :2] -= ASIDE
-    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
-    area = _cross(b - a, c - a)  # twice the signed area seen from above; positive: the face looks up
-    low = numpy.clip(numpy.ceil(corners[..., :2].min(axis=1)), 0, grid).astype(int)
-    high = numpy.clip(numpy.floor(corners[..., :2].max(axis=1)) + 1, 0, grid).astype(int)
-    size = numpy.maximum(high - low, 0)
-    size[area == 0] = 0
-    count = size.prod(axis=1)
-    face = numpy.repeat(numpy.arange(len(count)), count)
-    within = numpy.arange(len(face)) - numpy.repeat(numpy.cumsum(count) - count, count)
-    column = low[face] + numpy.stack(
-        [within // numpy.maximum(size[face, 1], 1), within % numpy.maximum(size[face, 1], 1)], 1
-    )
-    p = column.astype(float)
-    weights = [_cross(u[face, :2] - p, v[face, :2] - p) / area[face] for u, v in ((b, c), (c, a), (a, b))]
-    hit = (weights[0] >= 0) & (weights[1] >= 0) & (weights[2] >= 0)
-    height = sum(w[hit] * corner[face[hit], 2] for w, corner in zip(weights, (a, b, c), strict=True))
-    first = numpy.clip(numpy.ceil(height), 0, grid).astype(int)  # the first centre above the face
-    change = numpy.zeros((grid, grid, grid + 1), dtype=int)
-    numpy.add.at(change, (column[hit, 0], column[hit, 1], first), numpy.where(area[face[hit]] > 0, -1, 1))
-    return numpy.cumsum(change, axis=2)[..., :grid]
-
-
-def _cross(u: numpy.ndarray, v: numpy.ndarray) -> numpy.ndarray:
-    product: numpy.ndarray = u[..., 0] * v[..., 1] - u[..., 1] * v[..., 0]
-    return product
+    places = (corners + extent) * (grid / (2 * extent)) - 0.5  # in cells' numbers
+    flat = places[..., :2] - places.new_tensor(ASIDE)
+    face, column = covered(flat, grid, grid)
+    weights, area = barycentric(flat[face], column)
+    hit = (weights >= 0).all(dim=-1) & (area != 0)
+    face, column, weights, area = face[hit], column[hit], weights[hit], area[hit]
+    height = (weights * places[face][..., 2]).sum(dim=-1)
+    first = height.ceil().clamp(0, grid).long()  # the first centre above the face
+    line = (owner[face] * grid + column[:, 0]) * grid + column[:, 1]
+    change = torch.zeros(objects * grid * grid * (grid + 1), dtype=torch.int32, device=corners.device)
+    turn = torch.where(area > 0, -1, 1).to(torch.int32)  # area is positive where the face looks up
+    change.index_add_(0, line * (grid + 1) + first, turn)
+    return change.reshape(objects, grid, grid, grid + 1).cumsum(dim=-1, dtype=torch.int32)[..., :grid]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 import torch
@@ -30,13 +31,24 @@ class Muon(torch.optim.AdamW):
     def step(self, closure: Any = None) -> Any:
         assert closure is None, "not with a closure"
         for group in self.param_groups:
+            alike: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
             for parameter in group["params"]:
                 if parameter.grad is not None and is_matrix(parameter):
-                    self._step(parameter, group["lr"], group["weight_decay"])
-                    parameter.grad = None  # AdamW's own step passes over it
+                    alike[parameter.flatten(1).shape].append(parameter)
+            for parameters in alike.values():
+                self._step(parameters, group["lr"], group["weight_decay"])
         return super().step()
 
-    def _step(self, parameter: nn.Parameter, rate: float, decay: float) -> None:
+    def _step(self, parameters: list[nn.Parameter], rate: float, decay: float) -> None:
+        """Matrices of one shape at once: a GPU is slow to be told of many small products."""
+        ahead = torch.stack([self._momentum(parameter).flatten(1) for parameter in parameters])
+        updates = orthogonal(ahead) * (LIKE_ADAMW * max(ahead.shape[1:]) ** 0.5)
+        for parameter, update in zip(parameters, updates, strict=True):
+            parameter.mul_(1 - rate * decay).sub_(update.reshape(parameter.shape), alpha=rate)
+            parameter.grad = None  # AdamW's own step passes over it
+
+    def _momentum(self, parameter: nn.Parameter) -> Tensor:
+        """Nesterov's, after this step's gradient."""
         state = self.state[parameter]
         if not state:
             state["step"] = torch.zeros(())  # AdamW looks for it when a state is loaded
@@ -44,10 +56,8 @@ class Muon(torch.optim.AdamW):
         state["step"] += 1
         assert parameter.grad is not None
         state["momentum"].lerp_(parameter.grad, 1 - MOMENTUM)
-        ahead = parameter.grad.lerp(state["momentum"], MOMENTUM)  # Nesterov's
-        matrix = ahead.flatten(1)
-        update = orthogonal(matrix) * (LIKE_ADAMW * max(matrix.shape) ** 0.5)
-        parameter.mul_(1 - rate * decay).sub_(update.reshape(parameter.shape), alpha=rate)
+        ahead: Tensor = parameter.grad.lerp(state["momentum"], MOMENTUM)
+        return ahead
 
 
 def is_matrix(parameter: Tensor) -> bool:
@@ -55,13 +65,13 @@ def is_matrix(parameter: Tensor) -> bool:
     return parameter.ndim > 1 and min(parameter.shape[0], parameter[0].numel()) >= LEAST
 
 
-def orthogonal(matrix: Tensor) -> Tensor:
-    """(M, N) with its singular vectors kept and its singular values brought near 1."""
-    wide = matrix.shape[0] <= matrix.shape[1]
-    x = matrix if wide else matrix.T
-    x = x / (x.norm() + 1e-7)
+def orthogonal(matrices: Tensor) -> Tensor:
+    """(B, M, N), each with its singular vectors kept and its singular values brought near 1."""
+    wide = matrices.shape[-2] <= matrices.shape[-1]
+    x = matrices if wide else matrices.mT
+    x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
     a, b, c = POLYNOMIAL
     for _ in range(STEPS):
-        gram = x @ x.T
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x if wide else x.T
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x if wide else x.mT

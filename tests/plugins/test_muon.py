@@ -12,7 +12,7 @@ def test_singular_vectors_stay_and_singular_values_go_to_one(shape):
     generator = torch.Generator().manual_seed(0)
     u, s, vt = torch.linalg.svd(torch.randn(shape, generator=generator), full_matrices=False)
     spread = torch.linspace(0.2, 3, len(s))
-    found = u.T @ orthogonal(u @ spread.diag() @ vt) @ vt.T
+    found = u.T @ orthogonal((u @ spread.diag() @ vt)[None])[0] @ vt.T
     assert ((found.diag() - 1).abs() < 0.35).all()  # the polynomial's own spread
     assert (found - found.diag().diag()).abs().max() < 1e-4
 
@@ -39,6 +39,15 @@ def test_plain_matrices_are_stepped_as_by_torch():
         moved = (other - start).abs().max()
         assert moved > 0.01
         assert (own - other).abs().max() < 0.01 * moved
+
+
+def test_matrices_of_one_shape_do_not_touch_one_another():
+    together = [nn.Parameter(torch.randn(12, 30, generator=torch.Generator().manual_seed(seed))) for seed in range(3)]
+    alone = [nn.Parameter(parameter.detach().clone()) for parameter in together]
+    grown(Muon, together)
+    for own, other in zip(alone, together, strict=True):
+        grown(Muon, [own])
+        assert torch.allclose(own, other, atol=1e-6)
 
 
 def test_kernels_are_matrices_in_any_memory_layout():

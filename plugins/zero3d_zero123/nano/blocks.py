@@ -42,10 +42,11 @@ class Attention(nn.Module):
         self.query = nn.Linear(channels, channels)
         self.key_value = nn.Linear(context or channels, 2 * channels)
         self.out = nn.Linear(channels, channels)
-        self.feed = nn.Sequential(
-            nn.LayerNorm(channels), nn.Linear(channels, 3 * channels), nn.GELU(), nn.Linear(3 * channels, channels)
-        )
-        nn.init.zeros_(self.out.weight)
+        narrow = nn.Linear(3 * channels, channels)
+        self.feed = nn.Sequential(nn.LayerNorm(channels), nn.Linear(channels, 3 * channels), nn.GELU(), narrow)
+        for last in (self.out, narrow):  # the block begins as the identity
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         y = self.norm(x)

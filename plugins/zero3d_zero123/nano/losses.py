@@ -10,7 +10,7 @@ from zero3d.diffusion import broadcast
 from zero3d.geometry import rays, relative_pose
 from zero3d.interfaces import TrainingBatch
 from zero3d_zero123.nano.draw import draw_rays, draw_views
-from zero3d_zero123.nano.lift import BOX, Lift, Lifted, repeat_cameras
+from zero3d_zero123.nano.lift import BOX, Lift, Lifted, lift_both_ways, repeat_cameras
 from zero3d_zero123.nano.precision import bfloat16_where_native
 from zero3d_zero123.nano.unet import UNet, output_scale
 
@@ -43,11 +43,11 @@ def lift_input(rgba: Tensor) -> Tensor:
 
 def jittered(rgba: Tensor, generator: torch.Generator) -> Tensor:
     """What a photograph does to colours: brightness, contrast, a tint and noise; the alpha stays."""
-    shape = (rgba.shape[0], 1, 1, 1)
-    contrast = 1 + 0.3 * (torch.rand(shape, generator=generator) - 0.5)
-    brightness = 0.16 * (torch.rand(shape, generator=generator) - 0.5)
-    tint = 0.06 * (torch.rand((rgba.shape[0], 1, 1, 3), generator=generator) - 0.5)
-    noise = 0.02 * torch.rand(shape, generator=generator) * torch.randn(rgba[..., :3].shape, generator=generator)
+    objects = rgba.shape[0]
+    contrast = 1 + 0.3 * (_uniform(generator, objects, 1, 1, 1) - 0.5)
+    brightness = 0.16 * (_uniform(generator, objects, 1, 1, 1) - 0.5)
+    tint = 0.06 * (_uniform(generator, objects, 1, 1, 3) - 0.5)
+    noise = 0.02 * _uniform(generator, objects, 1, 1, 1) * _normal(generator, *rgba[..., :3].shape)
     colour = (rgba[..., :3] - 0.5) * contrast.to(rgba) + 0.5 + (brightness + tint + noise).to(rgba)
     return torch.cat([colour.clamp(0, 1), rgba[..., 3:]], dim=-1)
 
@@ -81,7 +81,7 @@ def ray_loss(lifted: Lifted, batch: TrainingBatch, generator: torch.Generator) -
     objects = batch.input_rgba.shape[0]
     origins, directions = (part.flatten(1, 2) for part in rays(batch.target_cameras))
     views, pixels = origins.shape[:2]
-    chosen = torch.randint(pixels, (views, RAYS), generator=generator).to(origins.device)
+    chosen = (_uniform(generator, views, RAYS) * pixels).long().clamp(max=pixels - 1).to(origins.device)
     rows = torch.arange(views, device=origins.device)[:, None]
     truth = batch.target_rgba.flatten(1, 2)[rows, chosen].reshape(objects, -1, 4)
     colour, opacity, _ = draw_rays(
@@ -106,16 +106,16 @@ def denoiser_loss(
     per_object = views // len(batch.input_cameras)
     with torch.no_grad():
         with bfloat16_where_native(device):
-            lifted = lift(lift_input(jittered(batch.input_rgba, generator)), batch.input_cameras)
+            lifted = lift_both_ways(lift, lift_input(jittered(batch.input_rgba, generator)), batch.input_cameras)
         drawn = draw_views(lifted, batch.target_cameras)
         pose = relative_pose(batch.target_cameras, repeat_cameras(batch.input_cameras, per_object))
         context = lifted.tokens.float().repeat_interleave(per_object, 0)
         x0 = on_white(batch.target_rgba).permute(0, 3, 1, 2)
         x0, drawn, pose, context = (part.repeat_interleave(NOISES, 0) for part in (x0, drawn, pose, context))
-        t = torch.rand(views * NOISES, generator=generator) ** SKEW * (len(sigmas) - 1)
-        sigma = sigmas.cpu()[t.round().long()].to(device)
-        keep = (torch.rand(views * NOISES, generator=generator) >= NULL_SHARE).float().to(device)
-        noise = torch.randn(x0.shape, generator=generator).to(device)
+        t = _uniform(generator, views * NOISES) ** SKEW * (len(sigmas) - 1)
+        sigma = sigmas.to(t.device)[t.round().long()].to(device)
+        keep = (_uniform(generator, views * NOISES) >= NULL_SHARE).float().to(device)
+        noise = _normal(generator, *x0.shape).to(device)
         noised = smoothly_wrong(x0, generator) + broadcast(sigma, x0) * noise
     with bfloat16_where_native(device):
         guess = unet(noised, sigma, drawn, pose, context, keep)
@@ -135,7 +135,16 @@ def denoiser_loss(
 def smoothly_wrong(pictures: Tensor, generator: torch.Generator) -> Tensor:
     """(B, C, H, W) with errors of 8x8 knots laid over them, each picture's of another amplitude up to WRONG."""
     batch, channels, height, width = pictures.shape
-    knots = torch.randn(batch, channels, 8, 8, generator=generator)
-    amplitude = WRONG * torch.rand(batch, 1, 1, 1, generator=generator)
+    knots = _normal(generator, batch, channels, 8, 8)
+    amplitude = WRONG * _uniform(generator, batch, 1, 1, 1)
     smooth = amplitude * functional.interpolate(knots, (height, width), mode="bilinear", align_corners=False)
     return pictures + smooth.to(pictures)
+
+
+def _uniform(generator: torch.Generator, *shape: int) -> Tensor:
+    """In [0, 1), on the generator's device."""
+    return torch.rand(shape, generator=generator, device=generator.device)
+
+
+def _normal(generator: torch.Generator, *shape: int) -> Tensor:
+    return torch.randn(shape, generator=generator, device=generator.device)

@@ -1,4 +1,4 @@
-"""nano's weights in a file: safetensors, half precision, both networks."""
+"""nano's weights in a file: safetensors of both networks, matrices in whole numbers of a byte, others in half precision."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from zero3d.errors import RunError
 from zero3d_zero123.nano.lift import Lift
@@ -16,7 +16,11 @@ from zero3d_zero123.nano.unet import UNet
 
 EMBEDDED = Path(__file__).parent / "weights" / "nano.safetensors"
 """The weights that ship with the package."""
-FORMAT = "1"
+FORMAT = "2"
+SCALES = ".scales"
+"""Follows a matrix's name: what one unit of each of its rows is, (rows, 1) float32."""
+SMALLEST = 4096
+"""Numbers of the smallest matrix that is kept in bytes: the small ones save nothing."""
 
 
 def read(path: Path, lift: Lift, unet: UNet) -> None:
@@ -32,27 +36,41 @@ def read(path: Path, lift: Lift, unet: UNet) -> None:
     try:
         with safe_open(path, framework="pt") as file:
             found = (file.metadata() or {}).get("format")
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (not a dict)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
         raise RunError(f"{path}: damaged ({error}); install zero3d again, or train anew") from None
     if found != FORMAT:
         raise RunError(f"{path}: format {found!r}, this zero3d reads {FORMAT!r}")
     for prefix, network in _named(lift, unet):
-        own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        network.load_state_dict(own)
+        own = {name: value for name, value in tensors.items() if name.startswith(prefix) and not name.endswith(SCALES)}
+        network.load_state_dict(
+            {name.removeprefix(prefix): _whole(value, tensors.get(name + SCALES)) for name, value in own.items()}
+        )
 
 
 def write(path: Path, lift: Lift, unet: UNet) -> None:
-    """Write both networks, rounded to half precision, via a temporary file."""
-    tensors = {
-        prefix + name: value.detach().to("cpu", torch.float16).contiguous()
-        for prefix, network in _named(lift, unet)
-        for name, value in network.state_dict().items()
-    }
+    """Write both networks, rounded, via a temporary file. What was read from a file is written as it was."""
+    tensors: dict[str, Tensor] = {}
+    for prefix, network in _named(lift, unet):
+        for name, value in network.state_dict().items():
+            tensors |= _rounded(prefix + name, value.detach().cpu().contiguous())
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     save_file(tensors, temporary, {"format": FORMAT, "model": "zero3d nano", "license": "Apache-2.0"})
     os.replace(temporary, path)
+
+
+def _rounded(name: str, value: Tensor) -> dict[str, Tensor]:
+    """A tensor as the file has it: a row's largest number becomes 127 units."""
+    if value.ndim < 2 or value.numel() < SMALLEST:
+        return {name: value.half()}
+    rows = value.flatten(1)
+    scales = rows.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / 127
+    return {name: (rows / scales).round().to(torch.int8).reshape(value.shape), name + SCALES: scales}
+
+
+def _whole(value: Tensor, scales: Tensor | None) -> Tensor:
+    return value.float() if scales is None else (value.flatten(1) * scales).reshape(value.shape)
 
 
 def _named(lift: Lift, unet: UNet) -> tuple[tuple[str, nn.Module], ...]:

@@ -1,0 +1,150 @@
+"""Objects without end for a GPU: processors make shapes, the trainer's device draws what each step needs.
+
+Drawing an example by ray casting and finding its solid takes six times as long as making its shape. So worker processes
+write shapes alone, with several scenes for each, to files in a folder; `ShapeStream` keeps those on the device and makes
+batches there. The pictures are those of `zero3d_procedural.rendering`, to rounding.
+
+    python -m zero3d_procedural.stream FOLDER --first-seed 56000 --worker 0 --workers 15
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from itertools import count
+from pathlib import Path
+
+import numpy
+import torch
+from torch import Tensor
+
+from zero3d.interfaces import TrainingBatch
+from zero3d.values import Cameras
+from zero3d_procedural.families import make_object
+from zero3d_procedural.raster import Scenes, draw
+from zero3d_procedural.rendering import EXTENT, GRID, make_scene
+from zero3d_procedural.solid import solid_shares
+from zero3d_procedural.texture import NUMBERS
+
+CHUNK = 50
+"""Objects of a file."""
+UNIT = 1 / 65534
+"""Shapes, in [-0.5, 0.5], are kept in whole multiples of it."""
+SCENE_FIELDS = ("placements", "poses", "lights", "patterns")
+
+
+def make_shapes(first_seed: int, objects: int, scenes: int, targets: int) -> dict[str, numpy.ndarray]:
+    """Arrays of the `objects` seeds from the first on, with `scenes` scenes of `targets` target cameras for each.
+
+    corners (F, 3, 3) int16, in UNITs; colours (F, 3) uint8; ends (N,) int64, where each object's triangles end;
+    placements (N, K, 3, 4), poses (N, K, 1 + T, 4, 4), lights (N, K, 4), patterns (N, K, NUMBERS), float32.
+    """
+    corners, colours, found = [], [], []
+    for seed in range(first_seed, first_seed + objects):
+        mesh = make_object(seed)
+        corners.append(numpy.round(numpy.asarray(mesh.vertices)[mesh.faces] / UNIT).astype(numpy.int16))
+        colours.append(numpy.asarray(mesh.visual.face_colors)[:, :3])
+        found += [make_scene(mesh, seed, variant, targets) for variant in range(scenes)]
+    rows = {
+        "placements": [scene.placement for scene in found],
+        "poses": [scene.poses for scene in found],
+        "lights": [[scene.light.ambient, *scene.light.direction] for scene in found],
+        "patterns": [numpy.zeros(NUMBERS) if scene.pattern is None else scene.pattern.numbers for scene in found],
+    }
+    arrays = {name: numpy.asarray(row, dtype=numpy.float32) for name, row in rows.items()}
+    return {
+        "corners": numpy.concatenate(corners),
+        "colours": numpy.concatenate(colours),
+        "ends": numpy.cumsum([len(part) for part in corners]),
+        **{name: array.reshape(objects, scenes, *array.shape[1:]) for name, array in arrays.items()},
+    }
+
+
+class ShapeStream:
+    """The shapes in a folder, on a device; `refresh` takes in those written since."""
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        self.folder, self.device = folder, device
+        self._files: set[str] = set()
+        self._objects: list[tuple[dict[str, Tensor], int, slice]] = []  # their file, number and triangles in it
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    def refresh(self) -> None:
+        """Read new files; another thread may ask for batches meanwhile."""
+        for path in sorted(self.folder.glob("shapes-*.npz")):
+            if path.name in self._files:
+                continue
+            with numpy.load(path, allow_pickle=False) as file:
+                arrays = {name: torch.from_numpy(file[name]) for name in file.files}
+            ends = arrays.pop("ends").tolist()
+            on_device = {name: array.to(self.device) for name, array in arrays.items()}
+            self._files.add(path.name)
+            self._objects += [
+                (on_device, number, slice(start, end))
+                for number, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True))
+            ]
+
+    def batch(self, size: int, targets: int, generator: torch.Generator, picture: int = 64) -> TrainingBatch:
+        """One scene each of `size` objects, drawn now: an input and `targets` target pictures, and the solid.
+
+        `generator` is the CPU's; what it chooses from grows with every `refresh`.
+        """
+        rows = torch.randint(len(self), (size,), generator=generator).tolist()
+        chosen = [self._objects[row] for row in rows]
+        _, scenes, views = chosen[0][0]["poses"].shape[:3]
+        scene = torch.randint(scenes, (size,), generator=generator).tolist()
+        seen = [0, *(torch.randperm(views - 1, generator=generator)[:targets] + 1).tolist()]
+        placements, poses, lights, patterns = (
+            torch.stack([file[name][number, k] for (file, number, _), k in zip(chosen, scene, strict=True)])
+            for name in SCENE_FIELDS
+        )
+        counts = torch.tensor([part.stop - part.start for _, _, part in chosen], device=self.device)
+        owner = torch.repeat_interleave(counts)
+        corners = torch.cat([file["corners"][part] for file, _, part in chosen]).double() * UNIT
+        colours = torch.cat([file["colours"][part] for file, _, part in chosen]).float() / 255
+        placed = (
+            torch.einsum("fij,fcj->fci", placements[owner, :, :3].double(), corners) + placements[owner, None, :, 3]
+        )
+        cameras = Cameras(poses[:, seen].flatten(0, 1), picture, picture)
+        rgba = draw(Scenes(placed.float(), colours, owner, lights, patterns), cameras).unflatten(0, (size, -1))
+        return TrainingBatch(
+            input_rgba=rgba[:, 0],
+            input_cameras=Cameras(poses[:, 0], picture, picture),
+            target_rgba=rgba[:, 1:].flatten(0, 1),
+            target_cameras=Cameras(poses[:, seen[1:]].flatten(0, 1), picture, picture),
+            occupancy=solid_shares(placed, owner, size, GRID, EXTENT).float() / 8,
+            extent=EXTENT,
+        )
+
+
+def write_shapes(folder: Path, first_seed: int, worker: int, workers: int, scenes: int, targets: int) -> None:
+    """Write every `workers`th file of objects, from the first that is missing, until stopped."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in count(worker, workers):
+        first = first_seed + number * CHUNK
+        path = folder / f"shapes-{first:09d}.npz"
+        if not path.exists():
+            temporary = path.with_suffix(".tmp")
+            with temporary.open("wb") as file:
+                numpy.savez(file, allow_pickle=False, **make_shapes(first, CHUNK, scenes, targets))
+            os.replace(temporary, path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--first-seed", type=int, required=True)
+    parser.add_argument("--worker", type=int, required=True, help="this one's number")
+    parser.add_argument("--workers", type=int, required=True, help="how many there are")
+    parser.add_argument("--scenes", type=int, default=3, help="of each object")
+    parser.add_argument("--targets", type=int, default=4, help="target cameras of each scene")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    os.nice(10)
+    write_shapes(given.folder, given.first_seed, given.worker, given.workers, given.scenes, given.targets)
+
+
+if __name__ == "__main__":
+    main()
