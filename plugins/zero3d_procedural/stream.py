@@ -12,7 +12,9 @@ from __future__ import annotations
 import argparse
 import os
 from itertools import count
+from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy
 import torch
@@ -61,10 +63,11 @@ def make_shapes(first_seed: int, objects: int, scenes: int, targets: int) -> dic
 
 
 class ShapeStream:
-    """The shapes in a folder, on a device; `refresh` takes in those written since."""
+    """The newest shapes of a folder, on a device; `refresh` takes in those written since."""
 
-    def __init__(self, folder: Path, device: torch.device) -> None:
-        self.folder, self.device = folder, device
+    def __init__(self, folder: Path, device: torch.device, most: int = 200_000) -> None:
+        """`most`: how many are kept; 1,000 take 60 MB."""
+        self.folder, self.device, self.most = folder, device, most
         self._files: set[str] = set()
         self._objects: list[tuple[dict[str, Tensor], int, slice]] = []  # their file, number and triangles in it
 
@@ -73,26 +76,25 @@ class ShapeStream:
 
     def refresh(self) -> None:
         """Read new files; another thread may ask for batches meanwhile."""
-        for path in sorted(self.folder.glob("shapes-*.npz")):
-            if path.name in self._files:
-                continue
+        new = [path for path in sorted(self.folder.glob("shapes-*.npz")) if path.name not in self._files]
+        self._files |= {path.name for path in new}
+        found = list(self._objects)
+        for path in new[-ceil(self.most / CHUNK) :]:
             with numpy.load(path, allow_pickle=False) as file:
                 arrays = {name: torch.from_numpy(file[name]) for name in file.files}
             ends = arrays.pop("ends").tolist()
             on_device = {name: array.to(self.device) for name, array in arrays.items()}
-            self._files.add(path.name)
-            self._objects += [
-                (on_device, number, slice(start, end))
-                for number, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True))
-            ]
+            starts = [0, *ends[:-1]]
+            found += [(on_device, n, slice(*span)) for n, span in enumerate(zip(starts, ends, strict=True))]
+        self._objects = found[-self.most :]
 
     def batch(self, size: int, targets: int, generator: torch.Generator, picture: int = 64) -> TrainingBatch:
         """One scene each of `size` objects, drawn now: an input and `targets` target pictures, and the solid.
 
-        `generator` is the CPU's; what it chooses from grows with every `refresh`.
+        `generator` is the CPU's; what it chooses from changes with every `refresh`.
         """
-        rows = torch.randint(len(self), (size,), generator=generator).tolist()
-        chosen = [self._objects[row] for row in rows]
+        objects = self._objects  # `refresh` makes another list
+        chosen = [objects[row] for row in torch.randint(len(objects), (size,), generator=generator).tolist()]
         _, scenes, views = chosen[0][0]["poses"].shape[:3]
         scene = torch.randint(scenes, (size,), generator=generator).tolist()
         seen = [0, *(torch.randperm(views - 1, generator=generator)[:targets] + 1).tolist()]
@@ -127,8 +129,9 @@ def write_shapes(folder: Path, first_seed: int, worker: int, workers: int, scene
         path = folder / f"shapes-{first:09d}.npz"
         if not path.exists():
             temporary = path.with_suffix(".tmp")
+            arrays: dict[str, Any] = make_shapes(first, CHUNK, scenes, targets)
             with temporary.open("wb") as file:
-                numpy.savez(file, allow_pickle=False, **make_shapes(first, CHUNK, scenes, targets))
+                numpy.savez(file, **arrays)
             os.replace(temporary, path)
 
 

@@ -66,6 +66,17 @@ def test_new_files_are_taken_in_while_it_is_used(folder, tmp_path):
     assert len(shapes) == 10
 
 
+def test_the_newest_are_kept(folder, monkeypatch):
+    monkeypatch.setattr(stream, "CHUNK", 4)
+    files = [numpy.load(path) for path in sorted(folder.iterdir())]
+    poses = numpy.concatenate([file["poses"][:, :, 0] for file in files])  # of both scenes' input cameras
+    shapes = stream.ShapeStream(folder, torch.device("cpu"), most=7)
+    shapes.refresh()
+    drawn = shapes.batch(200, 1, torch.Generator().manual_seed(0), 4).input_cameras.camera_to_world.numpy()
+    seen = {int((poses == pose).all(axis=(2, 3)).any(axis=1).argmax()) for pose in drawn}
+    assert seen == set(range(3, 10))
+
+
 def test_a_writer_goes_on_at_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.setattr(stream, "CHUNK", 2)
     monkeypatch.setattr(stream, "count", lambda start, step: itertools.islice(itertools.count(start, step), 2))
