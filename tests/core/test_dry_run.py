@@ -186,7 +186,7 @@ def test_the_files_are_those_that_a_run_leaves(tmp_path):
     assert "deleted first" in again["."][0]
 
 
-def test_the_embedded_network_is_counted_by_its_files_header(registry):
+def test_the_embedded_network_is_counted_before_it_is_read(registry):
     from zero3d_zero123.component import Zero123, Zero123Config
 
     denoiser = Zero123.build(Zero123Config())

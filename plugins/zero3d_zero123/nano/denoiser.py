@@ -66,6 +66,11 @@ class NanoDenoiser(PixelDenoiser, TrainableDenoiser):
     def weight_files(self) -> list[Path]:
         return [self._file]
 
+    def size(self, device: torch.device) -> tuple[int, int]:
+        with torch.device("meta"):
+            count = sum(value.numel() for network in (Lift(), UNet()) for value in network.state_dict().values())
+        return count, 4 * count
+
     def condition(self, picture: Picture, input_camera: Cameras) -> NanoCondition:
         lift, _ = self._networks()
         planes = torch.cat([picture.rgb, picture.mask], dim=-1).permute(2, 0, 1)[None]

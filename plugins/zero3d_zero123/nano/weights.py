@@ -40,7 +40,7 @@ def read(path: Path, lift: Lift, unet: UNet) -> None:
     except (SafetensorError, OSError) as error:
         raise RunError(f"{path}: damaged ({error}); install zero3d again, or train anew") from None
     if found != FORMAT:
-        raise RunError(f"{path}: format {found!r}, this zero3d reads {FORMAT!r}")
+        raise RunError(f"{path}: format {found!r}, this zero3d reads {FORMAT!r}; take `nano`'s own, or train anew")
     for prefix, network in _named(lift, unet):
         own = {name: value for name, value in tensors.items() if name.startswith(prefix) and not name.endswith(SCALES)}
         network.load_state_dict(
