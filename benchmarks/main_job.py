@@ -1,6 +1,6 @@
 """The main job, recipes/nano.yaml on examples/mug.png, with the plain and with the fused renderer.
 
-    python benchmarks/main_job.py [--rounds 2] [--steps 100] [--cpu-time] [--json main_job.json] [--readme] [key=value ...]
+    python benchmarks/main_job.py [--rounds 2] [--steps N] [--cpu-time] [--json main_job.json] [--readme] [key=value ...]
 
 The two take turns, each run in a process of its own. Printed are the seconds of a whole run (imports, weights, preview,
 turntable and mesh included), their ratio, and where a step's time goes; `rest` is the engine's own.
@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from omegaconf import OmegaConf
 
+RECIPE = "recipes/nano.yaml"
 RENDERERS = ("volume", "fused")
 PARTS = ("cameras", "render", "denoise", "regularize", "optimise", "rest")
 
@@ -76,7 +78,7 @@ def one_run(renderer: str, steps: int, overrides: list[str]) -> dict[str, Any]:
     Engine.step = step  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory() as folder:
         run(
-            "recipes/nano.yaml",
+            RECIPE,
             load_plugins(),
             [
                 "image=examples/mug.png",
@@ -123,7 +125,9 @@ def report(runs: dict[str, list[dict[str, Any]]], steps: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument(
+        "--steps", type=int, default=OmegaConf.load(RECIPE).steps, help="the recipe's own, unless given"
+    )
     parser.add_argument("--only", choices=RENDERERS, help="one run, here, printed as JSON")
     parser.add_argument(
         "--cpu-time", action="store_true", help="seconds of the processor: for a busy machine, one thread"

@@ -62,7 +62,7 @@ class Makers:
     """Processes that make shapes into a folder while it trains; they end with the slice."""
 
     def __init__(self, folder: Path, first_seed: int) -> None:
-        count = max(1, (os.cpu_count() or 2) // 2)  # with all of them, shapes wait and the trainer is slowed
+        count = max(1, (os.cpu_count() or 2) // 2)  # 15 of 16 made more shapes than were used
         command = [sys.executable, "-m", "zero3d_procedural.stream", str(folder), "--first-seed", str(first_seed)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self._processes = [
@@ -89,6 +89,7 @@ class Trainer:
         import torch
 
         from zero3d_procedural.stream import ShapeStream
+        from zero3d_training.average import Average
         from zero3d_training.muon import Muon
         from zero3d_zero123.nano.denoiser import NanoDenoiser
 
@@ -99,7 +100,7 @@ class Trainer:
         self.shapes = ShapeStream(self.disk / "shapes", device)
         torch.manual_seed(0)
         self.networks = {stage: self.denoiser.trainable(stage).to(device) for stage in STAGES}
-        self.means = {s: {k: v.clone() for k, v in n.state_dict().items()} for s, n in self.networks.items()}
+        self.means = {stage: Average(network, 0.999) for stage, network in self.networks.items()}
         self.spent = dict.fromkeys(STAGES, 0.0)
         self.steps = dict.fromkeys(STAGES, 0)
         self.optimizers = {
@@ -134,7 +135,7 @@ class Trainer:
 
     def _stage(self, stage: str, until: float, makers: Makers) -> None:
         if stage == "denoiser":  # it sees what the finished lift draws
-            self.networks["lift"].load_state_dict(self.means["lift"])
+            self.networks["lift"].load_state_dict(self.means["lift"].values)
         saved = told = time.monotonic()
         while (before := time.monotonic()) < until and self.spent[stage] < self.budget[stage]:
             figures = self._step(stage)
@@ -169,10 +170,7 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         self.steps[stage] += 1
-        decay = min(0.999, self.steps[stage] / (9 + self.steps[stage]))
-        values = network.state_dict()
-        with torch.no_grad():
-            torch._foreach_lerp_([self.means[stage][name] for name in values], list(values.values()), 1 - decay)
+        self.means[stage].update(network, self.steps[stage])
         return dict(figures)
 
     def _print(self, **figures: float | str) -> None:
@@ -186,7 +184,7 @@ class Trainer:
 
         state = {
             "networks": {s: n.state_dict() for s, n in self.networks.items()},
-            "means": self.means,
+            "means": {s: mean.values for s, mean in self.means.items()},
             "optimizers": {s: o.state_dict() for s, o in self.optimizers.items()},
             "spent": self.spent,
             "steps": self.steps,
@@ -194,15 +192,16 @@ class Trainer:
         self.torch.save(state, self.disk / "state.tmp")
         os.replace(self.disk / "state.tmp", self.disk / "state.pt")
         lift, unet = Lift(), UNet()
-        lift.load_state_dict(self.means["lift"])
-        unet.load_state_dict(self.means["denoiser"])
-        weights.write(self.out / "nano.safetensors", lift, unet)
+        lift.load_state_dict(self.means["lift"].values)
+        unet.load_state_dict(self.means["denoiser"].values)
+        weights.write(self.out / "nano.safetensors", lift, unet, in_bytes=True)
 
     def _restore(self, state: dict[str, Any]) -> None:
         for stage, network in self.networks.items():
             network.load_state_dict(state["networks"][stage])
             self.optimizers[stage].load_state_dict(state["optimizers"][stage])
-            self.means[stage] = {name: value.to(self.device) for name, value in state["means"][stage].items()}
+            for name, value in state["means"][stage].items():
+                self.means[stage].values[name].copy_(value)
         self.spent, self.steps = state["spent"], state["steps"]
 
 

@@ -57,15 +57,7 @@ def draw(scenes: Scenes, cameras: Cameras, supersample: int = 2) -> Tensor:
 def _nearest(scenes: Scenes, cameras: Cameras, views: int) -> tuple[Tensor, Tensor]:
     """The nearest triangle of each pixel (B * T, H, W), -1 for none, and how far it is along the camera's axis."""
     height, width = cameras.height, cameras.width
-    poses = cameras.camera_to_world.reshape(-1, views, 4, 4)[scenes.owner]
-    local = torch.einsum(
-        "ftij,fctj->ftci", poses[..., :3, :3].transpose(-1, -2), scenes.corners[:, :, None] - poses[:, None, :, :3, 3]
-    )
-    ahead = -local[..., 2]
-    scale = width / (2 * math.tan(cameras.fov / 2))
-    middle = local.new_tensor([(width - 1) / 2, (height - 1) / 2])
-    flat = torch.stack([local[..., 0], -local[..., 1]], dim=-1) / ahead[..., None] * scale + middle
-    flat, nearness = flat.flatten(0, 1), ahead.flatten(0, 1).reciprocal()
+    flat, nearness = _projected(scenes, cameras, views)
     first, second, third = flat.unbind(dim=1)
     across, down = second - first, third - first
     facing = (across[:, 0] * down[:, 1] < across[:, 1] * down[:, 0]).nonzero()[:, 0]
@@ -86,6 +78,19 @@ def _nearest(scenes: Scenes, cameras: Cameras, views: int) -> tuple[Tensor, Tens
     hit = nearest != nothing
     ahead = torch.where(hit, (nearest >> 32).int().view(torch.float32), 1.0)
     return torch.where(hit, nearest & 0xFFFFFFFF, -1), ahead
+
+
+def _projected(scenes: Scenes, cameras: Cameras, views: int) -> tuple[Tensor, Tensor]:
+    """Corners in the pictures of each triangle's own T cameras: places (F * T, 3, 2), where pixels' centres are whole
+    numbers from the left and from the top, and 1 / distance along the camera's axis (F * T, 3)."""
+    poses = cameras.camera_to_world.reshape(-1, views, 4, 4)[scenes.owner]
+    offset = scenes.corners[:, :, None] - poses[:, None, :, :3, 3]
+    local = torch.einsum("ftji,fctj->ftci", poses[..., :3, :3], offset)
+    nearness = -1 / local[..., 2]
+    scale = cameras.width / (2 * math.tan(cameras.fov / 2))
+    middle = local.new_tensor([(cameras.width - 1) / 2, (cameras.height - 1) / 2])
+    flat = torch.stack([local[..., 0], -local[..., 1]], dim=-1) * nearness[..., None] * scale + middle
+    return flat.flatten(0, 1), nearness.flatten(0, 1)
 
 
 def _points(ahead: Tensor, cameras: Cameras) -> Tensor:

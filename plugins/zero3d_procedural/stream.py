@@ -1,6 +1,6 @@
 """Objects without end for a GPU: processors make shapes, the trainer's device draws what each step needs.
 
-Drawing an example by ray casting and finding its solid takes six times as long as making its shape. So worker processes
+Drawing an example by ray casting and finding its solid takes four times as long as making its shape. So worker processes
 write shapes alone, with several scenes for each, to files in a folder; `ShapeStream` keeps those on the device and makes
 batches there. The pictures are those of `zero3d_procedural.rendering`, to rounding.
 

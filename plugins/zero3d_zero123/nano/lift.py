@@ -29,8 +29,8 @@ TOKEN_WIDTH = 192
 BLOCKS = 16
 """Attention blocks, the cheapest place for weights on a CPU: a third of the lift's arithmetic is theirs."""
 STRETCH, RAISE = 1.4, 0.5
-"""Of the logits of what is solid. Pictures of 100 objects that nothing else used are drawn 0.07 dB better than with 1 and
-0, and their silhouettes' IoU is 0.03 higher; around there the former changes slowly."""
+"""Of the logits of what is solid: l becomes STRETCH * l + RAISE. Chosen on 100 validation objects (seeds from 2,000,000 on):
+their pictures are drawn 0.08 dB better than with 1 and 0, and their silhouettes' IoU is 0.03 higher."""
 
 
 @dataclass
@@ -134,7 +134,7 @@ def lift_both_ways(lift: Lift, rgba: Tensor, cameras: Cameras) -> Lifted:
     """The mean of what the picture and its mirror image are lifted to, the latter mirrored back; tokens of the picture.
 
     The mirror image of an object is as likely as the object, so that both are guesses at the same solid, whose errors
-    differ. The mean of two is less sure of itself than either, and STRETCH and RAISE make up for it. Shapes as in `Lift`.
+    differ. The solid's logits are then stretched, see STRETCH. Shapes as in `Lift`.
     """
     both: Lifted = lift(torch.stack([rgba, rgba.flip(-1)], dim=1).flatten(0, 1), repeat_cameras(cameras, 2))
     volume, mirrored = both.volume.unflatten(0, (-1, 2)).unbind(1)

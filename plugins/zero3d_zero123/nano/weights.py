@@ -1,4 +1,4 @@
-"""nano's weights in a file: safetensors of both networks, matrices in whole numbers of a byte, others in half precision."""
+"""nano's weights in a file: safetensors of both networks, in half precision, or, as they ship, their matrices in bytes."""
 
 from __future__ import annotations
 
@@ -48,22 +48,27 @@ def read(path: Path, lift: Lift, unet: UNet) -> None:
         )
 
 
-def write(path: Path, lift: Lift, unet: UNet) -> None:
-    """Write both networks, rounded, via a temporary file. What was read from a file is written as it was."""
+def write(path: Path, lift: Lift, unet: UNet, in_bytes: bool = False) -> None:
+    """Write both networks via a temporary file, rounded to half precision; `in_bytes`: half as large, see `_in_bytes`."""
+    rounded = _in_bytes if in_bytes else _halved
     tensors: dict[str, Tensor] = {}
     for prefix, network in _named(lift, unet):
         for name, value in network.state_dict().items():
-            tensors |= _rounded(prefix + name, value.detach().cpu().contiguous())
+            tensors |= rounded(prefix + name, value.detach().cpu().contiguous())
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     save_file(tensors, temporary, {"format": FORMAT, "model": "zero3d nano", "license": "Apache-2.0"})
     os.replace(temporary, path)
 
 
-def _rounded(name: str, value: Tensor) -> dict[str, Tensor]:
-    """A tensor as the file has it: a row's largest number becomes 127 units."""
+def _halved(name: str, value: Tensor) -> dict[str, Tensor]:
+    return {name: value.half()}
+
+
+def _in_bytes(name: str, value: Tensor) -> dict[str, Tensor]:
+    """A matrix in whole numbers, with scales that make a row's largest 127: to half of a 127th of that. The rest halved."""
     if value.ndim < 2 or value.numel() < SMALLEST:
-        return {name: value.half()}
+        return _halved(name, value)
     rows = value.flatten(1)
     scales = rows.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / 127
     return {name: (rows / scales).round().to(torch.int8).reshape(value.shape), name + SCALES: scales}
