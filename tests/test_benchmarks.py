@@ -1,13 +1,21 @@
-"""The benchmark of the engines, in the smallest form: every pair gets a time here, and the figures come out as JSON."""
+"""Benchmarks in the smallest form: of the engines, whose every pair gets a time, and of nano on meshes of one's own."""
 
 import importlib.util
 import json
 
+import numpy
 import pytest
+import trimesh
 
-SPEC = importlib.util.spec_from_file_location("engines", "benchmarks/engines.py")
-engines = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(engines)
+
+def benchmark(name):
+    spec = importlib.util.spec_from_file_location(name, f"benchmarks/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+engines, nano_solids = benchmark("engines"), benchmark("nano_solids")
 SMALL = ["--device", "cpu", "--resolution", "6", "--views", "1", "--detail", "8", "--steps", "2", "--fit", "60"]
 
 
@@ -32,3 +40,14 @@ def test_a_pair_that_cannot_be_had_says_why(capsys, monkeypatch):
     told = capsys.readouterr().out
     assert told.count("nerfacc is not installed") == 4
     assert told.count(" ms |") == 6
+
+
+@pytest.mark.parametrize(("extents", "z_up"), [((0.2, 1.5, 0.3), False), ((0.3, 0.2, 1.5), True)])
+def test_objects_stand_upright_whichever_axis_their_file_has_up(tmp_path, extents, z_up):
+    trimesh.creation.box(extents).export(tmp_path / "tower.stl")
+    tower, elevation, rgba = nano_solids.from_file(tmp_path / "tower.stl", 3, z_up)
+    assert tower.extents[2] == pytest.approx(1)
+    assert tower.volume == pytest.approx(0.2 * 0.3 * 1.5 / 1.5**3)
+    rows, columns = numpy.nonzero(rgba[..., 3] > 127)
+    assert 0 <= elevation <= 60
+    assert numpy.ptp(rows) > 2 * numpy.ptp(columns)
