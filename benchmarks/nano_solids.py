@@ -1,11 +1,12 @@
 """nano in 3D: recipes/nano.yaml on objects it has never seen, against two solids that need no network.
 
-    python benchmarks/nano_solids.py [key=value ...] [--objects 20 | --meshes FILE ... --z-up FILE ...] [--keep DIR]
+    python benchmarks/nano_solids.py [key=value ...] [--objects 20] [--recipe FILE] [--keep DIR]
+    python benchmarks/nano_solids.py [key=value ...] [--meshes FILE ...] [--z-up FILE ...] [--recipe FILE] [--keep DIR]
 
 Each procedural object (seeds from 1,000,000 on; training uses small ones), or each mesh file (turned at random about
-the vertical), is seen once from an elevation between 0 and 60 degrees, at 256 pixels. Printed are the
-Chamfer distance and the volume IoU, both normalised to longest side 1, of the run's mesh, of the ellipsoid that the
-silhouette bounds, and of the silhouette extruded along the line of sight.
+the vertical), is seen once from an elevation between 0 and 60 degrees, at 256 pixels. Printed are the Chamfer distance
+and the volume IoU, both normalised to longest side 1, of the run's mesh, of the ellipsoid that the silhouette bounds,
+and of the silhouette extruded along the line of sight.
 Exits 1 if the means miss the gate.
 """
 
@@ -48,7 +49,10 @@ def procedural(seed: int) -> tuple[Any, float, numpy.ndarray]:
 
 
 def from_file(path: Path, number: int, z_up: bool) -> tuple[Any, float, numpy.ndarray]:
-    """The same of a mesh file; `number` seeds its turn about the vertical, its light and the elevation."""
+    """The same of a mesh file; `number` seeds its turn about the vertical, its light and the elevation.
+
+    `z_up`: that axis of the file is up, and not y, as glTF has it.
+    """
     rng = numpy.random.default_rng([6, number])
     elevation, turn = float(rng.uniform(0, 60)), float(rng.uniform(0, 2 * numpy.pi))
     truth = load_mesh(path)
@@ -112,7 +116,7 @@ def main() -> int:
         "--first-seed", type=int, default=FIRST_SEED, help="of the objects; others to choose options by"
     )
     parser.add_argument("--meshes", type=Path, nargs="+", default=[], help="mesh files instead, y up")
-    parser.add_argument("--z-up", type=Path, nargs="+", default=[], help="mesh files whose z is up, after those")
+    parser.add_argument("--z-up", type=Path, nargs="+", default=[], help="more mesh files, z up")
     parser.add_argument("--recipe", default="recipes/nano.yaml")
     parser.add_argument("--keep", type=Path, help="a folder for the runs (default: a temporary one)")
     parser.add_argument("--json", type=Path, help="also write the figures here")

@@ -210,10 +210,10 @@ def test_weights_in_bytes_are_near_by_a_row_s_largest_and_are_rounded_once(tmp_p
     loaded.load(torch.device("cpu"))
     kept = [loaded.trainable(stage) for stage in loaded.stages]
     for network, other in zip(networks, kept, strict=True):
-        for name, value in network.named_parameters():
+        for (name, value), found in zip(network.named_parameters(), other.parameters(), strict=True):
             rows = value.flatten(1) if value.ndim > 1 else value[:, None]
             units = rows.abs().amax(dim=1) / 127
-            off = (dict(other.named_parameters())[name].reshape_as(rows) - rows).abs().amax(dim=1)
+            off = (found.reshape_as(rows) - rows).abs().amax(dim=1)
             assert (off <= 0.501 * units + 1e-7).all(), name
     weights.write(again, *kept, in_bytes=True)
     assert all(torch.equal(value, tensors[name]) for name, value in load_file(again).items())
