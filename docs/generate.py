@@ -6,6 +6,7 @@ Sphinx calls `write_pages` before it reads the sources (conf.py). No weight is l
 import argparse
 import inspect
 import os
+import pkgutil
 import re
 
 from public_names import defined, public_names, word
@@ -184,8 +185,10 @@ def api_page():
 
 def said_elsewhere(module, name):
     """A constant that is exported here and explained where it is defined; None for all else."""
-    if word(module, name) == "data" and name not in defined(inspect.importlib.import_module(module)):
-        for place in [*zero3d.PUBLIC_MODULES, *(f"zero3d.{behind}" for behind in BEHIND)]:
+    exporter = inspect.importlib.import_module(module)
+    if word(module, name) == "data" and name not in defined(exporter):
+        own = [f"{module}.{m.name}" for m in pkgutil.iter_modules(getattr(exporter, "__path__", []))]
+        for place in [*own, *zero3d.PUBLIC_MODULES, *(f"zero3d.{behind}" for behind in BEHIND)]:
             text = ModuleAnalyzer.for_module(place).find_attr_docs().get(("", name))
             if text:
                 plain_docstring(None, "data", name, None, None, text)

@@ -11,8 +11,8 @@ from tests.core.test_run import assert_same, final_state, interrupt_after, quiet
 from zero3d import RecipeError, checkpoint, folder
 from zero3d.cli import main
 from zero3d.recipe import load_recipe
+from zero3d.recipe.stages import split_stages
 from zero3d.run import export, open_session, plans, resume, run
-from zero3d.stages import split_stages
 
 STAGES = """
 stages:
