@@ -1,0 +1,19 @@
+"""`run`, `resume` and `export`: from a recipe to a folder with a model in it."""
+
+from zero3d.run.exports import export
+from zero3d.run.resume import resume
+from zero3d.run.session import DEFAULT_ELEVATION_DEG, Session, open_session, say
+from zero3d.run.start import Plan, plan, plans, run
+
+__all__ = [
+    "DEFAULT_ELEVATION_DEG",
+    "Plan",
+    "Session",
+    "export",
+    "open_session",
+    "plan",
+    "plans",
+    "resume",
+    "run",
+    "say",
+]

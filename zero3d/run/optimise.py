@@ -1,0 +1,91 @@
+"""The steps of a run: metrics, observers and checkpoints around the engine's loop; Ctrl-C ends it after a step."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from zero3d import checkpoint
+from zero3d.engine import fit
+from zero3d.folder import MetricsLog
+from zero3d.interfaces import RunView
+from zero3d.run.exports import write_exports
+from zero3d.run.session import Session
+from zero3d.values import StepTerms
+
+
+def optimise(session: Session, first_step: int) -> Session:
+    engine, every = session.engine, session.recipe.options.checkpoint.every
+    view = _run_view(session, first_step)
+    observers = session.parts.observers
+    log = MetricsLog(session.folder, first_step)
+    started = time.monotonic()
+    with _stop_on_interrupt() as interrupted:
+
+        def after(index: int, figures: dict[str, float]) -> bool:
+            record = {**figures, "seconds": round(time.monotonic() - started, 4)}
+            log.write(index, record)
+            for observer in observers:
+                observer.on_step(view, engine.at(index), record)
+            if (index + 1) % every == 0 or index + 1 == engine.total_steps or interrupted():
+                checkpoint.save(engine, index + 1, session.folder)
+            return interrupted()
+
+        def look(terms: StepTerms) -> dict[str, float]:
+            return {name: value for observer in observers for name, value in observer.on_terms(view, terms).items()}
+
+        try:
+            for observer in observers:
+                observer.on_start(view)
+            reached = fit(engine, first_step, after, look)
+        finally:
+            log.close()
+        finished = reached == engine.total_steps
+        for observer in observers:
+            observer.on_end(view, finished)
+    if not finished:
+        session.tell(
+            f"stopped after step {reached} of {engine.total_steps}; go on with: zero3d resume {session.folder}"
+        )
+        raise KeyboardInterrupt
+    write_exports(session)
+    return session
+
+
+def _run_view(session: Session, first_step: int) -> RunView:
+    engine = session.engine
+    return RunView(
+        folder=session.folder,
+        steps=engine.total_steps,
+        first_step=first_step,
+        picture=engine.picture,
+        input_camera=engine.input_camera,
+        draw=engine.draw,
+        decode=session.parts.decode,
+        resolution=session.parts.cameras.resolution,
+    )
+
+
+@contextlib.contextmanager
+def _stop_on_interrupt() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C into a wish to stop after the current step; a second one stops at once."""
+    wished = False
+
+    def handler(signum: int, stack: Any) -> None:
+        nonlocal wished
+        if wished:
+            raise KeyboardInterrupt
+        wished = True
+
+    try:
+        former = signal.signal(signal.SIGINT, handler)
+    except ValueError:  # not the main thread: whoever embeds us keeps the signal
+        yield lambda: False
+        return
+    try:
+        yield lambda: wished
+    finally:
+        signal.signal(signal.SIGINT, former)
