@@ -20,8 +20,10 @@ FORMATS = ("glb", "obj", "ply", "stl")
 """The file endings that `load_mesh` reads."""
 
 
-def load_mesh(path: str | Path) -> Any:
-    """A trimesh.Trimesh in world axes from a GLB, glTF, OBJ, PLY or STL file in glTF axes; scenes are joined.
+def load_mesh(path: str | Path, up: str = "y") -> Any:
+    """A trimesh.Trimesh in world axes from a GLB, glTF, OBJ, PLY or STL file; scenes are joined.
+
+    up: the file's vertical axis; "y" as glTF has it (the front is +z), or "z" (the front is -y, as in Blender).
 
     Raises:
         UserError: missing, unreadable, or without faces.
@@ -40,7 +42,10 @@ def load_mesh(path: str | Path) -> Any:
         raise UserError(f"{path}: cannot be read as a mesh ({type(error).__name__}: {error})") from None
     if not isinstance(mesh, trimesh.Trimesh) or len(mesh.faces) == 0:
         raise UserError(f"{path}: holds no triangles; give a surface mesh")
-    mesh.vertices = gltf_to_world(torch.from_numpy(numpy.array(mesh.vertices))).numpy()
+    vertices = numpy.array(mesh.vertices)
+    if up == "z":
+        vertices = vertices[:, [0, 2, 1]] * (1, 1, -1)  # to glTF's axes
+    mesh.vertices = gltf_to_world(torch.from_numpy(vertices)).numpy()
     return mesh
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,45 +12,92 @@ from torch import Tensor
 
 from zero3d import UserError
 from zero3d.interfaces import Command
-from zero3d.mesh_files import FORMATS, load_mesh
+from zero3d.mesh_files import FORMATS, load_mesh, normalise
 from zero3d.registry import Registry
 from zero3d.values import Cameras
+from zero3d_metrics.align import ALIGNMENTS, aligned, axes_word, turned
+from zero3d_metrics.image import SSIM
+from zero3d_metrics.report import Report
+from zero3d_metrics.shape import MORE_POINTS, NORMALISED, POINTS, framed, surface_figures, volume_iou
 
-MAX_SIDE = 256
-"""Views are compared at this size at most: a larger one says nothing more of fields this coarse."""
+MOST_POINTS = 5_000_000
 
 
 class Evaluate(Command):
-    """Score a run (or a mesh): PSNR and SSIM on views, Chamfer distance and volume IoU to a mesh."""
+    """Score a run (or a mesh): PSNR and SSIM on views; Chamfer distance, F-score, normals and volume IoU to a mesh."""
 
     name: ClassVar[str] = "eval"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("run", help="a run's folder, or a mesh file in glTF axes")
-        parser.add_argument("--mesh", help="the true mesh (GLB, OBJ, PLY, STL; glTF axes)")
-        parser.add_argument("--views", type=Path, help="true views: transforms.json, or NNN.png with NNN.npy")
-        parser.add_argument("--lpips", type=Path, metavar="FILE", help="AlexNet and LPIPS weights: adds LPIPS")
-        parser.add_argument(
-            "--fid", type=Path, metavar="DIR", help="a CLIP vision folder (transformers): adds FID on it"
+        add = parser.add_argument
+        add("run", help="a run's folder, or a mesh file in glTF axes")
+        add("--mesh", help="the true mesh (GLB, OBJ, PLY, STL; glTF axes)")
+        add("--up", choices=("y", "z"), default="y", help="the vertical axis in the true mesh's file (y, as in glTF)")
+        add(
+            "--yaw",
+            type=float,
+            default=0.0,
+            metavar="DEG",
+            help="turn the true mesh about the vertical, counter-clockwise seen from above (0)",
         )
-        parser.add_argument("--json", type=Path, help="where the figures go (default: eval.json in the run)")
+        add(
+            "--align",
+            choices=ALIGNMENTS,
+            default="none",
+            help="move what is scored onto the true mesh first: by a turn about the vertical, or rigidly from there (none)",
+        )
+        add(
+            "--normalise",
+            choices=NORMALISED,
+            default="both",
+            help="what is centred and scaled to longest side 1; with none or truth, place and size count too (both)",
+        )
+        add(
+            "--points",
+            type=int,
+            default=MORE_POINTS,
+            metavar="N",
+            help=f"random surface points, beside the paper's {POINTS:,} ({MORE_POINTS:,})",
+        )
+        add("--views", type=Path, help="true views: transforms.json, or NNN.png with NNN.npy")
+        add("--ssim", choices=tuple(SSIM), default="wang", help="which of the forms of SSIM in use (wang)")
+        add(
+            "--lpips",
+            type=Path,
+            metavar="FILE",
+            help="torchvision's AlexNet or VGG16: adds LPIPS",
+        )
+        add("--fid", type=Path, metavar="DIR", help="a CLIP vision folder (transformers): adds FID on it")
+        add("--json", type=Path, help="where the figures go (default: eval.json in the run)")
 
     def run(self, arguments: argparse.Namespace) -> int:
-        if not (arguments.mesh or arguments.views):
-            raise UserError("eval: nothing to compare with; give --mesh FILE, --views DIR, or both")
-        if (arguments.lpips or arguments.fid) and not arguments.views:
-            raise UserError("eval: --lpips and --fid compare pictures; give --views DIR")
+        _check(arguments)
         target = Path(arguments.run)
-        figures: dict[str, Any] = {}
+        report = Report()
         if arguments.mesh:
-            figures |= _shape(_mesh_of(target), load_mesh(arguments.mesh))
+            _score_shape(_mesh_of(target), load_mesh(arguments.mesh, arguments.up), arguments, report)
         if arguments.views:
-            figures |= _pictures(_drawer(target, arguments.registry), arguments)
+            from zero3d_metrics.pictures import score_views
+
+            score_views(_drawer(target, arguments.registry), arguments, report)
         out = arguments.json or (target / "eval.json" if target.is_dir() else None)
         if out:
-            _write(figures, out)
-        _print(figures, out)
+            report.write(out)
+        report.show(out)
         return 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if not (arguments.mesh or arguments.views):
+        raise UserError("eval: nothing to compare with; give --mesh FILE, --views DIR, or both")
+    if (arguments.lpips or arguments.fid) and not arguments.views:
+        raise UserError("eval: --lpips and --fid compare pictures; give --views DIR")
+    if not POINTS <= arguments.points <= MOST_POINTS:
+        raise UserError(f"eval: --points {arguments.points}; {POINTS:,} to {MOST_POINTS:,}")
+    if not -360 <= arguments.yaw <= 360:
+        raise UserError(f"eval: --yaw {arguments.yaw:g}; degrees, -360 to 360")
+    if arguments.align != "none" and arguments.normalise != "both":
+        raise UserError("eval: --align moves what --normalise leaves in its place; give one of them")
 
 
 def _mesh_of(target: Path) -> Any:
@@ -88,71 +133,20 @@ def _drawer(target: Path, registry: Registry) -> Callable[[Cameras], Tensor]:
     return lambda cameras: scene.draw(cameras, light=None).image
 
 
-def _shape(mesh: Any, truth: Any) -> dict[str, float]:
-    from zero3d_metrics.shape import chamfer, volume_iou
-
-    return {"chamfer": chamfer(mesh, truth), "iou": volume_iou(mesh, truth)}
-
-
-def _pictures(draw: Callable[[Cameras], Tensor], arguments: argparse.Namespace) -> dict[str, Any]:
-    from zero3d_metrics.image import psnr, ssim
-    from zero3d_metrics.views import read_views
-
-    lpips = fid = None
-    if arguments.lpips:
-        from zero3d_metrics.lpips import Lpips
-
-        lpips = Lpips(arguments.lpips)
-    if arguments.fid:
-        from zero3d_metrics.fid import ClipFeatures
-
-        fid = ClipFeatures(arguments.fid)
-    scores: dict[str, list[float]] = {"psnr": [], "ssim": [], "lpips": []}
-    features: tuple[list[Tensor], list[Tensor]] = ([], [])
-    for truth, camera in read_views(arguments.views):
-        scale = max(1, -(-max(camera.height, camera.width) // MAX_SIDE))
-        camera = camera.resized(camera.height // scale, camera.width // scale)
-        planes = truth.permute(0, 3, 1, 2)
-        truth = torch.nn.functional.interpolate(planes, (camera.height, camera.width), mode="area").permute(0, 2, 3, 1)
-        image = draw(camera)
-        if image.shape != truth.shape:  # a latent's decoder sets its own size
-            planes = image.permute(0, 3, 1, 2)
-            image = torch.nn.functional.interpolate(planes, truth.shape[1:3], mode="bilinear", antialias=True)
-            image = image.permute(0, 2, 3, 1)
-        scores["psnr"].append(float(psnr(image, truth)))
-        scores["ssim"].append(float(ssim(image, truth)))
-        if lpips:
-            scores["lpips"].append(float(lpips(image, truth)))
-        if fid:
-            for kept, picture in zip(features, (image, truth), strict=True):
-                kept.append(fid(picture))
-    figures: dict[str, Any] = {key: sum(value) / len(value) for key, value in scores.items() if value}
-    figures["views"] = len(scores["psnr"])
-    if fid:
-        from zero3d_metrics.fid import frechet_distance
-
-        figures["fid_clip"] = frechet_distance(torch.cat(features[0]), torch.cat(features[1]))
-    return figures
-
-
-def _write(figures: dict[str, Any], out: Path) -> None:
-    finite = {key: value if math.isfinite(value) else None for key, value in figures.items()}  # JSON has no infinity
-    try:
-        out.write_text(json.dumps(finite, indent=2) + "\n")
-    except OSError as error:
-        raise UserError(f"eval: {out} cannot be written ({error.strerror}); give another file with --json") from None
-
-
-def _print(figures: dict[str, Any], out: Path | None) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column("metric")
-    table.add_column("value", justify="right")
-    for key, value in figures.items():
-        table.add_row(key, f"{value:.4f}" if isinstance(value, float) else str(value))
-    console = Console()
-    console.print(table)
-    if out:
-        console.print(f"written to {out}")
+def _score_shape(mesh: Any, truth: Any, arguments: argparse.Namespace, report: Report) -> None:
+    if arguments.normalise != "none":  # SyncDreamer's order: to size, then turned
+        truth = normalise(truth)
+    truth = turned(truth, arguments.yaw)
+    mesh, truth = framed(mesh, truth, "both" if arguments.normalise == "both" else "none")
+    mesh, moved = aligned(mesh, truth, arguments.align)
+    paper, paper_floor = surface_figures(mesh, truth, POINTS, thresholds=())
+    report.add({"chamfer": paper["chamfer"]}, {"chamfer": paper_floor["chamfer"]})
+    figures, floors = surface_figures(mesh, truth, arguments.points)
+    many = f"chamfer_{arguments.points}"
+    report.add({many: figures.pop("chamfer")}, {many: floors.pop("chamfer")})
+    report.add(figures, floors)
+    report.add({"iou": volume_iou(mesh, truth, normalised="none")} | moved)
+    report.notes += [note for m in (mesh, truth) for note in m.metadata.get("notes", ())]
+    if arguments.normalise == "both" and arguments.align == "none":
+        word = axes_word(mesh, truth, arguments.up, arguments.yaw)
+        report.notes += [word] if word else []

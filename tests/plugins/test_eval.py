@@ -76,7 +76,13 @@ def test_a_mesh_against_itself_and_its_own_views(folder, layout, tmp_path, capsy
     figures = json.loads(out.read_text())
     assert figures["views"] == 3
     assert figures["iou"] == 1
-    assert figures["chamfer"] < 0.03
+    for name in ("chamfer", "chamfer_20000"):  # against itself, a shape scores the floor and no less
+        assert figures[name] == pytest.approx(figures[f"{name}_floor"], rel=0.05)
+    assert figures["chamfer"] > 2.5 * figures["chamfer_20000"] > 0
+    assert figures["fscore@0.05"] == 1
+    assert figures["normal_consistency"] > 0.95
+    assert set(figures["variants"]) == {"chamfer", "fscore", "normal_consistency", "iou", "psnr", "ssim"}
+    assert figures["notes"] == []
     assert figures["psnr"] > 50  # what rounding to bytes leaves
     assert figures["ssim"] > 0.999
     printed = capsys.readouterr().out
@@ -107,17 +113,92 @@ def test_a_turned_mesh_scores_worse(folder, tmp_path):
 def test_a_run(folder, run):
     assert main(["eval", str(run), "--mesh", str(folder / "truth.glb"), "--views", str(folder / "nerf")]) == 0
     figures = json.loads((run / "eval.json").read_text())
-    assert set(figures) == {"chamfer", "iou", "psnr", "ssim", "views"}
+    assert {"chamfer", "chamfer_floor", "iou", "psnr", "ssim", "views", "variants", "notes"} <= set(figures)
     assert 0 < figures["chamfer"] < 1
     assert 0 < figures["iou"] < 1
     assert 0 < figures["psnr"] < 40
 
 
 def test_equal_pictures_stay_json(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("zero3d_metrics.image.psnr", lambda image, truth: torch.tensor([torch.inf]))
+    values = iter([torch.inf, 20.0, 30.0, torch.inf, torch.inf, torch.inf])
+    monkeypatch.setattr("zero3d_metrics.pictures.psnr", lambda image, truth: torch.tensor([next(values)]))
     out = tmp_path / "f.json"
-    assert main(["eval", str(folder / "truth.glb"), "--views", str(folder / "nerf"), "--json", str(out)]) == 0
+    command = ["eval", str(folder / "truth.glb"), "--views", str(folder / "nerf"), "--json", str(out)]
+    assert main(command) == 0
+    figures = json.loads(out.read_text())
+    assert figures["psnr"] == 25
+    assert "1 of 3 views are equal" in figures["notes"][0]
+    assert main(command) == 0
     assert json.loads(out.read_text(), parse_constant=pytest.fail)["psnr"] is None
+
+
+def evaluated(tmp_path, *arguments):
+    out = tmp_path / "figures.json"
+    assert main(["eval", *map(str, arguments), "--json", str(out)]) == 0
+    return json.loads(out.read_text())
+
+
+@pytest.fixture(scope="module")
+def lopsided(tmp_path_factory):
+    """A shape that no turn brings onto itself: in y-up and z-up files, and turned by 40 degrees about the vertical."""
+    folder = tmp_path_factory.mktemp("lopsided")
+    parts = [trimesh.creation.box(extents=size) for size in ((1.0, 0.3, 0.2), (0.2, 0.5, 0.3), (0.3, 0.2, 0.7))]
+    parts[1].apply_translation((0.4, 0.3, 0))
+    parts[2].apply_translation((-0.3, 0.1, 0.3))
+    shape = trimesh.util.concatenate(parts)  # in glTF axes
+    shape.export(folder / "y_up.obj")
+    turned = shape.copy()
+    turned.apply_transform(trimesh.transformations.rotation_matrix(numpy.radians(40), [0, 1, 0]))
+    turned.export(folder / "turned.obj")
+    shape.vertices = shape.vertices[:, [0, 2, 1]] * (1, -1, 1)  # as Blender imports and exports it
+    shape.export(folder / "z_up.obj")
+    return folder
+
+
+def test_axes_are_given_or_pointed_out(lopsided, tmp_path, capsys):
+    y_up, z_up = lopsided / "y_up.obj", lopsided / "z_up.obj"
+    good = evaluated(tmp_path, y_up, "--mesh", z_up, "--up", "z")
+    assert good["iou"] == 1
+    assert good["notes"] == []
+    bad = evaluated(tmp_path, y_up, "--mesh", z_up)
+    assert bad["iou"] < 0.5
+    assert "--up z --yaw 0 brings the Chamfer distance" in bad["notes"][0]
+    assert "--up z" in capsys.readouterr().out
+    assert "--up y --yaw 0" in evaluated(tmp_path, y_up, "--mesh", y_up, "--up", "z")["notes"][0]
+    assert "scored seems to have z up" in evaluated(tmp_path, z_up, "--mesh", y_up)["notes"][0]
+
+
+def test_a_yaw_is_given_pointed_out_or_found(lopsided, tmp_path):
+    y_up, turned = lopsided / "y_up.obj", lopsided / "turned.obj"
+    assert evaluated(tmp_path, turned, "--mesh", y_up, "--yaw", "40")["iou"] > 0.99
+    quarter = evaluated(tmp_path, y_up, "--mesh", y_up, "--yaw", "90")
+    assert "--yaw 0 brings" in quarter["notes"][0]
+    for how in ("yaw", "icp"):
+        found = evaluated(tmp_path, turned, "--mesh", y_up, "--align", how)
+        assert found["align_yaw_deg"] == pytest.approx(320, abs=1)
+        assert found["chamfer"] == pytest.approx(found["chamfer_floor"], rel=0.1)
+        assert found["iou"] > 0.9
+
+
+def test_place_and_size_count_where_they_are_not_normalised(tmp_path):
+    """A ball of radius 0.25 in one of 0.5: each of its points is 0.25 away, and it fills an eighth."""
+    for radius in (0.25, 0.5):
+        trimesh.creation.icosphere(4, radius).export(tmp_path / f"{radius}.ply")
+    pair = (tmp_path / "0.25.ply", "--mesh", tmp_path / "0.5.ply")
+    for how in ("none", "truth"):
+        figures = evaluated(tmp_path, *pair, "--normalise", how)
+        assert figures["chamfer"] == pytest.approx(0.25, abs=1e-3)
+        assert figures["iou"] == pytest.approx(0.125, abs=3e-3)
+    assert evaluated(tmp_path, *pair)["iou"] == 1
+
+
+def test_views_are_compared_at_256_pixels():
+    from zero3d_metrics.pictures import compared_size
+
+    assert compared_size(800, 800) == (256, 256)
+    assert compared_size(1200, 1600) == (192, 256)
+    assert compared_size(100, 80) == (100, 80)
+    assert compared_size(4000, 40) == (3200, 32)  # SSIM's window and LPIPS' network need as much
 
 
 def test_views_are_read_on_white_with_their_cameras(folder):
@@ -169,6 +250,9 @@ def test_mistakes_are_one_line_and_exit_code_2(folder, tmp_path, capfd):
         (mesh, "--views", str(tmp_path / "tiny")): "8x8 pixels",
         (mesh, "--views", str(tmp_path / "square")): "3x4",
         (mesh, "--mesh", mesh, "--lpips", "w.pth"): "give --views",
+        (mesh, "--mesh", mesh, "--points", "100"): "--points 100",
+        (mesh, "--mesh", mesh, "--yaw", "nan"): "--yaw nan",
+        (mesh, "--mesh", mesh, "--align", "yaw", "--normalise", "none"): "give one of them",
         (mesh, "--views", views, "--lpips", "w.pth"): "w.pth: no such file",
         (mesh, "--mesh", mesh, "--json", str(tmp_path / "nowhere" / "f.json")): "cannot be written",
     }

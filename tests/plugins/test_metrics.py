@@ -11,7 +11,7 @@ from scipy.linalg import sqrtm
 from zero3d import UserError
 from zero3d_metrics.fid import ClipFeatures, frechet_distance
 from zero3d_metrics.image import psnr, ssim
-from zero3d_metrics.lpips import LAYERS, Lpips
+from zero3d_metrics.lpips import ALEX, Lpips
 from zero3d_metrics.shape import chamfer, volume_iou
 
 
@@ -131,7 +131,8 @@ def test_frechet_distance_of_scaled_gaussians_with_fewer_pictures_than_features(
 def lpips_state():
     generator = torch.Generator().manual_seed(0)
     state, channels = {}, 3
-    for index, (place, width, kernel, _, _) in enumerate(LAYERS):
+    for index, layer in enumerate(ALEX):
+        place, width, kernel = layer.place, layer.width, layer.kernel
         fan = channels * kernel * kernel
         state[f"features.{place}.weight"] = torch.randn(width, channels, kernel, kernel, generator=generator) / fan**0.5
         state[f"features.{place}.bias"] = 0.1 * torch.randn(width, generator=generator)
