@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ import numpy
 from zero3d import PictureError
 from zero3d.errors import did_you_mean
 from zero3d.interfaces import ImageSource, SourcePicture
-from zero3d_pictures.masking import grabcut, plain_background
+from zero3d_pictures.grabcut import available, grabcut
+from zero3d_pictures.masking import of_one_colour, plain_background
 from zero3d_pictures.reading import Decoded, brightness_or_alpha, read
 
 METHODS = ("alpha", "auto", "background", "grabcut")
@@ -76,17 +76,19 @@ class PictureFile(ImageSource):
     def _find(self, rgb: numpy.ndarray, method: str) -> tuple[numpy.ndarray, str]:
         """A mask by `method` ("auto": background, then grabcut), and what to tell the user about it."""
         path = self.config.path
+        if of_one_colour(rgb):
+            raise PictureError(f"image: {path} shows no object: it is of one colour; give another picture, or input.mask=FILE")
         if method in ("auto", "background"):
             found = plain_background(rgb)
             if found is not None:
                 return found.mask, found.note
             if method == "background":
                 raise PictureError(f"input.mask: background: {path} has no plain background around an object; {REMEDY}")
-        if method == "grabcut" or importlib.util.find_spec("cv2"):
+        if method == "grabcut" or available():
             guessed = grabcut(rgb)
             if guessed is not None:
                 return guessed, "WARNING: the mask was guessed by GrabCut; check picture.png, or give input.mask=FILE"
-            raise PictureError(f"image: {path}: neither a plain background nor GrabCut shows an object; {REMEDY}")
+            raise PictureError(f"image: {path}: no object: neither a plain background nor GrabCut shows one; {REMEDY}")
         raise PictureError(
             f"image: {path} has no alpha and no plain background; {REMEDY}, or input.mask=grabcut "
             "after pip install 'zero3d[grabcut]'"

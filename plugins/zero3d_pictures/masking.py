@@ -1,4 +1,4 @@
-"""Finding the object in a picture without alpha: a plain background, or GrabCut."""
+"""Finding the object in a picture without alpha, by its plain background."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import numpy
 import scipy
-
-from zero3d import PictureError
 
 TOLERANCE = 28
 """How far (Euclidean, 8-bit RGB) a background pixel may be from the border's median colour."""
@@ -19,8 +17,8 @@ OBJECT_SHARE = (0.002, 0.98)
 """A mask that covers less or more of the picture found no object."""
 ENCLOSED_SHARE = 0.002
 """Background-coloured patches inside the object, from this share of the picture on, are worth a word."""
-GRABCUT_SIDE = 480
-"""GrabCut's time grows with the pixels; it decides at this size."""
+ONE_COLOUR = 8
+"""Pictures whose channels all vary by at most this much (of 255) show nothing."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ def plain_background(rgb: numpy.ndarray) -> Found | None:
     regions, _ = scipy.ndimage.label(like)
     at_border = numpy.unique(numpy.concatenate([regions[0], regions[-1], regions[:, 0], regions[:, -1]]))
     background = numpy.isin(regions, at_border[at_border > 0])
-    mask = _cleaned(~background)
+    mask = cleaned(~background)
     if mask is None:
         return None
     colour = "#{:02x}{:02x}{:02x}".format(*middle)
@@ -54,33 +52,6 @@ def plain_background(rgb: numpy.ndarray) -> Found | None:
     if (like & (mask > 0)).mean() > ENCLOSED_SHARE:
         note += "; parts of that colour inside it count as object: if one is a hole, give input.mask=FILE"
     return Found(mask, note)
-
-
-def grabcut(rgb: numpy.ndarray) -> numpy.ndarray | None:
-    """(H, W, 3) uint8 -> (H, W) uint8 mask by GrabCut from a centred rectangle (OpenCV), or None if it finds nothing.
-
-    Raises:
-        PictureError: OpenCV is not installed.
-    """
-    try:
-        import cv2
-    except ImportError:
-        raise PictureError("input.mask: grabcut needs OpenCV: pip install 'zero3d[grabcut]'") from None
-    height, width = rgb.shape[:2]
-    scale = min(1.0, GRABCUT_SIDE / max(height, width))
-    small = cv2.resize(rgb, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA)
-    labels = numpy.zeros(small.shape[:2], numpy.uint8)
-    inset = [max(1, side // 20) for side in (small.shape[1], small.shape[0])]
-    rectangle = (*inset, small.shape[1] - 2 * inset[0], small.shape[0] - 2 * inset[1])
-    cv2.setRNGSeed(0)  # GrabCut's clustering draws random numbers: the same picture must give the same mask
-    models = numpy.zeros((1, 65)), numpy.zeros((1, 65))
-    try:
-        cv2.grabCut(small[..., ::-1].copy(), labels, rectangle, *models, 5, cv2.GC_INIT_WITH_RECT)
-    except cv2.error:  # it gives up on pictures of one colour
-        return None
-    found = numpy.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(numpy.float32)
-    full = cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
-    return _cleaned(full)
 
 
 def _close(rgb: numpy.ndarray, colour: numpy.ndarray) -> numpy.ndarray:
@@ -92,8 +63,13 @@ def _close(rgb: numpy.ndarray, colour: numpy.ndarray) -> numpy.ndarray:
     return near
 
 
-def _cleaned(foreground: numpy.ndarray) -> numpy.ndarray | None:
-    """Drop dust; None if hardly anything or nearly everything is left."""
+def of_one_colour(rgb: numpy.ndarray) -> bool:
+    """Whether (H, W, 3) uint8 shows nothing at all."""
+    return all(int(numpy.ptp(rgb[..., c])) <= ONE_COLOUR for c in range(3))
+
+
+def cleaned(foreground: numpy.ndarray) -> numpy.ndarray | None:
+    """(H, W) bool -> uint8, 0 or 255, without dust; None if hardly anything or nearly everything is left."""
     pieces, count = scipy.ndimage.label(foreground)
     if count == 0:
         return None

@@ -205,8 +205,8 @@ class TestRefusals:
         pixels[..., 3] = 0
         assert "fully transparent" in refusal(save(tmp_path / "clear.png", pixels))
         blank = save(tmp_path / "blank.png", numpy.full((64, 64, 3), 255, numpy.uint8))
-        assert "input.mask=FILE" in refusal(blank)
-        assert "no plain background around an object" in refusal(blank, "background")
+        for mask in (None, "background", "grabcut"):
+            assert "no object: it is of one colour" in refusal(blank, mask)
         assert "no plain background" in refusal(save(tmp_path / "noise.png", noise()), "background")
         assert "no alpha channel" in refusal(blank, "alpha")
 
