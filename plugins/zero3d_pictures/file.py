@@ -77,7 +77,7 @@ class PictureFile(ImageSource):
         """A mask by `method` ("auto": background, then grabcut), and what to tell the user about it."""
         path = self.config.path
         if of_one_colour(rgb):
-            raise PictureError(f"image: {path} shows no object: it is of one colour; give another picture, or input.mask=FILE")
+            raise PictureError(f"image: {path} shows no object: it is of one colour; give another, or input.mask=FILE")
         if method in ("auto", "background"):
             found = plain_background(rgb)
             if found is not None:
