@@ -6,7 +6,7 @@ On the machine that has a registry, fetch the wheels that shapes need (2 MB):
 
 On the GPU machine (torch, numpy and safetensors are enough; the checkout and .carry travel), three times 9 minutes:
 
-    python tools/train_nano_gpu.py slice --wheels .carry --minutes 9 --lift 18 --denoiser 7 --to "$OUT"
+    python tools/train_nano_gpu.py slice --bfloat16 --wheels .carry --minutes 9 --lift 18 --denoiser 7 --to "$OUT"
 
 A slice makes shapes on half of the cores and draws them on the GPU, while it trains on those that are there; after
 `lift` minutes of training in all, it goes on to the denoiser. It saves to --disk every minute and when its time is
@@ -94,6 +94,7 @@ class Trainer:
         from zero3d_zero123.nano.denoiser import NanoDenoiser
 
         self.torch, self.device, self.disk, self.out = torch, device, arguments.disk, arguments.to
+        self.bfloat16 = arguments.bfloat16
         self.batch, self.targets = dict(zip(STAGES, arguments.batch, strict=True)), arguments.targets
         self.budget = {"lift": 60 * arguments.lift, "denoiser": 60 * arguments.denoiser}
         self.denoiser = NanoDenoiser(None, arguments.start)
@@ -164,7 +165,8 @@ class Trainer:
             group["lr"] = rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
         batch = self.shapes.batch(self.batch[stage], self.targets, torch.Generator().manual_seed(self.steps[stage]))
         generator = torch.Generator(self.device).manual_seed(self.steps[stage])
-        loss, figures = self.denoiser.training_loss(batch, stage, generator)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            loss, figures = self.denoiser.training_loss(batch, stage, generator)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -246,6 +248,7 @@ def main() -> None:
         "--batch", type=int, nargs=2, default=(128, 64), help="objects a step, of the lift and the denoiser"
     )
     piece.add_argument("--targets", type=int, default=4)
+    piece.add_argument("--bfloat16", action="store_true", help="the networks compute in it; else in float32")
     piece.add_argument("--device", choices=["cpu", "cuda"])
     arguments = parser.parse_args()
     if arguments.action == "wheels":

@@ -25,9 +25,11 @@ class Zero123Config:
     weights: nano (embedded, 64x64 pixels); a .safetensors file of nano's that `zero3d train` wrote; an original
     checkpoint, .ckpt or .safetensors; a folder in diffusers' layout; or a hub id (`zero3d weights list`).
     temperature: of nano alone, above 0 to 1: how far its pictures stray from the drawing of the solid it lifts; at 1 as
-    in training (a random sample has twice the mean's error), towards 0 only the drawing. Those that follow are of
-    published weights. ema: the averaged U-Net (true, as the paper's code) or the raw one, where both are
-    there; many folders do not say which they hold. dtype: of the U-Net; auto is float16 on CUDA, float32 elsewhere.
+    in training (a random sample has twice the mean's error), towards 0 only the drawing. dtype: what the U-Net computes
+    in, float32, float16 or bfloat16; auto is float32, but for published weights on CUDA, float16. A processor that has
+    no instructions for the shorter two emulates them, many times slower. Those that follow are of published weights.
+    ema: the averaged U-Net (true, as the paper's code) or the raw one, where both are there; many folders do not say
+    which they hold.
     variant: of a folder's files, for example fp16_ema; empty finds it from ema and dtype. pose: zero123, stable (the
     input's elevation in place of the distance), or auto: stable if the weights' name says so. config: a JSON file
     {part: {entry: value}} for an original checkpoint that is not of the published size. revision: of a hub id, a

@@ -52,6 +52,7 @@ def spoils(x0, noised, condition, scale):
 denoiser = of(check_one, GaussianDenoiser)
 denoiser("noise levels ascend", **with_sigmas([1.0, 0.5, 2.0]))
 denoiser("noise levels are above 0", **with_sigmas([0.0, 0.5, 2.0]))
+denoiser("it declares its precision", dtype="half")
 denoiser("it takes a picture", condition=fails)
 denoiser("it answers", denoise=fails)
 denoiser("x0 has the shape of what was noised", **denoise(lambda x, n, c, s: x.permute(0, 3, 1, 2)))

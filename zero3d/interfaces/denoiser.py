@@ -38,6 +38,9 @@ class Denoiser(Component):
     knows_elevation: bool = False
     """It is told the input's absolute elevation in place of the change of distance (Stable Zero123)."""
 
+    dtype: torch.dtype = torch.float32
+    """What its network computes in, once it is loaded: named in the manifest, and the laws allow for its rounding."""
+
     @abstractmethod
     def load(self, device: torch.device) -> None:
         """Load the weights onto `device`, frozen. Called once, after every check that needs no weights."""

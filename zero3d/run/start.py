@@ -120,6 +120,7 @@ def start_stages(
         input_elevation_deg=elevation(recipe),
         input_pixels_per_source_pixel=framed.scale,
         weights=_weight_hashes(parts),
+        precision={label: str(denoiser.dtype).removeprefix("torch.") for label, denoiser in parts.denoisers.items()},
     )
     if recipe.whole is not None and former is None:
         folder.create(out.parent, recipe.whole, source.rgba, manifest)

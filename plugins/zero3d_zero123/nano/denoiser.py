@@ -18,7 +18,6 @@ from zero3d_zero123.nano.blocks import channels_last
 from zero3d_zero123.nano.draw import draw_views
 from zero3d_zero123.nano.lift import PICTURE, Lift, Lifted, lift_both_ways
 from zero3d_zero123.nano.losses import denoiser_loss, lift_loss
-from zero3d_zero123.nano.precision import bfloat16_where_native
 from zero3d_zero123.nano.solid import SolidField
 from zero3d_zero123.nano.unet import UNet
 
@@ -52,6 +51,8 @@ class NanoDenoiser(PixelDenoiser, TrainableDenoiser):
     def __init__(self, config: Any = None, file: Path | None = None) -> None:
         super().__init__(config)
         self.temperature: float = TEMPERATURE if config is None else config.temperature
+        if config is not None and config.dtype != "auto":
+            self.dtype = getattr(torch, config.dtype)
         self._file = file or weights.EMBEDDED
         self._starts_from_file = file is not None
         self._lift: Lift | None = None
@@ -134,6 +135,6 @@ class NanoDenoiser(PixelDenoiser, TrainableDenoiser):
         base = 1 + keep * (drawn[:, :3] - 1)
         level = (sigma / self.temperature).clamp(max=float(self.sigmas[-1]))
         widened = base + broadcast(level / sigma, planes) * (planes - base)
-        with bfloat16_where_native(planes.device):
+        with torch.autocast(planes.device.type, self.dtype, enabled=self.dtype != torch.float32):
             found: Tensor = self._unet(widened, level, drawn, pose, context, torch.full_like(sigma, keep))
         return base + self.temperature * (found - base)

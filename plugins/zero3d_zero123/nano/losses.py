@@ -1,6 +1,12 @@
-"""What nano's networks are fitted to."""
+"""What nano's networks are fitted to.
+
+The networks run in the precision of the autocast that a loss is called under (a trainer's `mixed_precision`; float32 where
+there is none), all else in float32 always.
+"""
 
 from __future__ import annotations
+
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,7 +17,6 @@ from zero3d.geometry import rays, relative_pose
 from zero3d.interfaces import TrainingBatch
 from zero3d_zero123.nano.draw import draw_rays, draw_views
 from zero3d_zero123.nano.lift import BOX, Lift, Lifted, lift_both_ways, repeat_cameras
-from zero3d_zero123.nano.precision import bfloat16_where_native
 from zero3d_zero123.nano.unet import UNet, output_scale
 
 RAYS = 256
@@ -54,10 +59,10 @@ def jittered(rgba: Tensor, generator: torch.Generator) -> Tensor:
 
 def lift_loss(lift: Lift, batch: TrainingBatch, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
     """Cross-entropy of the solid in the frustum's cells, and pictures drawn along random rays of the targets."""
-    with bfloat16_where_native(batch.input_rgba.device):
-        lifted = lift(lift_input(jittered(batch.input_rgba, generator)), batch.input_cameras)
-    solid, figures = solid_loss(lifted, batch)
-    rgb, alpha = ray_loss(lifted, batch, generator)
+    lifted = lift(lift_input(jittered(batch.input_rgba, generator)), batch.input_cameras)
+    with torch.autocast(batch.input_rgba.device.type, enabled=False):
+        solid, figures = solid_loss(lifted, batch)
+        rgb, alpha = ray_loss(lifted, batch, generator)
     loss = solid + RGB_WEIGHT * rgb + ALPHA_WEIGHT * alpha
     return loss, {**figures, "solid": float(solid.detach()), "rgb": float(rgb.detach()), "alpha": float(alpha.detach())}
 
@@ -104,9 +109,10 @@ def denoiser_loss(
     device = batch.input_rgba.device
     views = len(batch.target_cameras)
     per_object = views // len(batch.input_cameras)
+    exactly = partial(torch.autocast, device.type, enabled=False)
     with torch.no_grad():
-        with bfloat16_where_native(device):
-            lifted = lift_both_ways(lift, lift_input(jittered(batch.input_rgba, generator)), batch.input_cameras)
+        lifted = lift_both_ways(lift, lift_input(jittered(batch.input_rgba, generator)), batch.input_cameras)
+    with torch.no_grad(), exactly():
         drawn = draw_views(lifted, batch.target_cameras)
         pose = relative_pose(batch.target_cameras, repeat_cameras(batch.input_cameras, per_object))
         context = lifted.tokens.float().repeat_interleave(per_object, 0)
@@ -117,10 +123,11 @@ def denoiser_loss(
         keep = (_uniform(generator, views * NOISES) >= NULL_SHARE).float().to(device)
         noise = _normal(generator, *x0.shape).to(device)
         noised = smoothly_wrong(x0, generator) + broadcast(sigma, x0) * noise
-    with bfloat16_where_native(device):
-        guess = unet(noised, sigma, drawn, pose, context, keep)
-    error = (guess - x0).square().mean(dim=(1, 2, 3))
-    scaled = error / output_scale(sigma, keep) ** 2
+    guess = unet(noised, sigma, drawn, pose, context, keep)
+    with exactly():
+        error = (guess - x0).square().mean(dim=(1, 2, 3))
+        scaled = error / output_scale(sigma, keep) ** 2
+        loss = scaled.mean()
     with torch.no_grad():
         plain = (drawn[:, :3] - x0).square().mean(dim=(1, 2, 3))
         figures = {
@@ -129,7 +136,7 @@ def denoiser_loss(
             "mse": float(error[keep > 0].mean()),
             "mse_drawing": float(plain[keep > 0].mean()),
         }
-    return scaled.mean(), figures
+    return loss, figures
 
 
 def smoothly_wrong(pictures: Tensor, generator: torch.Generator) -> Tensor:

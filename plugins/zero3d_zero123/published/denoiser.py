@@ -75,7 +75,7 @@ class PublishedDenoiser(Denoiser):
         network = network.frozen(device)
         self._unet, self._vae, self._clip = network.unet, network.vae, network.clip
         self._cc = network.projection
-        self._dtype = next(network.unet.parameters()).dtype
+        self.dtype = next(network.unet.parameters()).dtype
 
     @torch.no_grad()
     def condition(self, picture: Picture, input_camera: Cameras) -> PictureCondition:
@@ -120,8 +120,8 @@ class PublishedDenoiser(Denoiser):
         return guided(unconditional, conditional, guidance_scale)
 
     def _run(self, latent: Tensor, picture: Tensor, t: Tensor, token: Tensor) -> Tensor:
-        x = torch.cat([latent, picture], dim=1).to(self._dtype)
-        out: Tensor = self._unet(x, t, encoder_hidden_states=token.to(self._dtype)).sample
+        x = torch.cat([latent, picture], dim=1).to(self.dtype)
+        out: Tensor = self._unet(x, t, encoder_hidden_states=token.to(self.dtype)).sample
         return out.to(latent.dtype)
 
     def encode(self, image: Tensor) -> Tensor:
