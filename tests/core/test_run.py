@@ -52,6 +52,7 @@ def test_the_folder_holds_what_the_design_promises(registry, toy_recipe, tmp_pat
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["packages"]["torch"].startswith("2.")
     assert manifest["input_elevation_deg"] == 10
+    assert manifest["precision"] == {"denoiser": "float32"}
     assert manifest["input_pixels_per_source_pixel"] == pytest.approx(16 / 64)
 
 
