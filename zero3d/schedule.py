@@ -70,11 +70,26 @@ class Schedule:
         values = [knot.value for knot in self.knots]
         return min(values), max(values)
 
+    def within(self, low: float, high: float, name: str = "schedule", what: str = "") -> Schedule:
+        """Itself, if all its values are in [low, high]; `what` is added to the error: a unit or a remedy.
+
+        Raises:
+            ValueError: one is not; the message names `name` and the bounds.
+        """
+        for value in self.extremes:
+            if not low <= value <= high:
+                raise ValueError(f"{name}: {value:g}; {low:g} to {high:g}{what and f', {what}'}")
+        return self
+
 
 def _number(value: Any, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    try:
+        number = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
         raise ValueError(f"{name}: {value!r} is no number; write a number or a map {{step or percent%: value}}")
-    return float(value)
+    return number
 
 
 def _knot(key: Any, value: Any, name: str) -> Knot:
@@ -84,7 +99,7 @@ def _knot(key: Any, value: Any, name: str) -> Knot:
         at = float(text.rstrip("%"))
     except ValueError:
         raise ValueError(f"{name}: {key!r} is no step and no percentage; write 500 or 50%") from None
-    if at < 0 or (percent and at > 100):
+    if not 0 <= at < math.inf or (percent and at > 100):
         raise ValueError(f"{name}: {key!r} lies outside the run; steps start at 0, percentages end at 100%")
     if isinstance(value, Mapping):
         if set(value) != {"jump"}:

@@ -12,6 +12,10 @@ from zero3d.interfaces import Teacher
 from zero3d.values import Cameras, Step, View
 from zero3d_score.space import to_teacher
 
+LARGEST_SCALE = 1000.0
+"""Of a guidance scale, either way: ten times the largest published one."""
+SCALE_MEANS = "the s of uncond + s (cond - uncond); code that writes s - 1 has one less"
+
 
 @dataclass(frozen=True)
 class Perturbed:

@@ -12,14 +12,14 @@ from zero3d import Schedule
 from zero3d.diffusion import broadcast, one_minus_alphas_cumprod
 from zero3d.interfaces import Guidance
 from zero3d.values import Cameras, ImageGradient, Step, View
-from zero3d_score.perturb import figures, perturb, pictures
+from zero3d_score.perturb import LARGEST_SCALE, SCALE_MEANS, figures, perturb, pictures
 
 WEIGHTINGS = ("one_minus_alphas_cumprod", "one", "sigma")
 
 
 @dataclass
 class SdsConfig:
-    """Options of `sds`. guidance_scale: 3 as threestudio's zero123.yaml; a number or a schedule.
+    """Options of `sds`. guidance_scale: 3 as threestudio's zero123.yaml; a number or a schedule, -1000 to 1000.
 
     min_t, max_t: the range of timesteps as shares of the teacher's list, numbers or schedules (annealing).
     weighting: w(t); "one_minus_alphas_cumprod" (threestudio), "one" (SJC with variance reduction), or "sigma", under
@@ -34,6 +34,7 @@ class SdsConfig:
     def __post_init__(self) -> None:
         for name in ("guidance_scale", "min_t", "max_t"):
             setattr(self, name, Schedule.parse(getattr(self, name), name))
+        self.guidance_scale.within(-LARGEST_SCALE, LARGEST_SCALE, "guidance_scale", SCALE_MEANS)
         if self.min_t.extremes[0] < 0 or self.max_t.extremes[1] > 1 or self.min_t.extremes[0] >= self.max_t.extremes[1]:
             raise ValueError(
                 f"min_t: {self.min_t.extremes[0]}, max_t: {self.max_t.extremes[1]}; 0 <= min_t < max_t <= 1"

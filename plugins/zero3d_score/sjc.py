@@ -9,12 +9,13 @@ from zero3d import Schedule
 from zero3d.diffusion import broadcast
 from zero3d.interfaces import Guidance, Teacher
 from zero3d.values import Cameras, ImageGradient, Step, View
-from zero3d_score.perturb import figures, perturb, pictures
+from zero3d_score.perturb import LARGEST_SCALE, SCALE_MEANS, figures, perturb, pictures
 
 
 @dataclass
 class SjcConfig:
-    """Options of `sjc`. guidance_scale: 100 in the paper's reconstruction; a number or a schedule.
+    """Options of `sjc`. guidance_scale: 100 in the paper's reconstruction; a number or a schedule, -1000 to
+    1000.
 
     variance_reduction: subtract the rendered image rather than the noised one (var_red). t_range: [low, high) of
     timesteps as shares of the teacher's list; [0.01, 0.97) of 1000 is the original us[30:-10], t in 10..969.
@@ -25,7 +26,8 @@ class SjcConfig:
     t_range: list[float] = field(default_factory=lambda: [0.01, 0.97])
 
     def __post_init__(self) -> None:
-        self.guidance_scale = Schedule.parse(self.guidance_scale, "guidance_scale")
+        scale = Schedule.parse(self.guidance_scale, "guidance_scale")
+        self.guidance_scale = scale.within(-LARGEST_SCALE, LARGEST_SCALE, "guidance_scale", SCALE_MEANS)
         if len(self.t_range) != 2 or not 0 <= self.t_range[0] < self.t_range[1] <= 1:
             raise ValueError(f"t_range: {self.t_range}; [low, high] with 0 <= low < high <= 1")
 

@@ -58,6 +58,31 @@ def test_one_component_may_serve_under_two_labels(registry, toy_recipe):
         ("representation=big", ["representation", "'big'"]),
         ("seed=-1", ["seed", "-1"]),
         ("stages=[]", ["stages", "no map of stages"]),
+        ("seed=99999999999999999999", ["seed", "20 digits", "64 bits"]),
+        ("steps=9999999999", ["steps", "1,000,000,000"]),
+        ("steps=???", ["steps", "mandatory"]),
+        ("input=3", ["input", "3", "no map"]),
+        ("optimizer.betas={a: 1}", ["optimizer.betas", "{'a': 1}", "list[float]"]),
+        ("optimizer.eps=-1", ["optimizer.eps", "-1", "0 to 1"]),
+        ("optimizer.eps=.nan", ["optimizer.eps", "nan", "finite"]),
+        ("optimizer.lr=1e30", ["optimizer.lr", "1e+30", "0 to 10000"]),
+        ("optimizer.lr={0%: 0.1, 1e999: 1}", ["optimizer.lr", "inf", "outside the run"]),
+        ("denoiser.mean=[0, .inf, 0]", ["denoiser.mean[1]", "inf", "finite"]),
+        ("guidance.pull.denoiser=[1]", ["guidance.pull.denoiser", "[1]", "label"]),
+        ("guidance.pull.type=3", ["guidance.pull.type", "3", "pull"]),
+        ("guidance.pull.weight=1e30", ["guidance.pull.weight", "1e+30", "0 to 1e+09"]),
+        ("guidance.pull.weight=-1", ["guidance.pull.weight", "-1", "0 to 1e+09"]),
+        ("regularizers.bright.weight={0%: 1, 50%: -2}", ["regularizers.bright.weight", "-2", "0 to 1e+09"]),
+        ("regularizers={true: {type: bright}, 'True': {type: bright}}", ["regularizers.True", "twice"]),
+        ("export={'': {}}", ["export", "''", "label"]),
+        ("export={../../evil: {}}", ["export", "'../../evil'", "label"]),
+        ("export={/tmp/victim: {}}", ["export", "'/tmp/victim'", "label"]),
+        ("export={picture: {}}", ["export.picture", "rename"]),
+        ("observers={a/b: {}}", ["observers", "label"]),
+        (f"guidance={{{'x' * 51}: {{}}}}", ["guidance", "at most 50"]),
+        ("out=[1]", ["out", "[1]", "no folder"]),
+        ("out=''", ["out", "''", "no folder"]),
+        (f"image={'x' * 10_001}", ["image", "10,001 characters"]),
     ],
 )
 def test_each_mistake_is_one_line_with_file_key_value_and_the_nearest_right_one(registry, toy_recipe, override, told):
@@ -86,6 +111,56 @@ def test_what_is_no_mapping_is_refused(tmp_path, text):
 def test_an_override_without_equals_is_explained(toy_recipe):
     with pytest.raises(RecipeError, match=r"key\.path=value"):
         read_yaml(toy_recipe, ["steps"])
+
+
+def test_a_folder_whose_name_is_a_number_is_that_folder(registry, toy_recipe):
+    recipe = load_recipe(toy_recipe, registry, ["out=5"])
+    assert recipe.options.out == recipe.source["out"] == "5"
+    staged = load_recipe(toy_recipe, registry, ["out=5", "stages={a: {}, b: {}}"])
+    assert [stage.source["out"] for stage in (staged, *staged.later)] == ["5/1-a", "5/2-b"]
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("seed: '${'", "seed: no viable alternative"),
+        ("seed: ${seed}", "seed: Recursive interpolation"),
+        ("seed: ${oc.env:NO_SUCH_VARIABLE}", "NO_SUCH_VARIABLE"),
+        ("~: 4", "NoneType"),
+        ("? [1]\n: 4", "unhashable"),
+        ("odd: !!set {a, b}", "odd: "),
+        ("odd: !!binary aGVsbG8=", "b'hello' is a bytes"),
+        ("odd: !!python/object/apply:pathlib.Path [x]", "PosixPath"),
+        ("odd: " + "9" * 5000, "digits"),
+        ("odd: " + "{a: " * 200 + "1" + "}" * 200, "more than 32 deep"),
+        ("odd: " + "[" * 20_000, "more than 32 deep"),
+        ("odd: [" + "1," * 60_000 + "]", "more than 50,000 values"),
+        ("odd: &a [*a]", r"\*a: stands for itself"),
+        ("odd: *nowhere", r"\*nowhere: stands for itself, or for nothing"),
+        ("b0: &b0 [x,x,x,x]\n" + "\n".join(f"b{i}: &b{i} [{f'*b{i - 1},' * 9}]" for i in range(1, 30)), "50,000"),
+        ("#" * 2**20, "more than 1,048,576 bytes"),
+    ],
+    ids=lambda value: value[:24],
+)
+def test_whatever_yaml_can_say_is_read_or_refused_in_one_line(tmp_path, line, part):
+    path = tmp_path / "odd.yaml"
+    path.write_text(f"steps: 3\n{line}\n")
+    with pytest.raises(RecipeError, match=part) as error:
+        read_yaml(path)
+    assert str(error.value).startswith(str(path))
+    assert len(str(error.value)) < len(str(path)) + 300
+
+
+@pytest.mark.parametrize("override", ["[=1", "a" + ".a" * 40 + "=1", "seed=" + "9" * 5000, "seed=${", "seed=1\n  b: 2"])
+def test_an_override_that_cannot_be_read_is_named(toy_recipe, override):
+    with pytest.raises(RecipeError, match=r"^override "):
+        read_yaml(toy_recipe, [override])
+
+
+def test_a_file_of_an_editor_that_writes_a_byte_order_mark_is_read(tmp_path):
+    path = tmp_path / "mark.yaml"
+    path.write_bytes(b"\xef\xbb\xbfsteps: 3\n")
+    assert read_yaml(path) == {"steps": 3}
 
 
 def test_nothing_in_a_recipe_runs_code(tmp_path):

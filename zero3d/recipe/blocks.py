@@ -15,6 +15,8 @@ from zero3d.schedule import Schedule
 
 VIEWS = ("novel", "near", "input")
 """What a regularizer's `view` may be."""
+HEAVIEST = 1e9
+"""The largest weight of a term; the published ones end at 100,000."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ def make_block(registry: Registry, kind: str, file: str, key: str, value: Any, l
     options = dict(value)
     name = options.pop("type", label)
     if not isinstance(name, str):
-        raise RecipeError(f"{place}.type: missing; name one of {', '.join(registry.names(kind))}")
+        wrong = "missing" if name is None else f"{name!r} is no name"
+        raise RecipeError(f"{place}.type: {wrong}; name one of {', '.join(registry.names(kind))}")
     component = registry.get(kind, name, f"{place}.type" if "type" in value else place)
     own = {key for key in _engine_keys(kind) if key in options}
     engine = {key: options.pop(key) for key in own}
@@ -64,7 +67,7 @@ def make_block(registry: Registry, kind: str, file: str, key: str, value: Any, l
         config=typed(component.Config, options, place),
         weight=_weight(component, engine, place, kind),
         view=_view(component, engine, place),
-        denoiser=engine.get("denoiser"),
+        denoiser=_teacher(engine, place),
         cameras=make_block(registry, "camera_sampler", file, f"{key}.cameras", engine["cameras"])
         if engine.get("cameras") is not None
         else None,
@@ -89,9 +92,16 @@ def _weight(component: type[Component], engine: Mapping[str, Any], place: str, k
         return None
     default = component.default_weight if issubclass(component, Regularizer) else 1.0
     try:
-        return Schedule.parse(engine.get("weight", default), "weight")
+        return Schedule.parse(engine.get("weight", default), "weight").within(0, HEAVIEST, "weight")
     except ValueError as error:
         raise RecipeError(f"{place}.{error}") from None
+
+
+def _teacher(engine: Mapping[str, Any], place: str) -> str | None:
+    label = engine.get("denoiser")
+    if label is not None and not isinstance(label, (str, int)):
+        raise RecipeError(f"{place}.denoiser: {label!r}; the label of one of the recipe's denoisers")
+    return None if label is None else str(label)
 
 
 def _view(component: type[Component], engine: Mapping[str, Any], place: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,10 @@ BLOCK_MAPS = {
     "export": "exporter",
 }
 """Recipe keys that map labels to blocks, and the kind of component there."""
+LABEL = re.compile(r"\w[\w .+-]{0,49}(?<![ .])")
+"""A label: it becomes a file's name (of 255 bytes at most), a figure's, a key's."""
+OWN_FILES = ("checkpoint", "manifest", "metrics", "picture", "recipe")
+"""What a run writes itself: no export may be called so."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +74,31 @@ def load_recipe(file: str | Path, registry: Registry, overrides: Sequence[str] =
         RecipeError: one line that names the file, the key path, the value and the nearest right one.
     """
     whole, name = read_yaml(file, overrides), str(file)
+    if whole.get("out") is not None:
+        whole["out"] = _out(whole["out"], name)
     if whole.get("stages") is None:
         return _check(whole, name, registry)
     stages = split_stages(whole, name, BLOCK_MAPS)
     recipes = [dataclasses.replace(_check(own, place, registry), whole=whole) for place, own in stages.items()]
     return dataclasses.replace(recipes[0], later=tuple(recipes[1:]))
+
+
+def _out(out: Any, name: str) -> str:
+    """The run's folder as text; YAML reads the name 5 as a number."""
+    if not isinstance(out, (str, int)) or isinstance(out, bool) or not str(out).strip():
+        raise RecipeError(f"{name}: out: {out!r} is no folder; name one, for example out=runs/cat")
+    return str(out)
+
+
+def check_label(label: Any, place: str) -> str:
+    """The label as text, fit to be a file's name on any system.
+
+    Raises:
+        RecipeError: it is empty, too long, or has a character that a path or a key path reads otherwise.
+    """
+    if not LABEL.fullmatch(str(label)):
+        raise RecipeError(f"{place}: {str(label)!r} is no label; letters, digits, _ and -, at most 50 of them")
+    return str(label)
 
 
 def _check(source: dict[str, Any], name: str, registry: Registry) -> Recipe:
@@ -102,13 +127,17 @@ def _check(source: dict[str, Any], name: str, registry: Registry) -> Recipe:
             return {}
         if not isinstance(value, Mapping):
             raise RecipeError(f"{name}: {key}: {value!r} is no map; write label: {{type: ..., option: value}}")
-        return {
-            str(label): make_block(
-                registry, BLOCK_MAPS[key], name, f"{key}.{label}", {} if block is True else block, str(label)
-            )
-            for label, block in value.items()
-            if block is not None
-        }
+        found: dict[str, Block] = {}
+        for given, block in value.items():
+            label = check_label(given, f"{name}: {key}")
+            if label in found:
+                raise RecipeError(f"{name}: {key}.{label}: twice, once as {given!r}; rename one")
+            if key == "export" and label.casefold() in OWN_FILES:
+                raise RecipeError(f"{name}: {key}.{label}: the run's own file is called so; rename it")
+            if block is not None:
+                block = {} if block is True else block
+                found[label] = make_block(registry, BLOCK_MAPS[key], name, f"{key}.{label}", block, label)
+        return found
 
     denoisers = labelled("denoisers")
     one = single("denoiser")

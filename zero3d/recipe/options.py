@@ -9,6 +9,10 @@ from zero3d.errors import did_you_mean
 from zero3d.picture import FRAMINGS
 from zero3d.schedule import Schedule
 
+FASTEST = 10_000
+"""The largest learning rate: some fields are trained by plain descent at a few hundred."""
+MOST_STEPS = 10**9
+
 
 @dataclass
 class InputOptions:
@@ -31,7 +35,8 @@ class InputOptions:
 
 @dataclass
 class OptimizerOptions:
-    """`optimizer`. type: adam, adamax or sgd. lr: the rate, a number or a schedule. betas, eps: as in torch."""
+    """`optimizer`. type: adam, adamax or sgd. lr: the rate, a number or a schedule, 0 to 10,000. betas, eps: as in torch,
+    eps from 0 to 1."""
 
     type: str = "adam"
     lr: Any = 0.01
@@ -41,10 +46,11 @@ class OptimizerOptions:
     def __post_init__(self) -> None:
         if self.type not in ("adam", "adamax", "sgd"):
             raise ValueError(f"type: {self.type!r}.{did_you_mean(self.type, ('adam', 'adamax', 'sgd'))}")
-        if self.rate.extremes[0] < 0:
-            raise ValueError(f"lr: {self.rate.extremes[0]}; a learning rate is not negative")
+        self.rate.within(0, FASTEST, "lr")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas: {self.betas}; two numbers in [0, 1)")
+        if not 0 <= self.eps <= 1:
+            raise ValueError(f"eps: {self.eps}; 0 to 1")
 
     @property
     def moments(self) -> int:
@@ -87,7 +93,8 @@ class RunOptions:
     checkpoint: CheckpointOptions = field(default_factory=CheckpointOptions)
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps: {self.steps}; at least 1")
+        if not 1 <= self.steps <= MOST_STEPS:
+            raise ValueError(f"steps: {self.steps}; at least 1, at most {MOST_STEPS:,}")
         if self.seed < 0:
             raise ValueError(f"seed: {self.seed}; not negative")
+        self.device = self.device.lower()

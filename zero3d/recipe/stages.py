@@ -30,7 +30,7 @@ def split_stages(whole: Mapping[str, Any], name: str, maps: Collection[str]) -> 
         place = f"{name}: stages.{label}"
         if own is None:
             continue
-        if not re.fullmatch(r"\w[\w-]*", str(label)) or not isinstance(own, Mapping):
+        if not re.fullmatch(r"\w[\w-]{0,49}", str(label)) or not isinstance(own, Mapping):
             raise RecipeError(f"{place}: {own!r}; a stage is a word and a map of the keys that it changes")
         for key in set(WHOLE) & set(own):
             raise RecipeError(f"{place}.{key}: belongs to the whole recipe; write it beside stages")
