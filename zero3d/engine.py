@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from zero3d.geometry import orbit
+from zero3d.geometry import check_cameras, orbit
 from zero3d.interfaces import Representation
 from zero3d.optimizer import make_optimizer, set_learning_rate
 from zero3d.parts import VIEW_FIELDS, GuidanceTerm, Parts, RegularizerTerm
@@ -92,23 +92,25 @@ class Engine:
         """The representation as it is now, without a graph and without touching the random streams."""
         with torch.no_grad():
             needs = self.parts.renderer.provides - {"weights"}
-            return self.parts.renderer.render(
-                self.parts.representation, cameras.to(self.parts.device), self.parts.background, needs
-            )
+            cameras = check_cameras(cameras, "cameras to draw").to(self.parts.device)
+            return self.parts.renderer.render(self.parts.representation, cameras, self.parts.background, needs)
 
     def _cameras(self, step: Step, guidances: list[GuidanceTerm], needs: frozenset[str]) -> dict[str, Cameras]:
         """Who is drawn in this step: the novel views, and others only if a term asks for them."""
         scoped = step.scoped("cameras")
-        asked = {"novel": self.parts.cameras.sample(scoped).to(self.parts.device)}
+        asked = {"novel": self._checked(self.parts.cameras.sample(scoped), step, "cameras")}
         if "near_view" in needs:
-            asked["near"] = self.parts.cameras.near(asked["novel"], scoped).to(self.parts.device)
+            asked["near"] = self._checked(self.parts.cameras.near(asked["novel"], scoped), step, "cameras: near view")
         if "input_view" in needs:
             asked["input"] = self.input_camera
         for term in guidances:
             if term.cameras is not None:
                 own = step.scoped(f"guidance.{term.label}.cameras")
-                asked[_own_views(term)] = term.cameras.sample(own).to(self.parts.device)
+                asked[_own_views(term)] = self._checked(term.cameras.sample(own), step, f"{_own_views(term)}.cameras")
         return asked
+
+    def _checked(self, cameras: Cameras, step: Step, place: str) -> Cameras:
+        return check_cameras(cameras, f"step {step.index + 1}: {place}").to(self.parts.device)
 
     def _draw(self, asked: dict[str, Cameras], step: Step, needs: frozenset[str]) -> dict[str, _Drawn]:
         """Draw all views, those of one size in one call."""

@@ -11,10 +11,15 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from zero3d.errors import UserError
 from zero3d.values import PUBLISHED_FOV, Cameras
 
 DEFAULT_DISTANCE = 2.0
 """Distance of the input camera from the object's centre, world units."""
+FURTHEST = 1e4
+"""World units from the origin at which a camera can see nothing of an object whose longest side is 1."""
+LARGEST_SIDE = 2**15
+"""Pixels along a picture's side."""
 
 
 def look_at(eye: Tensor, target: Tensor | None = None) -> Tensor:
@@ -57,6 +62,40 @@ def orbit(
     elevation, azimuth, radius = (part.expand(views) for part in parts)
     eye = spherical(torch.deg2rad(elevation), torch.deg2rad(azimuth), radius)
     return Cameras(look_at(eye), size, size, fov)
+
+
+def check_cameras(cameras: Cameras, who: str) -> Cameras:
+    """The cameras as they are, if they can be drawn. Those from a file or a plug-in pass here before any renderer.
+
+    Args:
+        who: who gave them; the error begins with it.
+
+    Raises:
+        UserError: poses that are not (B, 4, 4), not finite, no rotation (singular, scaled, mirrored) or out of reach; no
+            field of view; no pixels.
+    """
+    pose, sides = cameras.camera_to_world.detach().cpu().double(), (cameras.height, cameras.width)
+    fov = torch.as_tensor(cameras.fov)
+    if pose.ndim != 3 or pose.shape[1:] != (4, 4) or not len(pose):
+        raise UserError(f"{who}: poses of shape {tuple(pose.shape)}; camera-to-world matrices (B, 4, 4) are needed")
+    if not bool(((fov > 0) & (fov < math.pi)).all()):
+        raise UserError(f"{who}: a field of view of {cameras.fov} radians; above 0, below pi")
+    if not all(1 <= side <= LARGEST_SIDE for side in sides):
+        raise UserError(f"{who}: {sides[1]}x{sides[0]} pixels; 1 to {LARGEST_SIDE} a side")
+    axes, finite = pose[:, :3, :3], pose.isfinite().all(dim=(1, 2))
+    askew = (axes.mT @ axes - torch.eye(3, dtype=pose.dtype)).abs().amax(dim=(1, 2)) > 1e-2
+    bottom = (pose[:, 3] != torch.tensor([0, 0, 0, 1], dtype=pose.dtype)).any(dim=1)
+    faults = {
+        "holds nan or inf": ~finite,
+        "does not end in the row 0, 0, 0, 1": bottom,
+        "is no rotation: its axes are not of length 1 or not at right angles": askew,
+        "mirrors the world: its axes are left-handed": torch.linalg.det(axes.nan_to_num(0, 0, 0)) < 0,
+        f"is over {FURTHEST:g} world units from the object, which is 1 long": pose[:, :3, 3].norm(dim=1) > FURTHEST,
+    }
+    for fault, bad in faults.items():
+        if bool(bad.any()):
+            raise UserError(f"{who}: pose {int(bad.nonzero()[0])} {fault}")
+    return cameras
 
 
 def rays(cameras: Cameras) -> tuple[Tensor, Tensor]:

@@ -30,20 +30,20 @@ def _bits(eight: Any) -> Any:
 
 @compiled(outside=True)
 def compare(density: Any, level: Any, filled: Any) -> None:
-    """filled (4 z + 1, 4 y + 1, 8 N), bytes: 1 where density (Z, Y, X), or the shell of zeros around it, is `level` or more;
-    0 beyond."""
+    """filled (4 z + 1, 4 y + 1, 8 N), bytes: 1 where density (Z, Y, X), or the shell of zeros around it, is not below
+    `level` (so NaN is filled, and is seen); 0 beyond."""
     depth, height, width = density.shape
     layers, lines, length = filled.shape
     for z in range(layers):
         for y in range(lines):
             marks = filled[z, y]
-            shell = level <= 0 and z < depth + 2 and y < height + 2
+            shell = not level > 0 and z < depth + 2 and y < height + 2
             for x in range(length):
                 marks[x] = shell and x < width + 2
             if 0 < z <= depth and 0 < y <= height:
                 values = density[z - 1, y - 1]
                 for x in range(width):
-                    marks[x + 1] = values[x] >= level
+                    marks[x + 1] = not values[x] < level
 
 
 @compiled(outside=True)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from zero3d.errors import UserError
 from zero3d.interfaces import RadianceField, Representation
 from zero3d.values import Step
 from zero3d_voxels.trilinear import interpolate
@@ -21,6 +22,11 @@ THINNEST = 1e-3
 """Density at least, per world unit, where a field starts from another: in softplus's far tail nothing would learn."""
 SAME = ("sides", "box", "density_shift", "density_gain", "activation")
 """Options by which two grids' raw numbers mean the same."""
+LARGEST_BOX, SMALLEST_BOX = 1000.0, 1e-3
+"""World units; the object's longest side is 1."""
+MOST_VOXELS = 2**14
+"""Along a box's diagonal, each as long as the shortest side of one."""
+LARGEST_NUMBER, SMALLEST_GAIN = 1e6, 1e-6
 CHUNK = 2**20
 """Points at which another field is read at once."""
 
@@ -56,16 +62,28 @@ class VoxelConfig:
         try:
             corners = self.corners
             good = corners.shape == (2, 3) and bool((corners[0] < corners[1]).all())
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RuntimeError, OverflowError):
             good = False
         if not good:
             raise ValueError(f"box: {self.box}; a half-side above 0 or [[x, y, z], [x, y, z]] from low to high")
+        edges = corners[1] - corners[0]
+        if not bool((corners.abs() <= LARGEST_BOX).all() and (edges >= SMALLEST_BOX).all()):
+            raise ValueError(
+                f"box: {self.box}; within {LARGEST_BOX:g} world units of the origin, and no thinner than {SMALLEST_BOX:g}"
+            )
+        across = float(edges.norm() / (edges / torch.tensor(sides, device="cpu")).min())
+        if across > MOST_VOXELS:
+            raise ValueError(
+                f"box: {self.box} of {sides} voxels; some are so thin that a ray would pass {across:.0f} of them, "
+                f"at most {MOST_VOXELS}"
+            )
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"activation: {self.activation!r}; one of {', '.join(ACTIVATIONS)}")
         if self.start not in STARTS:
             raise ValueError(f"start: {self.start!r}; one of {', '.join(STARTS)}")
-        if self.density_gain <= 0:
-            raise ValueError(f"density_gain: {self.density_gain}; above 0")
+        for name, low in (("density_shift", -LARGEST_NUMBER), ("initial_std", 0), ("density_gain", SMALLEST_GAIN)):
+            if not low <= getattr(self, name) <= LARGEST_NUMBER:
+                raise ValueError(f"{name}: {getattr(self, name)}; {low:g} to {LARGEST_NUMBER:g}")
 
     @property
     def sides(self) -> tuple[int, ...]:
@@ -108,6 +126,14 @@ class VoxelField(RadianceField):
         noise = torch.randn(self.raw_features.shape, generator=step.generator("features"))
         self.raw_features.copy_(self.config.initial_std * noise)
 
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """The box is the options'; a state with another belongs to another field."""
+        errors = rest[-1]
+        saved = state.get(prefix + "box")
+        if saved is not None and not torch.allclose(saved.detach().cpu().float(), self.config.corners, rtol=1e-3):
+            errors.append(f"box: {saved.tolist()} was saved, the options say {self.config.corners.tolist()}")
+        super()._load_from_state_dict(state, prefix, *rest)
+
     def can_follow(self, previous: Representation | None) -> bool:
         """Any field of as many channels, whatever its box and resolution."""
         fits = isinstance(previous, RadianceField) and previous.channels == self.channels
@@ -139,6 +165,22 @@ class VoxelField(RadianceField):
         grid = torch.meshgrid(*shares[::-1], indexing="ij")
         return low + torch.stack(grid[::-1], dim=-1).reshape(-1, 3) * (high - low)
 
+    def check_sizes(self) -> None:
+        """Whether the parameters are as large as the options say: renderers count voxels by these.
+
+        Raises:
+            UserError: a plug-in put another tensor in a parameter's place.
+        """
+        x, y, z = self.config.sides
+        expected = {"raw_density": (1, 1, z, y, x), "raw_features": (1, self.channels, z, y, x), "log_scale": ()}
+        for name, shape in expected.items():
+            found, first = getattr(self, name), self.raw_density
+            if found.shape != shape or found.dtype != first.dtype or found.device != first.device:
+                raise UserError(
+                    f"representation {self.name}: {name} is {tuple(found.shape)}, {found.dtype} on {found.device}; its "
+                    f"options say {shape}, like raw_density; who changes a field's size changes its options, too"
+                )
+
     def density(self, points: Tensor) -> Tensor:
         """softplus(e^s gain raw + shift) inside the box, 0 outside."""
         place = self._place(points)
@@ -156,6 +198,7 @@ class VoxelField(RadianceField):
 
     def _place(self, points: Tensor) -> Tensor:
         """World (N, 3) -> voxels from the box's low corner, (3, N)."""
+        self.check_sizes()
         low, high = self.box
         voxels_a_unit = points.new_tensor(self.config.sides) / (high - low)
         place: Tensor = (points.T - low[:, None]) * voxels_a_unit[:, None]

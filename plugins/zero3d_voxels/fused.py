@@ -11,13 +11,17 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from zero3d.errors import UserError
 from zero3d.geometry import rays
 from zero3d.interfaces import Representation
 from zero3d.values import Cameras, Step, View
 from zero3d_voxels.field import VoxelField
 from zero3d_voxels.march import March
-from zero3d_voxels.marching import box_interval, jitter_shift
+from zero3d_voxels.marching import box_interval, count_samples, jitter_shift
 from zero3d_voxels.volume import VolumeConfig, VolumeRenderer
+
+INDICES = 2**31 - 1
+"""The kernels' indices of a ray's numbers have 32 bits."""
 
 
 @dataclass
@@ -66,6 +70,13 @@ class FusedRenderer(VolumeRenderer):
         assert isinstance(representation, VoxelField)
         if not _has_kernel(representation.raw_density):
             return super().render(representation, cameras, background, needs, step)
+        representation.check_sizes()
+        views, most = len(cameras), INDICES // max(3, representation.channels)
+        if views * cameras.height * cameras.width > most:
+            raise UserError(
+                f"renderer: {views} views of {cameras.width}x{cameras.height} pixels; at most {most} pixels at once, "
+                "take fewer or smaller views"
+            )
         march = self._march(representation, cameras, "weights" in needs, step)
         parameters = (representation.raw_density, representation.raw_features, representation.log_scale)
         colour, opacity, distance, weights = _Fused.apply(  # type: ignore[no-untyped-call]
@@ -102,7 +113,7 @@ class FusedRenderer(VolumeRenderer):
             starts=torch.zeros_like(near) if shift is None else (shift * size)[:, 0],
             box=box,
             step=size,
-            samples=math.floor(longest / size) + 1,
+            samples=count_samples(longest, size),
             density_shift=field.config.density_shift,
             sigmoid=field.sigmoid,
             weight_threshold=self.config.weight_threshold,

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
+from zero3d.errors import UserError
 from zero3d.values import Step
+
+MOST_SAMPLES = 1 << 19
+"""On a ray. Numbers of samples are exact in single precision up to 2^24."""
 
 
 def box_interval(origins: Tensor, directions: Tensor, box: Tensor) -> tuple[Tensor, Tensor]:
@@ -15,6 +21,20 @@ def box_interval(origins: Tensor, directions: Tensor, box: Tensor) -> tuple[Tens
     enters, leaves = torch.minimum(a, b).unbind(dim=-1), torch.maximum(a, b).unbind(dim=-1)
     near = torch.maximum(torch.maximum(enters[0], enters[1]), enters[2]).clamp(min=0)
     return near, torch.minimum(torch.minimum(leaves[0], leaves[1]), leaves[2]).clamp(min=0)
+
+
+def count_samples(chord: float, size: float) -> int:
+    """How many samples, `size` apart, a chord through the box takes at most.
+
+    Raises:
+        UserError: either is not finite, or they are more than MOST_SAMPLES.
+    """
+    if not 0 <= chord <= MOST_SAMPLES * size:  # not so for NaN either
+        raise UserError(
+            f"representation: a chord of {chord:g} world units through its box, samples {size:g} apart; its box and "
+            f"spacing must be finite, and a ray takes {MOST_SAMPLES} samples at most"
+        )
+    return math.floor(chord / size) + 1
 
 
 def jitter_shift(jitter: bool, step: Step | None, origins: Tensor) -> Tensor | None:

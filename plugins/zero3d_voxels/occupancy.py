@@ -10,14 +10,16 @@ BLOCK = 4
 
 
 def occupancy(raw_density: Tensor, empty_below: Tensor | float) -> Tensor:
-    """(1, 1, Z, Y, X) raw density -> (z, y, x) bytes, 0 where no corner of any of a block's cells is `empty_below` or more.
+    """(1, 1, Z, Y, X) raw density -> (z, y, x) bytes, 0 where all corners of a block's cells are below `empty_below`.
+
+    NaN is not below: it is drawn, and seen.
 
     Counted with the shell, voxel k of the grid is k + 1, and the cell above voxel p lies in block p // BLOCK.
     """
     grid = raw_density.detach()[0, 0]
     for axis in range(3):
         grid = _largest(grid, axis)
-    return (grid >= empty_below).to(torch.uint8)
+    return (~(grid < empty_below)).to(torch.uint8)
 
 
 def _largest(grid: Tensor, axis: int) -> Tensor:

@@ -34,10 +34,20 @@ def distance(start: Any, number: Any, size: Any, shift: Any) -> Any:
     return start + (size * numpy.float32(number) + shift)
 
 
+@compiled()
+def clamp(x: Any, most: Any) -> Any:
+    """x, but 0 at least and `most` at most; 0 for NaN, so that no index made of it leaves its array.
+
+    The order of each comparison decides that; either is one instruction.
+    """
+    positive = x if x > ZERO else ZERO
+    return positive if positive < most else most
+
+
 @compiled(exact=True)
 def count_samples(chord: Any, size: Any, shift: Any, limit: int) -> int:
-    """How many samples of a ray lie inside the box."""
-    n = max(min(int((chord - shift) / size) - 1, limit), 0)
+    """How many samples of a ray lie inside the box; none if the chord is NaN."""
+    n = max(int(clamp((chord - shift) / size, numpy.float32(limit))) - 1, 0)
     while n < limit and size * numpy.float32(n) + shift < chord:
         n += 1
     while n > 0 and not (size * numpy.float32(n - 1) + shift < chord):
@@ -54,7 +64,7 @@ def place(origin: Any, direction: Any, t: Any, low: Any, voxels: Any) -> Any:
 @compiled()
 def cell(at: Any, n: Any) -> Any:
     """The cell that a place lies in along one axis."""
-    return numpy.int32(min(max(at, ZERO), n))
+    return numpy.int32(clamp(at, n))
 
 
 @compiled()
@@ -91,7 +101,7 @@ def _pace(voxels: Any) -> Any:
 @compiled()
 def _block(at: Any, n: Any) -> Any:
     """The block that a place lies in along one axis."""
-    return numpy.floor(min(max(at, ZERO), n) * _PART)
+    return numpy.floor(clamp(at, n) * _PART)
 
 
 @compiled()
@@ -138,7 +148,7 @@ def traverse(g: Any, counts: Any, size: Any, box: Any, maps: Any, walk: Any, blo
                 _until(walk[_Y + j], walk[_BY + j], reach, g[PACE_Y + j]),
             )
             ahead = min(across, _until(walk[_Z + j], walk[_BZ + j], reach, g[PACE_Z + j]))
-            end = min(walk[_NUMBER + j] + ONE + numpy.floor(min(max(ahead, ZERO), MANY)), numpy.float32(counts[j]))
+            end = min(walk[_NUMBER + j] + ONE + numpy.floor(clamp(ahead, MANY)), numpy.float32(counts[j]))
             walk[_NEXT + j] = end
             left += numpy.float32(counts[j]) - end
         if filled:

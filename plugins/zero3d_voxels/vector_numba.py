@@ -84,7 +84,8 @@ def _exponential(x: Any) -> Any:
 
     def single(x: Any) -> Any:  # 2^n e^r with |r| <= ln 2 / 2 (Cody and Waite); Taylor's error there is 1e-8
         x = max(x, _LOWEST)
-        n = numpy.floor(x * _LOG2_E + _HALF)
+        number = x if x > _LOWEST else _LOWEST  # NaN stays in r, and is kept out of the whole number
+        n = numpy.floor(number * _LOG2_E + _HALF)
         r = (x - n * _LN2_HIGH) - n * _LN2_LOW
         poly = ((((e7 * r + e6) * r + e5) * r + e4) * r + e3) * r + e2
         power = numpy.int32((numpy.int32(n) + 127) << 23).view(numpy.float32)

@@ -13,7 +13,10 @@ from torch.nn import functional
 from zero3d.geometry import rays
 from zero3d.interfaces import RadianceField, Renderer, Representation
 from zero3d.values import FAR, Cameras, Step, View
-from zero3d_voxels.marching import box_interval, jitter_shift
+from zero3d_voxels.marching import box_interval, count_samples, jitter_shift
+
+LARGEST = 1e6
+"""World units; the object's longest side is 1."""
 
 
 @dataclass
@@ -35,8 +38,8 @@ class VolumeConfig:
             raise ValueError(f"step_ratio: {self.step_ratio}; 0.05 to 4 voxels a step")
         if not 0 <= self.weight_threshold < 0.5:
             raise ValueError(f"weight_threshold: {self.weight_threshold}; 0 to below 0.5")
-        if self.far <= 0:
-            raise ValueError(f"far: {self.far}; above 0, world units")
+        if not 0 < self.far <= LARGEST:
+            raise ValueError(f"far: {self.far}; above 0, at most {LARGEST:g} world units")
 
 
 @dataclass
@@ -107,7 +110,7 @@ class VolumeRenderer(Renderer):
         near, far = box_interval(origins, directions, field.box.to(origins.dtype))
         size = field.spacing * self.config.step_ratio
         chord = (far - near).clamp(min=0)
-        count = math.floor(float(chord.max()) / size) + 1
+        count = count_samples(float(chord.max()), size)
         offset = torch.arange(count, dtype=origins.dtype, device=origins.device) * size
         shift = jitter_shift(self.config.jitter, step, origins)
         if shift is not None:

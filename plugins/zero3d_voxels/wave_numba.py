@@ -25,6 +25,7 @@ from zero3d_voxels.rays_numba import (
     ZERO,
     T,
     cell,
+    clamp,
     distance,
     place,
 )
@@ -118,12 +119,12 @@ def next_wave(
 @compiled()
 def _axis(at: Any, n: Any) -> Any:
     """The two voxels next to a place along one axis: the lower, and the weights of both. The shell beyond is 0."""
-    shifted = min(max(at, ZERO), n + ONE)
+    shifted = clamp(at, n + ONE)
     low = min(numpy.floor(shifted), n)
     part = shifted - low
     first = part if low < ONE else (ZERO if low >= n else ONE - part)
     second = ZERO if low < ONE else (ONE - part if low >= n else part)
-    return numpy.int32(min(max(low - ONE, ZERO), n - ONE - ONE)), first, second
+    return numpy.int32(clamp(low - ONE, n - ONE - ONE)), first, second
 
 
 @compiled()
@@ -180,7 +181,7 @@ def absorb(density: Any, s: Any, q: Any, n: int, size: Any, box: Any, blocks: An
         argument = scale * raw
         x = argument + shift
         e = exponential(-abs(x))
-        inside = s[DEPTH + j] if raw >= empty else ZERO
+        inside = ZERO if raw < empty else s[DEPTH + j]  # NaN is not empty: it is seen
         s[ARG + j] = argument
         s[DEPTH + j] = (max(x, ZERO) + log1p(e)) * inside
         s[SLOPE + j] = (ONE if x > ZERO else e) / (ONE + e) * inside

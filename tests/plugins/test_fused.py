@@ -191,7 +191,8 @@ def test_a_solid_field_is_opaque_and_agrees():
     field = voxels(std=0.0, resolution=16)
     with torch.no_grad():
         field.raw_density.fill_(500.0)
-    measured = assert_agree(field, TWO, 1e-4)
+    # in single precision `volume` itself, summed by one thread, is 0.9e-4 off what it says in double precision
+    measured = assert_agree(field, TWO, 3e-4)
     assert measured["opacity"].max() > 1 - 1e-6
 
 
