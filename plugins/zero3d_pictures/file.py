@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy
@@ -14,7 +13,7 @@ from zero3d.errors import did_you_mean
 from zero3d.interfaces import ImageSource, SourcePicture
 from zero3d_pictures.grabcut import available, grabcut
 from zero3d_pictures.masking import of_one_colour, plain_background
-from zero3d_pictures.reading import Decoded, brightness_or_alpha, read
+from zero3d_pictures.reading import Decoded, brightness_or_alpha, exists, read
 
 METHODS = ("alpha", "auto", "background", "grabcut")
 REMEDY = "cut the object out (a PNG with alpha) or give input.mask=FILE, white on the object"
@@ -22,7 +21,7 @@ REMEDY = "cut the object out (a PNG with alpha) or give input.mask=FILE, white o
 
 @dataclass
 class FileConfig:
-    """`path`: a PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF, 16 pixels a side to 64 megapixels."""
+    """`path`: a PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or (extra `heic`) HEIC, 16 pixels a side to 64 megapixels."""
 
     path: str
 
@@ -32,7 +31,7 @@ class PictureFile(ImageSource):
 
     name: ClassVar[str] = "file"
     Config: ClassVar[type[Any]] = FileConfig
-    extras: ClassVar[Mapping[str, str]] = {"grabcut": "cv2"}
+    extras: ClassVar[Mapping[str, str]] = {"grabcut": "cv2", "heic": "pi_heif"}
 
     def load(self, mask: str | None) -> SourcePicture:
         """Read the picture and its mask.
@@ -46,32 +45,36 @@ class PictureFile(ImageSource):
             PictureError: see ImageSource.load.
         """
         path, method = self.config.path, mask or "auto"
-        if method not in METHODS and not Path(method).expanduser().exists():
+        if method not in METHODS and not exists(method):
             hint = did_you_mean(method, METHODS)
-            raise PictureError(f"input.mask: {method!r} is neither a file nor a method.{hint}")
+            raise PictureError(f"input.mask: {method[:200]!r} is neither a file nor a method.{hint}")
         decoded = read(path, "image")
         rgba, notes = decoded.rgba, list(decoded.notes)
         hides = rgba[..., 3].min() < 128
         if method not in METHODS:
-            rgba[..., 3] = self._mask_file(method, decoded)
+            rgba[..., 3], told = self._mask_file(method, decoded)
+            notes += told
         elif method == "alpha" and not decoded.has_alpha:
             raise PictureError(f"input.mask: alpha: {path} has no alpha channel; {REMEDY}, or leave input.mask out")
         elif method == "alpha" or (method == "auto" and hides):
             if rgba[..., 3].max() < 128:
                 raise PictureError(f"image: {path} is fully transparent; give another picture or input.mask=FILE")
         else:
-            rgba[..., 3], told = self._find(rgba[..., :3], method)
-            notes.append(told)
-        if rgba[..., 3].max() < 128:
-            raise PictureError(f"input.mask: {method}: the mask is empty (all black); it must be white on the object")
+            rgba[..., 3], note = self._find(rgba[..., :3], method)
+            notes.append(note)
+        brightest = int(rgba[..., 3].max())
+        if brightest < 128:
+            state = f"its brightest value is {brightest} of 255" if brightest else "all black"
+            raise PictureError(f"input.mask: {method}: the mask is empty ({state}); it must be white on the object")
         return SourcePicture(rgba, tuple(notes), str(path))
 
-    def _mask_file(self, file: str, picture: Decoded) -> numpy.ndarray:
+    def _mask_file(self, file: str, picture: Decoded) -> tuple[numpy.ndarray, list[str]]:
+        """(H, W) uint8, and notes."""
         found = read(file, "input.mask")
         if found.size != picture.size:
             sizes = ["{}x{}".format(*size) for size in (found.size, picture.size)]
             raise PictureError(f"input.mask: {file} has {sizes[0]} pixels, the picture {sizes[1]}; make them equal")
-        return brightness_or_alpha(found)
+        return brightness_or_alpha(found), [f"input.mask: {note}" for note in found.notes]
 
     def _find(self, rgb: numpy.ndarray, method: str) -> tuple[numpy.ndarray, str]:
         """A mask by `method` ("auto": background, then grabcut), and what to tell the user about it."""

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from zero3d import PictureError
+from zero3d_pictures.colour import eight_bit, srgb
+from zero3d_pictures.kinds import heic_reader, is_heic, unread
 
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM", "TGA", "JPEG2000")
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM", "TGA", "JPEG2000", "HEIF")
 """Formats that Pillow decodes by itself; others (EPS) would start programs."""
 MAX_PIXELS = 64_000_000
 MIN_SIDE = 16
@@ -37,28 +39,57 @@ def read(path: str, option: str) -> Decoded:
     Raises:
         PictureError: missing, a folder, no picture, damaged, over MAX_PIXELS, or under MIN_SIDE pixels a side.
     """
-    file = Path(path).expanduser()
-    if not file.exists():
-        raise PictureError(f"{option}: {path}: no such file; give a PNG, JPEG or WebP picture")
-    if not file.is_file():
-        raise PictureError(f"{option}: {path} is {'a folder' if file.is_dir() else 'no plain file'}; give a picture")
+    file = plain_file(path, option)
     Image.init()
     try:
+        if is_heic(file) and not heic_reader():
+            remedy = "pip install 'zero3d[heic]', or save it as PNG or JPEG"
+            raise PictureError(f"{option}: {path} is a phone's HEIC: {remedy}")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit follows
+            warnings.simplefilter("ignore")  # bombs: our own limit follows; damaged metadata: the pixels count
             picture = Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
-        with picture:
-            _check_size(path, option, *picture.size)
-            return _decode(picture)
+            with picture:
+                _check_size(path, option, *picture.size)
+                return _decode(picture)
     except PictureError:
         raise
     except Image.DecompressionBombError:
         raise PictureError(f"{option}: {path} is far larger than {MAX_PIXELS // 10**6} megapixels; shrink it") from None
     except UnidentifiedImageError:
-        raise PictureError(f"{option}: {path} is no picture of a known format; save it as PNG or JPEG") from None
+        raise PictureError(f"{option}: {path} is {unread(file)}") from None
+    except MemoryError:
+        raise PictureError(f"{option}: {path} asks for more memory than there is; shrink it") from None
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, EOFError, struct.error, ...
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        reason = " ".join(str(reason).split())[:100] or type(error).__name__
         raise PictureError(f"{option}: {path} cannot be read as a picture ({reason}); save it again as PNG") from None
+
+
+def exists(path: str) -> bool:
+    """Whether something lies there; what is no path at all (too long, a NUL byte, ~nobody) does not exist."""
+    try:
+        return Path(path).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):
+        return False
+
+
+def plain_file(path: str, option: str) -> Path:
+    """The path of a file that is there.
+
+    Raises:
+        PictureError: it is not, is a folder or a device, or is no path at all.
+    """
+    try:
+        file = Path(path).expanduser()
+        if not file.exists():
+            raise PictureError(f"{option}: {path}: no such file; give a PNG, JPEG or WebP picture")
+        if not file.is_file():
+            kind = "a folder" if file.is_dir() else "no plain file"
+            raise PictureError(f"{option}: {path} is {kind}; give a picture")
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL byte, ~nobody, a parent that is closed to us
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise PictureError(f"{option}: {path[:200]!r} cannot be looked at ({reason}); give a picture") from None
+    return file
 
 
 def _check_size(path: str, option: str, width: int, height: int) -> None:
@@ -71,44 +102,44 @@ def _check_size(path: str, option: str, width: int, height: int) -> None:
 
 def _decode(picture: Image.Image) -> Decoded:
     notes = []
-    animated = bool(getattr(picture, "is_animated", False)) and picture.format != "MPO"  # MPO: a photo and its preview
-    if animated:
-        picture.seek(0)
+    if getattr(picture, "is_animated", False) and picture.format != "MPO":  # MPO: a photo and its preview
+        if picture.format != "HEIF":  # whose main picture, open already, need not be the first
+            picture.seek(0)
         notes.append("the file holds several pictures: the first is used")
     picture.load()
     has_alpha = "A" in picture.getbands() or "a" in picture.getbands() or "transparency" in picture.info
-    white = _white(picture)
+    notes += _unsaid_colours(picture)
     upright = picture
     with contextlib.suppress(Exception):  # damaged EXIF data must not make a good picture unreadable
         upright = ImageOps.exif_transpose(picture)
-    size = upright.size
-    rgba = _to_rgba(upright, white)
+    upright.format = picture.format  # a turned copy has none
+    size, profile = upright.size, picture.info.get("icc_profile")
+    pixels = eight_bit(upright)
     if max(size) > KEPT_SIDE:
-        rgba = rgba.reduce(-(-max(size) // KEPT_SIDE))
-        notes.append(f"the file has {size[0]}x{size[1]} pixels: used at {rgba.width}x{rgba.height}")
+        pixels = pixels.reduced(-(-max(size) // KEPT_SIDE))
+        notes.append("the file has {}x{} pixels: used at {}x{}".format(*size, *pixels.image.size))
+    rgb, told = srgb(pixels, profile)
+    rgba = rgb.convert("RGBA")
+    if pixels.alpha is not None:
+        rgba.putalpha(pixels.alpha)
+    notes += [*pixels.notes, *told]
     return Decoded(numpy.array(rgba), has_alpha, size, tuple(notes))
 
 
-def _white(picture: Image.Image) -> float:
-    """The value of white where a pixel is one number of more than 8 bits."""
-    if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format in ("PNG", "PPM")):
-        return 65535.0
-    if picture.mode in ("I", "F"):
-        largest = float(numpy.asarray(picture).max())
-        return next((top for top in (1.0, 255.0, 65535.0) if largest <= top), largest)
-    return 255.0
-
-
-def _to_rgba(picture: Image.Image, white: float) -> Image.Image:
-    """Any mode as RGBA; 16-bit and float grey is scaled down, not cut off."""
-    if picture.mode[0] in "IF":
-        values = numpy.asarray(picture).astype(numpy.float32)
-        picture = Image.fromarray(numpy.clip(numpy.round(values * (255 / white)), 0, 255).astype(numpy.uint8))
-    elif picture.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "La"):
-        picture = picture.convert("RGB")  # CMYK, YCbCr, LAB, HSV
-    if picture.mode == "La":
-        picture = picture.convert("LA")
-    return picture.convert("RGBA")
+def _unsaid_colours(picture: Image.Image) -> list[str]:
+    """A word about colours that are not sRGB where no profile says which they are."""
+    if picture.info.get("icc_profile"):
+        return []
+    gamma = picture.info.get("gamma")
+    if isinstance(gamma, float) and abs(gamma - 1 / 2.2) > 0.02 and "srgb" not in picture.info:
+        return [
+            f"the file says gamma {gamma:.3g} instead of sRGB's 0.45: not applied; save it as sRGB if it looks wrong"
+        ]
+    with contextlib.suppress(Exception):
+        exif = picture.getexif()
+        if exif.get_ifd(ExifTags.IFD.Interop).get(1) == "R03":
+            return ["the camera wrote Adobe RGB and no profile: its colours are taken as sRGB; save it as sRGB"]
+    return []
 
 
 def brightness_or_alpha(decoded: Decoded) -> numpy.ndarray:

@@ -1,9 +1,12 @@
 """The file image source: where the mask comes from, and one line for each thing that can be wrong."""
 
+import os
+import shutil
 import struct
 import sys
 import time
 import zlib
+from pathlib import Path
 
 import numpy
 import pytest
@@ -166,6 +169,45 @@ class TestForms:
             assert f"{KEPT_SIDE + 4}x60" in found.notes[0]
 
 
+class TestHeic:
+    """Two files in tests/data, for no decoder writes it: `plain`, a red block on white, and `burst`, whose second
+    picture, a green block on nothing, is the main one."""
+
+    FOLDER = Path("tests/data/pictures")
+
+    def test_is_read_whatever_its_name(self, tmp_path):
+        pytest.importorskip("pi_heif")
+        shutil.copy(self.FOLDER / "plain.heic", tmp_path / "IMG_2.jpg")
+        for path in (self.FOLDER / "plain.heic", tmp_path / "IMG_2.jpg"):
+            found = load(path)
+            inside = numpy.zeros((40, 60), bool)
+            inside[2:12, 5:25] = True
+            mask = found.rgba[..., 3] > 127
+            assert (mask & inside).sum() / (mask | inside).sum() > 0.8
+            assert abs(found.rgba[7, 15, :3].astype(int) - (200, 0, 0)).max() < 20
+
+    def test_the_main_picture_of_several_is_used(self):
+        pytest.importorskip("pi_heif")
+        found = load(self.FOLDER / "burst.heic")
+        assert found.rgba.shape == (48, 48, 4)
+        assert abs(found.rgba[24, 24].astype(int) - (0, 160, 0, 255)).max() < 20
+        assert found.rgba[2, 2, 3] < 20
+        assert "several pictures" in found.notes[0]
+
+    def test_without_its_reader_the_remedy_is_named(self, tmp_path, monkeypatch):
+        monkeypatch.setitem(sys.modules, "pi_heif", None)
+        shutil.copy(self.FOLDER / "plain.heic", tmp_path / "IMG_2.jpg")
+        for path in (self.FOLDER / "plain.heic", tmp_path / "IMG_2.jpg"):
+            assert "HEIC: pip install 'zero3d[heic]', or save it as PNG or JPEG" in refusal(path)
+
+    def test_a_cut_file_is_told(self, tmp_path):
+        pytest.importorskip("pi_heif")
+        data = (self.FOLDER / "plain.heic").read_bytes()
+        for length in (20, 200, 500, len(data) - 50):
+            (tmp_path / "a.heic").write_bytes(data[:length])
+            assert "a.heic" in refusal(tmp_path / "a.heic")
+
+
 class TestRefusals:
     def test_missing_folder_and_no_picture(self, tmp_path):
         assert "no such file" in refusal(tmp_path / "none.png")
@@ -173,7 +215,46 @@ class TestRefusals:
         (tmp_path / "text.png").write_text("no picture")
         (tmp_path / "empty.png").write_bytes(b"")
         assert "no picture" in refusal(tmp_path / "text.png")
-        assert "no picture" in refusal(tmp_path / "empty.png")
+        assert "is empty" in refusal(tmp_path / "empty.png")
+
+    @pytest.mark.parametrize(
+        ("data", "named"),
+        [
+            (b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 1550\n", "a Git LFS pointer"),
+            (b"<!DOCTYPE html><html>Access denied</html>", "a web page"),
+            (b"\n  <html><head>", "a web page"),
+            (b"PK\3\4rest", "an archive"),
+            (b"%PDF-1.7 rest", "a PDF"),
+            (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg">', "an SVG drawing"),
+            (b"8BPS\0\1rest", "a Photoshop file"),
+            (b"\0\0\0\x18ftypisom" + bytes(64), "a film"),
+            (b"\0\0\0\x18ftypcrx " + bytes(64), "a camera's raw file"),
+            (b"v/1\1rest", "OpenEXR"),
+            (b"glTF\2\0\0\0", "a model"),
+            (b"\xff\x0arest of JPEG XL", "JPEG XL"),
+            (b"\x89PNG\r\n\x1a\n", "PNG, damaged or of a rare kind"),
+            (b"II*\0" + bytes(80), "TIFF, damaged or of a rare kind"),
+            (b"no picture", "no picture of a known format"),
+        ],
+    )
+    def test_what_lies_in_a_pictures_place_is_named(self, tmp_path, data, named):
+        (tmp_path / "cat.png").write_bytes(data)
+        line = refusal(tmp_path / "cat.png")
+        assert f"cat.png is {named}" in line
+        assert line.count(";") == 1, "a remedy"
+        save(tmp_path / "good.png", noise())
+        assert refusal(tmp_path / "good.png", str(tmp_path / "cat.png")).startswith("input.mask: ")
+
+    def test_devices_pipes_and_what_is_no_path(self, tmp_path):
+        assert "no plain file" in refusal("/dev/zero")
+        os.mkfifo(tmp_path / "pipe.png")
+        assert "no plain file" in refusal(tmp_path / "pipe.png")
+        good = save(tmp_path / "good.png", noise())
+        for path in ("x" * 5000, "a\0b", "~nobody-of-this-name/cat.png", ""):
+            assert len(refusal(path)) < 400
+            assert refusal(path).startswith("image: ")
+            if path:
+                assert refusal(good, path).startswith("input.mask: ")
 
     def test_truncated_and_damaged(self, tmp_path):
         data = save(tmp_path / "a.png", noise()).read_bytes()
@@ -198,7 +279,7 @@ class TestRefusals:
 
     def test_other_formats_start_no_program(self, tmp_path):
         Image.fromarray(disc()[0]).save(tmp_path / "a.eps")
-        assert "no picture of a known format" in refusal(tmp_path / "a.eps")
+        assert "PostScript" in refusal(tmp_path / "a.eps")
 
     def test_nothing_to_see(self, tmp_path):
         pixels = disc(alpha=True)[0]
@@ -215,6 +296,8 @@ class TestRefusals:
         small = save(tmp_path / "small.png", numpy.full((32, 48), 255, numpy.uint8))
         black = save(tmp_path / "black.png", numpy.zeros((64, 64), numpy.uint8))
         assert "48x32 pixels, the picture 64x64" in refusal(picture, str(small))
-        assert "the mask is empty" in refusal(picture, str(black))
+        assert "the mask is empty (all black)" in refusal(picture, str(black))
+        labels = save(tmp_path / "labels.png", (disc()[1] * 1).astype(numpy.uint8))
+        assert "the mask is empty (its brightest value is 1 of 255)" in refusal(picture, str(labels))
         assert "Did you mean 'grabcut'" in refusal(picture, "grabkut")
         assert refusal(picture, str(tmp_path)).startswith("input.mask:")
