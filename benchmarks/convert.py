@@ -47,7 +47,7 @@ LIMIT_GB = 8.0
 
 def published_state() -> dict[str, Tensor]:
     """The published layout's names with the published size's shapes."""
-    names = list(json.loads(NAMES.read_text())["shapes"])
+    names = list(json.loads(NAMES.read_text(encoding="utf-8"))["shapes"])
     layers = range(PUBLISHED["image_encoder"]["num_hidden_layers"])
     blocks = [name.split("resblocks.0.", 1) for name in names if "resblocks.0." in name]
     names += [f"{a}resblocks.{k}.{b}" for a, b in blocks for k in layers]

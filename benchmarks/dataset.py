@@ -159,7 +159,7 @@ def main() -> None:
     text = report(result)
     print(text)
     if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2))
+        arguments.json.write_text(json.dumps(result, indent=2), encoding="utf-8")
     if arguments.readme:
         write_readme("dataset", text)
 

@@ -52,7 +52,7 @@ def random_denoiser(configs: Configs, device: torch.device, dtype: str) -> Publi
     with tempfile.TemporaryDirectory() as place:
         for part, config in configs.items():
             (Path(place) / part).mkdir()
-            (Path(place) / part / "config.json").write_text(json.dumps(config))
+            (Path(place) / part / "config.json").write_text(json.dumps(config), encoding="utf-8")
             (Path(place) / part / "diffusion_pytorch_model.safetensors").touch()
         (Path(place) / "cc_projection").mkdir()
         (Path(place) / "cc_projection/diffusion_pytorch_model.bin").touch()
@@ -202,7 +202,7 @@ def main() -> int:
     report(result)
     print(json.dumps(result))
     if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+        options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return 0
 
 

@@ -165,9 +165,9 @@ def report(result: dict[str, Any]) -> str:
 
 def write_readme(text: str) -> None:
     pattern = re.compile(r"(<!-- engines: begin -->\n).*?(<!-- engines: end -->)", re.S)
-    old = README.read_text()
+    old = README.read_text(encoding="utf-8")
     assert pattern.search(old), f"{README}: the markers of engines are missing"
-    README.write_text(pattern.sub(lambda found: f"{found[1]}{text}\n{found[2]}", old))
+    README.write_text(pattern.sub(lambda found: f"{found[1]}{text}\n{found[2]}", old), encoding="utf-8")
 
 
 def main(words: list[str] | None = None) -> None:
@@ -197,7 +197,7 @@ def main(words: list[str] | None = None) -> None:
     }
     print(report(result))
     if options.json:
-        options.json.write_text(json.dumps(result, indent=2))
+        options.json.write_text(json.dumps(result, indent=2), encoding="utf-8")
     if options.readme:
         write_readme(report(result))
 

@@ -56,7 +56,7 @@ def make_folder(root: Path, objects: int, size: int) -> Path:
             rgba[disc, 3] = 255
             Image.fromarray(rgba, "RGBA").save(folder / f"{view:03d}.png")
             numpy.save(folder / f"{view:03d}.npy", matrices[view])
-    (root / "valid_paths.json").write_text(json.dumps(names))
+    (root / "valid_paths.json").write_text(json.dumps(names), encoding="utf-8")
     return root
 
 
@@ -150,7 +150,7 @@ def main() -> None:
     text = report(result)
     print(text)
     if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2))
+        arguments.json.write_text(json.dumps(result, indent=2), encoding="utf-8")
     if arguments.readme:
         write_readme("loader", text)
 

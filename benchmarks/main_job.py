@@ -99,7 +99,7 @@ def one_run(renderer: str, steps: int, overrides: list[str]) -> dict[str, Any]:
 def in_a_process(renderer: str, steps: int, overrides: list[str]) -> dict[str, Any]:
     clock = ["--cpu-time"] if CLOCK == "processor" else []
     command = [sys.executable, __file__, "--only", renderer, "--steps", str(steps), *clock, *overrides]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
@@ -149,7 +149,7 @@ def main() -> None:
     text = report(runs, arguments.steps)
     print(text)
     if arguments.json:
-        arguments.json.write_text(json.dumps(runs, indent=2))
+        arguments.json.write_text(json.dumps(runs, indent=2), encoding="utf-8")
     if arguments.readme:
         from render import write_readme
 

@@ -171,7 +171,7 @@ def main() -> int:
     print(f"one guided evaluation  {speed:.0f} ms on {torch.get_num_threads()} threads")
     print(json.dumps(report))
     if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+        arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(
         f"gate {'passed' if gain >= GATE_DB else 'MISSED'}: {gain:+.2f} dB over the copied input (at least {GATE_DB})"
     )

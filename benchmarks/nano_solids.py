@@ -143,7 +143,7 @@ def main() -> int:
     }
     print(f"mean: {_line(mean)}  longest {max(row['seconds'] for row in rows):.1f} s")
     if arguments.json:
-        arguments.json.write_text(json.dumps({"objects": rows, "mean": mean}, indent=2) + "\n")
+        arguments.json.write_text(json.dumps({"objects": rows, "mean": mean}, indent=2) + "\n", encoding="utf-8")
     passed = mean["nano"]["chamfer"] < GATE["chamfer"] and mean["nano"]["iou"] > GATE["iou"]
     print("gate passed" if passed else f"gate MISSED: {GATE}")
     return 0 if passed else 1

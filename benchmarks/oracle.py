@@ -98,7 +98,7 @@ def main() -> int:
     _print("mean (longest)", mean)
     if arguments.json:
         arguments.json.write_text(
-            json.dumps({"shapes": rows, "mean": mean, "threads": torch.get_num_threads()}, indent=2)
+            json.dumps({"shapes": rows, "mean": mean, "threads": torch.get_num_threads()}, indent=2), encoding="utf-8"
         )
     passed = mean["chamfer"] < GATE["chamfer"] and mean["iou"] > GATE["iou"] and mean["psnr"] > GATE["psnr"]
     passed = passed and mean["seconds"] <= GATE["seconds"]

@@ -98,13 +98,17 @@ def peak_megabytes(kind: str, name: str, resolution: int, size: int) -> float:
         "Path('/proc/self/clear_refs').write_text('5'); before = megabytes('VmRSS'); "
         f"once(draw, field, {size}); print(megabytes('VmHWM') - before)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=README.parent, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=README.parent, capture_output=True, text=True, check=True, encoding="utf-8"
+    )
     return float(done.stdout)
 
 
 def megabytes(what: str) -> float:
     """Resident memory now (VmRSS), or its peak since it was reset (VmHWM); Linux."""
-    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(what)]
+    (line,) = [
+        line for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines() if line.startswith(what)
+    ]
     return int(line.split()[1]) / 1024
 
 
@@ -185,10 +189,10 @@ def report(result: dict[str, Any]) -> str:
 def write_readme(name: str, text: str) -> None:
     """Replace what stands between the two markers of `name`."""
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    old = README.read_text()
+    old = README.read_text(encoding="utf-8")
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.S)
     assert pattern.search(old), f"{README}: the markers of {name} are missing"
-    README.write_text(pattern.sub(lambda _: f"{begin}\n{text}\n{end}", old))
+    README.write_text(pattern.sub(lambda _: f"{begin}\n{text}\n{end}", old), encoding="utf-8")
 
 
 def main() -> None:
@@ -222,7 +226,7 @@ def main() -> None:
     text = report(result)
     print(text)
     if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2))
+        arguments.json.write_text(json.dumps(result, indent=2), encoding="utf-8")
     if arguments.readme:
         write_readme("render", text)
 

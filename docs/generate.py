@@ -44,8 +44,8 @@ def write_pages(folder, registry=None):
             path.unlink()
     for name, text in pages.items():
         path = folder / name
-        if not path.is_file() or path.read_text() != text:  # an unchanged page is not read again
-            path.write_text(text)
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:  # an unchanged page is not read again
+            path.write_text(text, encoding="utf-8")
 
 
 def first_party(registry):

@@ -120,7 +120,7 @@ def missing_plugins(folder: Path, registry: Registry) -> str:
     (They are not loaded by themselves: a run's folder may come from a stranger, and names no code to execute.)
     """
     try:
-        made_with = dict(json.loads((folder / MANIFEST).read_text())["local_plugins"])
+        made_with = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["local_plugins"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
     here = {entry.plugin for entry in registry.all()}
@@ -146,7 +146,7 @@ def file_hashes(paths: Sequence[Path]) -> dict[str, str]:
 def write_atomically(path: Path, text: str) -> None:
     """Replace `path` whole or not at all."""
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text)
+    temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
 
 
@@ -157,14 +157,14 @@ class MetricsLog:
         path = folder / name
         kept = []
         if path.is_file():
-            for line in path.read_text().splitlines():
+            for line in path.read_text(encoding="utf-8").splitlines():
                 try:
                     if json.loads(line)["step"] < first_step:
                         kept.append(line)
                 except (ValueError, KeyError):
                     break  # the last line of a killed run may be half a line
         write_atomically(path, "".join(line + "\n" for line in kept))
-        self._file = open(path, "a")  # noqa: SIM115 (closed by close)
+        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (closed by close)
 
     def write(self, step: int, figures: dict[str, Any]) -> None:
         self._file.write(json.dumps({"step": step, **figures}) + "\n")

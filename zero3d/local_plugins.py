@@ -79,7 +79,7 @@ def find_local(given: str | Path) -> list[LocalPlugin]:
         what = "no pyproject.toml in it" if path.is_dir() else "no such folder"
         raise PluginError(f"--plugin {given}: {what}; name the folder of a plug-in, or a .py file")
     try:
-        table = tomllib.loads(project.read_text()).get("project", {})
+        table = tomllib.loads(project.read_text(encoding="utf-8")).get("project", {})
         points = dict(table.get("entry-points", {}).get(GROUP, {}))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, AttributeError, TypeError, ValueError) as error:
         raise PluginError(f"--plugin {given}: pyproject.toml cannot be read ({error}); mend it") from None

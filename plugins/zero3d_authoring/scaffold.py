@@ -42,7 +42,7 @@ def write_plugin(registry: Registry, name: str, kind: str, folder: str | Path | 
     try:
         for path, text in files.items():
             (target / path).parent.mkdir(parents=True, exist_ok=True)
-            (target / path).write_text(text)
+            (target / path).write_text(text, encoding="utf-8")
     except OSError as error:
         raise PluginError(f"{target}: cannot be written ({error.strerror}); name another folder") from None
     return target
@@ -74,11 +74,13 @@ def check_name(registry: Registry, name: str, kind: str) -> None:
 def render(name: str, kind: str) -> dict[str, str]:
     """Every file of the package: its path in the folder -> its text."""
     sources = {path.relative_to(TEMPLATES / part): path for part in ("common", kind) for path in _templates(part)}
-    values = _values(name, kind, {word for path in sources.values() for word in re.findall(r"\w+", path.read_text())})
+    values = _values(
+        name, kind, {word for path in sources.values() for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))}
+    )
     files = {}
     for relative, path in sources.items():
         place = str(relative.with_suffix("")).replace("package", values["package"]).replace("component", name)
-        files[place] = Template(path.read_text()).substitute(values)
+        files[place] = Template(path.read_text(encoding="utf-8")).substitute(values)
     return files
 
 
@@ -124,7 +126,7 @@ def _values(name: str, kind: str, used: set[str]) -> dict[str, str]:
 
 
 def _words(part: str) -> dict[str, str]:
-    words: Mapping[str, str] = yaml.safe_load((TEMPLATES / part / "words.yaml").read_text())
+    words: Mapping[str, str] = yaml.safe_load((TEMPLATES / part / "words.yaml").read_text(encoding="utf-8"))
     return dict(words)
 
 

@@ -43,7 +43,7 @@ class Blender(ObjectRenderer):
         """
         if self._process is not None:
             return
-        self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (closed by close)
+        self._log = tempfile.TemporaryFile("w+", errors="replace", encoding="utf-8")  # noqa: SIM115 (closed by close)
         try:
             self._process = subprocess.Popen(
                 [str(self._python), str(SCRIPT)],
@@ -52,6 +52,7 @@ class Blender(ObjectRenderer):
                 stderr=self._log,
                 text=True,
                 env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
+                encoding="utf-8",
             )
         except OSError as error:
             raise BlenderGone(f"cannot be run ({error.strerror})") from None

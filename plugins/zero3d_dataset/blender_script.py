@@ -12,7 +12,7 @@ import sys
 import warnings
 
 warnings.filterwarnings("ignore")
-answers = os.fdopen(os.dup(1), "w", buffering=1)
+answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
 os.dup2(2, 1)  # Blender prints on file descriptor 1 as it likes
 
 import bpy  # noqa: E402

@@ -110,7 +110,7 @@ def show(report: Report, out: Path | None = None) -> None:
         console.print(f"  and {len(report.problems) - SHOWN} more; --json FILE has all")
     if out:
         try:
-            out.write_text(json.dumps(figures, indent=1) + "\n")
+            out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
         except OSError as error:
             raise UserError(f"--json {out}: cannot be written ({error.strerror}); give another file") from None
 
@@ -119,7 +119,7 @@ def _names(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; name one with {layout.VALID}")
     try:
-        names = json.loads((folder / layout.VALID).read_text())
+        names = json.loads((folder / layout.VALID).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{folder}: no readable {layout.VALID} ({error}); name a folder of that layout") from None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

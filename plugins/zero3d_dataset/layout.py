@@ -86,5 +86,5 @@ def write_valid_paths(root: Path, uids: Iterable[str]) -> None:
 def write_json(path: Path, value: object) -> None:
     """Replace a file whole or not at all."""
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(temporary, path)

@@ -213,7 +213,7 @@ class _Books:
         self.failed: dict[str, dict[str, str]] = {}
         asked = {source.uid for source in sources}
         with contextlib.suppress(OSError, ValueError, AttributeError):
-            before = json.loads((out / layout.FAILED).read_text())
+            before = json.loads((out / layout.FAILED).read_text(encoding="utf-8"))
             self.failed = {uid: entry for uid, entry in before.items() if uid not in asked}
 
     def write(self, now: bool) -> None:
@@ -244,7 +244,7 @@ def _prepare(out: Path, settings: Settings) -> None:
                 raise UserError(f"--out {out}: holds files, and no {SETTINGS} of this command; take another folder")
             layout.write_json(out / SETTINGS, wanted)
             return
-        had = json.loads((out / SETTINGS).read_text())
+        had = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"--out {out}: cannot be written ({error.strerror}); take another folder") from None
     except ValueError:
@@ -264,7 +264,7 @@ def _only_one(out: Path) -> Iterator[None]:
     except ImportError:
         yield
         return
-    with open(out / ".lock", "w") as lock:
+    with open(out / ".lock", "w", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

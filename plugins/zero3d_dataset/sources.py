@@ -64,7 +64,12 @@ def _expand(argument: Path) -> Iterator[tuple[Path, str]]:
     elif _is_mesh(argument.name):
         yield argument, f"{argument.resolve().parent.name}/{argument.name}"
     elif argument.suffix.lower() in (".txt", ".lst", ".list"):
-        for line in argument.read_text().splitlines():
+        try:
+            lines = argument.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "no text in UTF-8"
+            raise UserError(f"{argument}: {reason}; give a list of paths, one a line") from None
+        for line in lines:
             listed = line.strip()
             if listed and not listed.startswith("#"):
                 yield argument.parent / listed, listed

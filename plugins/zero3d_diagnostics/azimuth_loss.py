@@ -59,7 +59,7 @@ class AzimuthLoss(Observer):
 
     def on_end(self, run: RunView, finished: bool) -> None:
         self._log.close()
-        records = [json.loads(line) for line in (run.folder / LOG).read_text().splitlines()]
+        records = [json.loads(line) for line in (run.folder / LOG).read_text(encoding="utf-8").splitlines()]
         maps = direction_maps(records, self.config.azimuth_bins, self.config.elevation_bins)
         write_atomically(run.folder / "azimuth_loss.json", json.dumps(maps, indent=1) + "\n")
         edges = (maps["azimuth_edges_deg"], maps["elevation_edges_deg"])

@@ -67,7 +67,7 @@ class Gradients(Observer):
         return {key: value for key, value in told.items() if f".{COSINE}." not in key or not math.isnan(value)}
 
     def on_end(self, run: RunView, finished: bool) -> None:
-        lines = (run.folder / METRICS).read_text().splitlines()
+        lines = (run.folder / METRICS).read_text(encoding="utf-8").splitlines()
         norms, cosines = gradient_series([json.loads(line) for line in lines])
         if norms:
             line_charts(

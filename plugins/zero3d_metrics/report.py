@@ -48,7 +48,9 @@ class Report:
         flat: dict[str, Any] = self.figures | {f"{name}_floor": value for name, value in self.floors.items()}
         flat = {key: value if math.isfinite(value) else None for key, value in flat.items()}  # JSON has no infinity
         try:
-            out.write_text(json.dumps(flat | {"variants": self.variants, "notes": self.notes}, indent=2) + "\n")
+            out.write_text(
+                json.dumps(flat | {"variants": self.variants, "notes": self.notes}, indent=2) + "\n", encoding="utf-8"
+            )
         except OSError as error:
             raise UserError(
                 f"eval: {out} cannot be written ({error.strerror}); give another file with --json"

@@ -49,7 +49,7 @@ def read_views(folder: Path) -> Iterator[tuple[Tensor, Cameras]]:
 
 def _nerf(folder: Path) -> Iterator[tuple[Tensor, Cameras]]:
     try:
-        layout = json.loads((folder / "transforms.json").read_text())
+        layout = json.loads((folder / "transforms.json").read_text(encoding="utf-8"))
         fov, frames = float(layout["camera_angle_x"]), list(layout["frames"])
         entries = [(str(f["file_path"]), numpy.array(f["transform_matrix"], dtype=float)) for f in frames]
     except (ValueError, KeyError, TypeError) as error:

@@ -93,12 +93,14 @@ class Cache:
         self.folder.mkdir(parents=True, exist_ok=True)
         note = self.folder / "spec.json"
         content = {**asdict(self.spec), "generation": GENERATION}
-        if note.exists() and json.loads(note.read_text()) != content:
-            raise RunError(f"{self.folder}: holds other examples ({note.read_text()}); name another folder")
+        if note.exists() and json.loads(note.read_text(encoding="utf-8")) != content:
+            raise RunError(
+                f"{self.folder}: holds other examples ({note.read_text(encoding='utf-8')}); name another folder"
+            )
         for name, (shape, dtype) in self._shapes.items():
             if not (self.folder / f"{name}.npy").exists():
                 open_memmap(self.folder / f"{name}.npy", "w+", dtype, shape)
-        note.write_text(json.dumps(content))
+        note.write_text(json.dumps(content), encoding="utf-8")
 
     def _done(self, start: int) -> Path:
         return self.folder / f"done-{start:07d}"

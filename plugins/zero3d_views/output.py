@@ -85,4 +85,4 @@ def _fill(
             Image.fromarray(pixels).save(folder / name)
             files.append({"file": name, **asdict(pose), "sample": sample})
     contact_sheet(given, rows, [pose.label for pose in poses]).save(folder / SHEET)
-    (folder / RECORD).write_text(json.dumps({**record, "views": files}, indent=2, default=str) + "\n")
+    (folder / RECORD).write_text(json.dumps({**record, "views": files}, indent=2, default=str) + "\n", encoding="utf-8")

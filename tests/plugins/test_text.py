@@ -175,7 +175,8 @@ def test_a_picture_without_an_object_is_kept_for_the_user_to_cut_out(model, tmp_
     line = refused(capsys, tmp_path, image(model), "input.mask=background")
     kept = tmp_path / "run.picture.png"
     assert str(kept) in line
-    assert "cut the object out" in line
+    assert "shows no object" in line
+    assert "input.mask=FILE" in line
     assert Image.open(kept).size == (SIDE, SIDE)
 
 

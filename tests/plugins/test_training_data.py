@@ -248,7 +248,8 @@ def test_shard_patterns(tmp_path):
     assert len(shard_paths("d{0..1}/a-{000..002}.tar")) == 6
     (tmp_path / "list.txt").write_text("# mine\nx.tar\n\nsub/y.tar\n")
     assert shard_paths(str(tmp_path / "list.txt")) == [tmp_path / "x.tar", tmp_path / "sub/y.tar"]
-    for bad in ("data", "a-{5..2}.tar", str(tmp_path / "none.txt")):
+    (tmp_path / "latin.txt").write_bytes("M\xf6bel.tar\n".encode("latin-1"))
+    for bad in ("data", "a-{5..2}.tar", str(tmp_path / "none.txt"), str(tmp_path / "latin.txt")):
         with pytest.raises(RecipeError, match=r"dataset\.shards"):
             shard_paths(bad)
 

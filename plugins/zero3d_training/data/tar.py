@@ -92,9 +92,10 @@ def shard_paths(pattern: str) -> list[Path]:
     if pattern.endswith(".txt"):
         file = Path(pattern).expanduser()
         try:
-            lines = [line.strip() for line in file.read_text().splitlines()]
-        except OSError as error:
-            raise RecipeError(f"dataset.shards: {pattern!r}: {error.strerror}; give a list of paths") from None
+            lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "no text in UTF-8"
+            raise RecipeError(f"dataset.shards: {pattern!r}: {reason}; give a list of paths") from None
         paths = [str(file.parent / line) for line in lines if line and not line.startswith("#")]
     else:
         paths = [pattern]

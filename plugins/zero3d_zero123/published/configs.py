@@ -72,7 +72,7 @@ def read_configs(file: str) -> Configs:
     if not file:
         return PUBLISHED
     try:
-        changes = json.loads(Path(file).read_text())
+        changes = json.loads(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RecipeError(f"denoiser.config: {file!r}: no readable JSON file ({error})") from None
     if not isinstance(changes, dict) or not all(isinstance(change, dict) for change in changes.values()):

@@ -30,7 +30,7 @@ class HubFolder:
         self._offline = offline or constants.HF_HUB_OFFLINE
         self.root = self._fetch(CONFIGS)
         if self._offline:
-            self.files = [path.relative_to(self.root).as_posix() for path in self.root.glob("*/*")]
+            self.files = sorted(path.relative_to(self.root).as_posix() for path in self.root.glob("*/*"))
         else:
             info = self._ask(lambda: HfApi().model_info(name, revision=self.revision, timeout=20))
             self.files = [sibling.rfilename for sibling in info.siblings or []]

@@ -159,7 +159,7 @@ class Layout:
 
 def local_files(root: Path) -> list[str]:
     """The files of a folder on this machine, relative to it."""
-    return [path.relative_to(root).as_posix() for path in root.glob("*/*") if path.is_file()]
+    return sorted(path.relative_to(root).as_posix() for path in root.glob("*/*") if path.is_file())
 
 
 def _variants(part: str, listed: list[str]) -> dict[str, list[str]]:
@@ -229,8 +229,9 @@ def _index(root: Path) -> dict[str, Any]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        config = json.loads(path.read_text())
-        assert isinstance(config, dict)
-        return config
-    except (ValueError, AssertionError):
-        raise RecipeError(f"denoiser.weights: {path}: no valid JSON; download it again") from None
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        config = None
+    if not isinstance(config, dict):
+        raise RecipeError(f"denoiser.weights: {path}: no valid JSON; download it again")
+    return config

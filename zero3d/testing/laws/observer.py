@@ -56,7 +56,7 @@ def _run(engine: Engine, observers: list[Observer], folder: Path) -> list[dict[s
     folder.mkdir()
     engine.initialise()
     watch(engine, observers, folder)
-    return [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+    return [json.loads(line) for line in (folder / METRICS).read_text(encoding="utf-8").splitlines()]
 
 
 def _changes_nothing(laws: Laws, observer: Observer, root: Path) -> None:
