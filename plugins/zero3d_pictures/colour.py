@@ -74,8 +74,7 @@ def srgb(pixels: Pixels, profile: bytes | None) -> tuple[Image.Image, tuple[str,
             reason = " ".join(str(error).split())[:60] or type(error).__name__
             notes.append(f"the file's colour profile cannot be used ({reason}): its colours are taken as sRGB")
         else:
-            difference = None if plain is None else ImageChops.difference(image, plain).getextrema()
-            if difference is None or max(top for _, top in difference) > SAME:
+            if plain is None or numpy.asarray(ImageChops.difference(image, plain)).max() > SAME:
                 notes.append(f"its colours were converted from {name} to sRGB")
                 return image, tuple(notes)
     if plain is None:
