@@ -22,6 +22,7 @@ PUBLIC_MODULES = (
     "zero3d.mesh_files",
     "zero3d.mesh_views",
     "zero3d.plugins",
+    "zero3d.pose_files",
     "zero3d.random",
     "zero3d.recipe",
     "zero3d.registry",

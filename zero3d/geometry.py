@@ -94,7 +94,8 @@ def check_cameras(cameras: Cameras, who: str) -> Cameras:
     }
     for fault, bad in faults.items():
         if bool(bad.any()):
-            raise UserError(f"{who}: pose {int(bad.nonzero()[0])} {fault}")
+            which = f"pose {int(bad.nonzero()[0])}" if len(pose) > 1 else "the pose"
+            raise UserError(f"{who}: {which} {fault}")
     return cameras
 
 

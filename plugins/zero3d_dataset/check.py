@@ -16,6 +16,7 @@ from PIL import Image
 
 from zero3d.errors import UserError
 from zero3d.geometry import project
+from zero3d.pose_files import LARGEST, read_pose
 from zero3d.values import Cameras
 from zero3d_dataset import layout
 
@@ -159,18 +160,11 @@ def _look_into(folder: Path, name: str, report: Report) -> None:
 def _pose(path: Path, name: str, report: Report) -> torch.Tensor | None:
     """Camera to world (4, 4), or None with a problem noted."""
     try:
-        matrix = numpy.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        report.problems.append((name, f"{path.name} cannot be read ({error})"))
+        with path.open("rb") as file:
+            pose = read_pose(file.read(LARGEST), path.name)
+    except (OSError, UserError) as error:
+        report.problems.append((name, f"{path.name} cannot be read" if isinstance(error, OSError) else str(error)))
         return None
-    if matrix.shape != (3, 4) or matrix.dtype.kind != "f" or not numpy.isfinite(matrix).all():
-        report.problems.append((name, f"{path.name} is no finite 3x4 matrix (shape {matrix.shape}, {matrix.dtype})"))
-        return None
-    turn = matrix[:, :3].astype(numpy.float64)
-    if not numpy.allclose(turn @ turn.T, numpy.eye(3), atol=1e-3) or numpy.linalg.det(turn) < 0:
-        report.problems.append((name, f"{path.name}: its left 3x3 is no rotation"))
-        return None
-    pose = layout.camera_to_world(matrix)
     eye = pose[:3, 3]
     distance = float(eye.norm())
     report.distances.append(distance)

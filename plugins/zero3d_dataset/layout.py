@@ -29,13 +29,6 @@ def world_to_camera(camera_to_world: Tensor) -> numpy.ndarray:
     return torch.linalg.inv(camera_to_world.double())[:, :3].numpy()
 
 
-def camera_to_world(matrix: numpy.ndarray) -> Tensor:
-    """A (3, 4) matrix of a file as a (4, 4) float64 pose."""
-    full = torch.eye(4, dtype=torch.float64)
-    full[:3] = torch.from_numpy(numpy.asarray(matrix, dtype=numpy.float64))
-    return torch.linalg.inv(full)
-
-
 class ObjectWriter:
     """Writes an object's views where nobody looks, then moves them to their place: all of them or none."""
 

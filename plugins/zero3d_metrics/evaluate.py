@@ -59,7 +59,7 @@ class Evaluate(Command):
             metavar="N",
             help=f"random surface points, beside the paper's {POINTS:,} ({MORE_POINTS:,})",
         )
-        add("--views", type=Path, help="true views: transforms.json, or NNN.png with NNN.npy")
+        add("--views", type=Path, help="true views: transforms.json (NeRF's, nerfstudio's), or NNN.png and NNN.npy")
         add("--ssim", choices=tuple(SSIM), default="wang", help="which of the forms of SSIM in use (wang)")
         add(
             "--lpips",

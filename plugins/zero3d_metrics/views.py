@@ -1,8 +1,7 @@
-"""Views to compare with: pictures with cameras, in NeRF's or the published Zero-1-to-3 layout."""
+"""Views to compare with: pictures with cameras, in NeRF's, nerfstudio's or the published Zero-1-to-3 layout."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,63 +12,101 @@ from PIL import Image
 from torch import Tensor
 
 from zero3d import UserError
+from zero3d.geometry import check_cameras
+from zero3d.pose_files import LARGEST, read_pose
 from zero3d.values import PUBLISHED_FOV, Cameras
+from zero3d_metrics.transforms import Lens, read_transforms
 
 SMALLEST = 32
 """Pixels a side that SSIM's window and LPIPS' network need."""
+LEAST_KEPT = 0.75
+"""Share of a side that must be left when a picture is cropped about an off-centre principal point."""
 
 
-def read_views(folder: Path) -> Iterator[tuple[Tensor, Cameras]]:
+def read_views(place: Path) -> Iterator[tuple[Tensor, Cameras]]:
     """Each view as RGB (1, H, W, 3) on white with its camera.
 
-    Layouts: `transforms.json` (camera_angle_x; frames with file_path and a camera-to-world transform_matrix, OpenGL
-    axes, z up), or NNN.png beside NNN.npy (3x4 world-to-camera, OpenGL axes).
+    `place` is a folder or a JSON file. Layouts: `transforms.json` (see `read_transforms`), or NNN.png beside NNN.npy (3x4
+    world-to-camera, OpenGL axes).
 
     Raises:
-        UserError: neither layout, a missing picture, or a matrix of another shape.
+        UserError: neither layout, a missing picture, or a camera that cannot be drawn.
     """
-    if not folder.is_dir():
-        raise UserError(f"--views {folder}: no such folder; give one with transforms.json or NNN.png and NNN.npy")
-    if (folder / "transforms.json").is_file():
-        yield from _nerf(folder)
+    if place.suffix == ".json" and place.is_file():
+        yield from _transforms(place)
         return
-    pairs = sorted(path for path in folder.glob("*.npy") if path.with_suffix(".png").is_file())
+    if not place.is_dir():
+        raise UserError(f"--views {place}: no such folder; give one with transforms.json or NNN.png and NNN.npy")
+    if (place / "transforms.json").is_file():
+        yield from _transforms(place / "transforms.json")
+        return
+    pairs = sorted(path for path in place.glob("*.npy") if path.with_suffix(".png").is_file())
     if not pairs:
-        raise UserError(f"--views {folder}: holds no transforms.json and no NNN.png with NNN.npy")
+        splits = sorted(path.name for path in place.glob("transforms_*.json"))
+        hint = f"; name one of its splits, --views {place / splits[-1]}" if splits else ""
+        raise UserError(f"--views {place}: holds no transforms.json and no NNN.png with NNN.npy{hint}")
     for path in pairs:
         try:
-            world_to_camera = numpy.load(path, allow_pickle=False)
-        except ValueError as error:
-            raise UserError(f"{path}: no plain array ({error})") from None
-        if world_to_camera.shape != (3, 4):
-            raise UserError(f"{path}: shape {world_to_camera.shape}; a 3x4 world-to-camera matrix is needed")
-        full = numpy.concatenate([world_to_camera, [[0, 0, 0, 1]]])
-        yield _view(path.with_suffix(".png"), numpy.linalg.inv(full), PUBLISHED_FOV)
+            with path.open("rb") as file:
+                pose = read_pose(file.read(LARGEST), str(path))
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+        yield _view(path.with_suffix(".png"), pose, PUBLISHED_FOV, None)
 
 
-def _nerf(folder: Path) -> Iterator[tuple[Tensor, Cameras]]:
+def _transforms(file: Path) -> Iterator[tuple[Tensor, Cameras]]:
+    for frame in read_transforms(file):
+        yield _view(frame.path, torch.from_numpy(frame.pose), frame.fov, frame.lens)
+
+
+def _view(path: Path, camera_to_world: Tensor, fov: float | None, lens: Lens | None) -> tuple[Tensor, Cameras]:
     try:
-        layout = json.loads((folder / "transforms.json").read_text(encoding="utf-8"))
-        fov, frames = float(layout["camera_angle_x"]), list(layout["frames"])
-        entries = [(str(f["file_path"]), numpy.array(f["transform_matrix"], dtype=float)) for f in frames]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder / 'transforms.json'}: not as NeRF writes it ({error})") from None
-    if not entries or not 0 < fov < math.pi:
-        raise UserError(f"{folder / 'transforms.json'}: {len(entries)} frames at {fov} radians; nothing to compare")
-    for name, matrix in entries:
-        path = folder / name
-        if matrix.shape != (4, 4):
-            raise UserError(f"{path}: transform_matrix of shape {matrix.shape}; 4x4 is needed")
-        yield _view(path if path.suffix else path.with_suffix(".png"), matrix, fov)
-
-
-def _view(path: Path, camera_to_world: numpy.ndarray, fov: float) -> tuple[Tensor, Cameras]:
-    try:
-        rgba = numpy.asarray(Image.open(path).convert("RGBA"), dtype=numpy.float32) / 255
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read as a picture ({error})") from None
-    if min(rgba.shape[:2]) < SMALLEST:
-        raise UserError(f"{path}: {rgba.shape[1]}x{rgba.shape[0]} pixels; at least {SMALLEST} a side can be compared")
+        image = Image.open(path).convert("RGBA")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path}: cannot be read as a picture ({str(error)[:120]})") from None
+    if lens is not None:
+        image, fov = _straightened(image, lens, path)
+    assert fov is not None
+    if min(image.size) < SMALLEST:
+        raise UserError(f"{path}: {image.width}x{image.height} pixels; at least {SMALLEST} a side can be compared")
+    camera = Cameras(camera_to_world.double()[None], image.height, image.width, fov)
+    check_cameras(camera, str(path))
+    rgba = numpy.asarray(image, dtype=numpy.float32) / 255
     rgb = torch.from_numpy(rgba[..., :3] * rgba[..., 3:] + 1 - rgba[..., 3:])[None]
-    pose = torch.from_numpy(camera_to_world).float()[None]
-    return rgb, Cameras(pose, rgba.shape[0], rgba.shape[1], fov)
+    return rgb, Cameras(camera.camera_to_world.float(), image.height, image.width, fov)
+
+
+def _straightened(image: Image.Image, lens: Lens, path: Path) -> tuple[Image.Image, float]:
+    """The picture with square pixels and the principal point in its middle (to half a pixel), and its field of view."""
+    scale = image.width / lens.width  # nerfstudio keeps pictures made smaller beside the first ones
+    if lens.height is not None and abs(lens.height * scale - image.height) > max(2.0, 0.01 * image.height):
+        raise UserError(
+            f"{path}: {image.width}x{image.height} pixels, its camera says {lens.width:g}x{lens.height:g}; another shape"
+        )
+    fx = lens.fx * scale
+    stretch = 1.0 if lens.fy is None else lens.fx / lens.fy
+    cx = image.width / 2 if lens.cx is None else lens.cx * scale
+    cy = image.height / 2 if lens.cy is None else lens.cy * scale
+    if not 0.5 <= stretch <= 2:
+        raise UserError(f"{path}: fl_x = {lens.fx:g} and fl_y = {lens.fy:g}; pixels so far from square are not read")
+    tall = round(image.height * stretch)
+    if tall != image.height:
+        cy *= tall / image.height
+        image = image.resize((image.width, tall), Image.Resampling.BICUBIC)
+    left, right = _about(cx, image.width)
+    top, bottom = _about(cy, image.height)
+    kept = min((right - left) / image.width, (bottom - top) / image.height)
+    if kept < LEAST_KEPT:
+        raise UserError(
+            f"{path}: its principal point ({cx:.0f}, {cy:.0f}) is far from the middle of {image.width}x{image.height} "
+            "pixels; crop the pictures about it"
+        )
+    return image.crop((left, top, right, bottom)), 2 * math.atan((right - left) / 2 / fx)
+
+
+def _about(centre: float, size: int) -> tuple[int, int]:
+    """The longest part of 0 to `size` with `centre` in its middle, to half a pixel."""
+    if not 0 < centre < size:
+        return 0, 0
+    off = round(2 * centre) - size
+    return max(0, off), size + min(0, off)

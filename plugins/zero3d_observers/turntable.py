@@ -52,7 +52,8 @@ class Turntable(Observer):
     def _encode(self, run: RunView, path: Path) -> None:
         import av
 
-        with av.open(str(path), "w", format="mp4") as container:
+        # the index before the pictures, so that a browser shows the first while the rest is on its way
+        with av.open(str(path), "w", format="mp4", container_options={"movflags": "faststart"}) as container:
             stream = container.add_stream("libx264", rate=self.config.fps, options={"crf": "20"})
             stream.width = stream.height = self.config.size
             stream.pix_fmt = "yuv420p"

@@ -9,7 +9,7 @@ from itertools import product
 import torch
 
 from zero3d.errors import RecipeError
-from zero3d.geometry import DEFAULT_DISTANCE, orbit
+from zero3d.geometry import DEFAULT_DISTANCE, check_cameras, orbit
 from zero3d.values import Cameras
 
 STEEPEST_DEG = 89.5
@@ -81,4 +81,5 @@ def cameras_at(poses: list[Pose], input_elevation_deg: float, size: int) -> Came
                 f"above {0.5 - DEFAULT_DISTANCE:g}"
             )
     azimuth, elevation, distance = torch.tensor([[p.azimuth_deg, p.elevation_deg, p.distance] for p in poses]).T
-    return orbit(input_elevation_deg + elevation, azimuth, size, DEFAULT_DISTANCE + distance)
+    cameras = orbit(input_elevation_deg + elevation, azimuth, size, DEFAULT_DISTANCE + distance)
+    return check_cameras(cameras, "--azimuth, --elevation, --distance")

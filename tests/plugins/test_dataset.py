@@ -21,6 +21,7 @@ from zero3d.cli import main
 from zero3d.errors import UserError
 from zero3d.geometry import orbit, project, relative_pose
 from zero3d.mesh_files import srgb_to_linear
+from zero3d.pose_files import read_pose
 from zero3d.values import PUBLISHED_FOV, Cameras
 from zero3d_dataset import layout
 from zero3d_dataset.blender import Blender
@@ -58,7 +59,8 @@ def test_the_published_loader_finds_our_cameras_in_the_files(tmp_path):
         assert stored.shape == (3, 4)
         assert stored.dtype == numpy.float64
         numpy.testing.assert_allclose(objects.published_t(stored, matrices[0]), ours[index].numpy(), atol=1e-6)
-        torch.testing.assert_close(layout.camera_to_world(stored), cameras.camera_to_world[index].double())
+        back = read_pose((tmp_path / "m.npy").read_bytes(), "m.npy")
+        torch.testing.assert_close(back, cameras.camera_to_world[index].double())
 
 
 @pytest.mark.parametrize(
@@ -603,7 +605,7 @@ def damage(root, how):
     ("how", "said"),
     [
         ("opencv", "OpenCV axes"),
-        ("shape", "no finite 3x4"),
+        ("shape", "a 3x4 world-to-camera matrix is needed"),
         ("scaled", "no rotation"),
         ("aside", "past the origin"),
         ("other view", "unit cube's outline"),

@@ -224,6 +224,15 @@ def write(path, text):
     path.write_text(text)
 
 
+@pytest.mark.parametrize("value", [numpy.nan, numpy.inf, 0.0])
+def test_a_pose_that_is_none_is_named_before_the_runs_kernel_sees_it(folder, run, tmp_path, capfd, value):
+    Image.new("RGB", (64, 64)).save(tmp_path / "000.png")
+    numpy.save(tmp_path / "000.npy", numpy.full((3, 4), value))
+    assert main(["eval", str(run), "--views", str(tmp_path), "--json", str(tmp_path / "f.json")]) == 2
+    assert "000.npy: the pose" in capfd.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "f.json").exists()
+
+
 def test_mistakes_are_one_line_and_exit_code_2(folder, tmp_path, capfd):
     mesh, views = str(folder / "truth.glb"), str(folder / "nerf")
     (tmp_path / "empty").mkdir()
@@ -245,7 +254,7 @@ def test_mistakes_are_one_line_and_exit_code_2(folder, tmp_path, capfd):
         (str(tmp_path / "empty"), "--views", views): "no run's folder",
         (mesh, "--views", str(tmp_path / "none")): "no such folder",
         (mesh, "--views", str(tmp_path / "empty")): "holds no transforms.json",
-        (mesh, "--views", str(tmp_path / "bad")): "camera_angle_x",
+        (mesh, "--views", str(tmp_path / "bad")): "no list of frames",
         (mesh, "--views", str(tmp_path / "lost")): "r_0.png",
         (mesh, "--views", str(tmp_path / "tiny")): "8x8 pixels",
         (mesh, "--views", str(tmp_path / "square")): "3x4",

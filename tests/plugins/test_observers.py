@@ -95,6 +95,8 @@ class TestPreview:
 class TestTurntable:
     def test_frames(self, tmp_path):
         Turntable(TurntableConfig(frames=8, fps=10, size=64)).on_end(run_view(tmp_path), True)
+        written = (tmp_path / "turntable.mp4").read_bytes()
+        assert written.index(b"moov") < written.index(b"mdat"), "a browser must load it whole before it plays"
         with av.open(str(tmp_path / "turntable.mp4")) as container:
             stream = container.streams.video[0]
             assert stream.codec_context.name == "h264"

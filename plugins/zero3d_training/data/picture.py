@@ -9,6 +9,9 @@ import numpy
 import torch
 from torch import Tensor
 
+from zero3d import UserError
+from zero3d.pose_files import read_pose
+
 MATTES = ("over", "published")
 
 
@@ -64,13 +67,6 @@ def pose(npy: bytes) -> Tensor:
         DamagedView: no such matrix, or none of a rotation and a place.
     """
     try:
-        matrix = numpy.load(io.BytesIO(npy), allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DamagedView(f"no readable pose ({error})") from None
-    if matrix.shape not in ((3, 4), (4, 4)) or not numpy.issubdtype(matrix.dtype, numpy.floating):
-        raise DamagedView(f"the pose is {matrix.dtype} {matrix.shape}, not (3, 4) of floats")
-    full = numpy.eye(4)
-    full[:3] = matrix[:3]
-    if not numpy.isfinite(full).all() or not 0.5 < abs(numpy.linalg.det(full[:3, :3])) < 2:
-        raise DamagedView("the pose is no rotation")
-    return torch.from_numpy(numpy.linalg.inv(full)).float()
+        return read_pose(npy, "its pose", ((3, 4), (4, 4))).float()
+    except UserError as error:
+        raise DamagedView(str(error)) from None
