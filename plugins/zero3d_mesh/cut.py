@@ -116,7 +116,7 @@ def _threshold(grid: DensityGrid, subject: ExportSubject, config: SurfaceConfig)
     if config.threshold == "paper":
         return paper_grid(grid, config.paper_multiple)
     if config.threshold == "auto":
-        return grid, by_silhouette(grid, subject)
+        return grid, by_silhouette(grid, subject, config.smallest_share)
     return grid, float(config.threshold)
 
 

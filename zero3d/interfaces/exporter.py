@@ -12,7 +12,7 @@ from torch import Tensor
 
 from zero3d.interfaces.component import Component
 from zero3d.interfaces.representation import Representation
-from zero3d.values import Cameras, View
+from zero3d.values import Cameras, Picture, View
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class ExportSubject:
     `draw(cameras)` renders the representation without a graph; `decode` turns such an image into RGB
     (B, H, W, 3); `resolution` is the side of the views the run was optimised with, `input_camera` where the picture
     was taken from; `decodes_pixelwise` tells whether a single feature vector is a colour (RGB) or not (a latent).
+    `picture` is what the input camera saw, None where nobody knows; `tell` takes a line for the user, before what takes
+    long.
     """
 
     representation: Representation
@@ -30,6 +32,8 @@ class ExportSubject:
     decodes_pixelwise: bool
     input_camera: Cameras
     resolution: int
+    picture: Picture | None = None
+    tell: Callable[[str], None] = lambda line: None
 
 
 class Exporter(Component):

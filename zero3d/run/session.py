@@ -43,6 +43,8 @@ class Session:
             decodes_pixelwise=self.parts.latent_denoiser is None,
             input_camera=self.engine.input_camera,
             resolution=self.parts.cameras.resolution,
+            picture=self.engine.picture,
+            tell=self.tell,
         )
 
 
