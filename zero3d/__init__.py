@@ -17,6 +17,7 @@ PUBLIC_MODULES = (
     "zero3d",
     "zero3d.diffusion",
     "zero3d.errors",
+    "zero3d.files",
     "zero3d.geometry",
     "zero3d.interfaces",
     "zero3d.mesh_files",

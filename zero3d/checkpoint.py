@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from torch import Tensor
 
 from zero3d.engine import Engine
 from zero3d.errors import RunError
+from zero3d.files import cannot_write, replacing
+from zero3d.folder import CHECKPOINT, RECIPE
 
-NAME = "checkpoint/state.safetensors"
+NAME = CHECKPOINT
 FORMAT = "1"
 
 
@@ -37,14 +39,15 @@ def save(engine: Engine, next_step: int, folder: Path) -> None:
         "optimizer_scalars": json.dumps(scalars),
     }
     path = folder / NAME
-    path.parent.mkdir(exist_ok=True)
-    temporary = path.with_suffix(".tmp")
+    try:
+        path.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path.parent, error) from error
     # a scalar tensor is stored with its shape; clones untie shared storage, which safetensors refuses, as it does gaps
     plain = torch.contiguous_format
-    save_file({n: value.detach().cpu().clone(memory_format=plain) for n, value in tensors.items()}, temporary, metadata)
-    with open(temporary, "rb") as written:
-        os.fsync(written.fileno())
-    os.replace(temporary, path)
+    whole = {name: value.detach().cpu().clone(memory_format=plain) for name, value in tensors.items()}
+    with replacing(path) as temporary:
+        save_file(whole, temporary, metadata)
 
 
 def load(engine: Engine, folder: Path) -> int:
@@ -58,6 +61,14 @@ def load(engine: Engine, folder: Path) -> int:
     saved = {
         name.removeprefix("representation."): t for name, t in tensors.items() if name.startswith("representation.")
     }
+    next_step, scalars = _next_step(path, metadata), _scalars(path, metadata)
+    if next_step > engine.total_steps:
+        raise RunError(
+            f"{path}: has done {next_step} steps, recipe.yaml has {engine.total_steps}; restore that recipe.yaml"
+        )
+    broken = [name for name, value in saved.items() if value.is_floating_point() and bool(value.isnan().any())]
+    if broken:
+        raise RunError(f"{path}: representation.{broken[0]} holds NaN; {_elsewhere(folder)}")
     try:
         engine.parts.representation.load_state_dict(saved)
     except RuntimeError:
@@ -65,29 +76,46 @@ def load(engine: Engine, folder: Path) -> int:
             f"{path}: holds another representation than recipe.yaml beside it; restore that recipe.yaml"
         ) from None
     prefix = "generator."
-    engine.generators.load_state_dict({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
-    _load_optimizer(engine.optimizer, tensors, json.loads(metadata["optimizer_scalars"]))
-    return int(metadata["next_step"])
+    streams = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    try:
+        engine.generators.load_state_dict(streams)
+        _load_optimizer(engine.optimizer, tensors, scalars)
+    except (RuntimeError, ValueError, TypeError, LookupError) as error:
+        raise RunError(
+            f"{path}: its random streams or moments are no state of this run ({error}); {_elsewhere(folder)}"
+        ) from None
+    return next_step
+
+
+def steps_done(folder: Path) -> int:
+    """How many steps the checkpoint's run has done.
+
+    Raises:
+        RunError: as `read`.
+    """
+    return _next_step(folder / NAME, read(folder)[1])
 
 
 def read(folder: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The checkpoint's tensors and metadata.
 
     Raises:
-        RunError: none there, truncated, or of another format.
+        RunError: none there, not to be read, truncated, or of another format.
     """
     path = folder / NAME
-    if not path.is_file():
-        raise RunError(f"{path}: no checkpoint; start the run again with overwrite=true")
+    try:
+        open(path, "rb").close()
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunError(f"{path}: no checkpoint yet; go on with: zero3d resume {folder}") from None
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read ({error.strerror}); allow reading it") from None
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
         size = path.stat().st_size
-        raise RunError(
-            f"{path}: damaged or truncated ({size} bytes: {error}); run the recipe again with overwrite=true"
-        ) from None
+        raise RunError(f"{path}: damaged or truncated ({size} bytes: {error}); {_elsewhere(folder)}") from None
     if metadata.get("format") != FORMAT:
         raise RunError(
             f"{path}: format {metadata.get('format')!r}, this zero3d reads {FORMAT!r}; use the version in manifest.json"
@@ -95,12 +123,40 @@ def read(folder: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, metadata
 
 
+def _elsewhere(folder: Path) -> str:
+    """The advice when a run's state is lost: nothing that is left of it goes."""
+    return f"start again in another folder: zero3d run {folder / RECIPE} out=NEW"
+
+
+def _next_step(path: Path, metadata: dict[str, str]) -> int:
+    text = metadata.get("next_step", "")
+    if not re.fullmatch(r"[0-9]{1,12}", text):
+        raise RunError(f"{path}: next_step {text[:40]!r} is no number of steps; {_elsewhere(path.parents[1])}")
+    return int(text)
+
+
+def _scalars(path: Path, metadata: dict[str, str]) -> dict[str, float]:
+    """What the optimizer keeps beside tensors: "index.name" -> number."""
+    text = metadata.get("optimizer_scalars", "")
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    good = isinstance(found, dict) and all(isinstance(value, int | float) for value in found.values())
+    if not good:
+        raise RunError(f"{path}: optimizer_scalars {text[:40]!r} is no map of numbers; {_elsewhere(path.parents[1])}")
+    return dict(found)
+
+
 def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], scalars: dict[str, Any]) -> None:
     state: dict[int, dict[str, Any]] = {}
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for name, value in tensors.items():
         if name.startswith("optimizer."):
             _, index, key = name.split(".", 2)
             state.setdefault(int(index), {})[key] = value
+            if value.numel() != 1 and value.shape != parameters[int(index)].shape:
+                raise ValueError(f"{name} is {list(value.shape)}, its parameter {list(parameters[int(index)].shape)}")
     for name, value in scalars.items():
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = value

@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _dispatch(arguments, registry, commands)
     except UserError as error:
         print(f"zero3d: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -91,6 +91,7 @@ def _parser(registry: Registry) -> tuple[argparse.ArgumentParser, dict[str, Comm
     run.add_argument("--dry-run", action="store_true", help="say what would be done and stop: the same as zero3d plan")
     resume = sub.add_parser("resume", parents=[network], help="go on with an interrupted run")
     resume.add_argument("run", help="the run's folder (its out)")
+    resume.add_argument("overrides", nargs="*", metavar="steps=N", help="go on to another number of steps")
     export = sub.add_parser("export", parents=[network], help="write a run's model again, with other options if given")
     export.add_argument("run", help="the run's folder (its out)")
     _add_overrides(export)
@@ -132,7 +133,7 @@ def _dispatch(arguments: argparse.Namespace, registry: Registry, commands: dict[
     if arguments.command == "run":
         runs.run(arguments.recipe, registry, arguments.overrides)
     elif arguments.command == "resume":
-        runs.resume(arguments.run, registry)
+        runs.resume(arguments.run, registry, overrides=arguments.overrides)
     elif arguments.command == "export":
         runs.export(arguments.run, registry, arguments.overrides)
     elif arguments.command == "recipe":

@@ -1,16 +1,20 @@
 """The errors a user can cause: one line that names the place, the value and the fix.
 
-The command line prints the line on stderr and exits with code 2; every other exception is a bug.
+The command line prints the line on stderr and exits with the error's `exit_code`; every other exception is a bug.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import ClassVar
 
 
 class UserError(Exception):
     """A mistake the user can mend. `str(error)` is one line: place, value, remedy."""
+
+    exit_code: ClassVar[int] = 2
+    """Of the command line: 2 for what is seen before the work starts, 1 for what ends it on the way."""
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
@@ -26,6 +30,12 @@ class PictureError(UserError):
 
 class RunError(UserError):
     """A run's folder, checkpoint or device cannot be used as asked."""
+
+
+class WriteError(RunError):
+    """A file cannot be written: a full disk, a limit, a folder that is not ours. What was there before is untouched."""
+
+    exit_code: ClassVar[int] = 1
 
 
 class PluginError(UserError):

@@ -5,7 +5,6 @@ In memory a mesh has world axes (z up) and sRGB colours; in files it has glTF ax
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy
 import torch
 
 from zero3d.errors import UserError
+from zero3d.files import write_bytes
 from zero3d.geometry import gltf_to_world, world_to_gltf
 from zero3d.glb import glb_bytes
 
@@ -92,9 +92,7 @@ def save_mesh(mesh: Any, path: str | Path) -> None:
     else:
         options: Any = {"stl": {}, "ply": {"vertex_normal": True}}.get(kind, {"include_normals": True})
         data = turned.export(file_type=kind, **options)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(data if isinstance(data, bytes) else data.encode())
-    os.replace(temporary, path)
+    write_bytes(path, data if isinstance(data, bytes) else data.encode())
 
 
 def normalise(mesh: Any, longest: float = 1.0, in_place: bool = False) -> Any:

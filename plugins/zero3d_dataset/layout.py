@@ -16,6 +16,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from zero3d.files import write_text
+
 VALID = "valid_paths.json"
 FAILED = "failed.json"
 PARTIAL = ".partial"
@@ -78,6 +80,4 @@ def write_valid_paths(root: Path, uids: Iterable[str]) -> None:
 
 def write_json(path: Path, value: object) -> None:
     """Replace a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")

@@ -10,7 +10,7 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy
 
-from zero3d.errors import UserError
+from zero3d.errors import UserError, WriteError
+from zero3d.lock import only_writer
 from zero3d_dataset import layout
 from zero3d_dataset.cameras import CameraRule, draw_light, generator_of
 from zero3d_dataset.renderer import MeshError, ObjectRenderer, Order
@@ -173,7 +174,7 @@ def render(sources: Sequence[Source], out: Path, settings: Settings, machinery: 
     """
     started = time.monotonic()
     _prepare(out, settings)
-    with _only_one(out):
+    with only_writer(out, f"--out {out}"):
         shutil.rmtree(out / layout.PARTIAL, ignore_errors=True)  # of a killed call
         (out / layout.PARTIAL).mkdir(exist_ok=True)  # its last worker may still be at it
         books = _Books(out, sources, settings.views)
@@ -219,12 +220,9 @@ class _Books:
     def write(self, now: bool) -> None:
         if not now and time.monotonic() - self._written < LISTED_EVERY:
             return
-        try:
-            layout.write_valid_paths(self._out, self.whole)
-            if self.failed or (self._out / layout.FAILED).exists():
-                layout.write_json(self._out / layout.FAILED, self.failed)
-        except OSError as error:
-            raise UserError(f"--out {self._out}: cannot be written ({error.strerror}); call again with room") from None
+        layout.write_valid_paths(self._out, self.whole)
+        if self.failed or (self._out / layout.FAILED).exists():
+            layout.write_json(self._out / layout.FAILED, self.failed)
         self._written = time.monotonic()
 
 
@@ -247,6 +245,8 @@ def _prepare(out: Path, settings: Settings) -> None:
         had = json.loads((out / SETTINGS).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"--out {out}: cannot be written ({error.strerror}); take another folder") from None
+    except WriteError as error:
+        raise UserError(f"--out {out}: {error}") from None
     except ValueError:
         raise UserError(f"--out {out}: {SETTINGS} cannot be read; take another folder") from None
     for name, value in wanted.items():
@@ -254,22 +254,6 @@ def _prepare(out: Path, settings: Settings) -> None:
             raise UserError(
                 f"--out {out}: its objects were drawn with {name} {had.get(name)}, not {value}; take another folder"
             )
-
-
-@contextlib.contextmanager
-def _only_one(out: Path) -> Iterator[None]:
-    """Two calls in one folder would draw the same objects; where the system has no such locks, nobody looks."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with open(out / ".lock", "w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"--out {out}: another `zero3d dataset render` is writing there; wait for it") from None
-        yield
 
 
 def _bar(total: int, done: int) -> Any:

@@ -11,7 +11,8 @@ import numpy
 import torch
 from torch import Tensor
 
-from zero3d.folder import MetricsLog, write_atomically
+from zero3d.files import write_text
+from zero3d.folder import MetricsLog
 from zero3d.interfaces import Observer, RunView
 from zero3d.values import StepTerms, TermGradient
 from zero3d_diagnostics.charts import Map, heat_maps
@@ -61,7 +62,7 @@ class AzimuthLoss(Observer):
         self._log.close()
         records = [json.loads(line) for line in (run.folder / LOG).read_text(encoding="utf-8").splitlines()]
         maps = direction_maps(records, self.config.azimuth_bins, self.config.elevation_bins)
-        write_atomically(run.folder / "azimuth_loss.json", json.dumps(maps, indent=1) + "\n")
+        write_text(run.folder / "azimuth_loss.json", json.dumps(maps, indent=1) + "\n")
         edges = (maps["azimuth_edges_deg"], maps["elevation_edges_deg"])
         shown = [
             [Map(f"{label} {name}", numpy.array(found[name], float), *edges) for name in ("value", "gradient")]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy
 from PIL import Image, ImageDraw, ImageFont
+
+from zero3d.files import replacing
 
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#ff7f0e", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#bcbd22", "#7f7f7f")
 STOPS = numpy.array([[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]], float)
@@ -129,9 +130,8 @@ def colour_of(share: float) -> tuple[int, int, int]:
 
 def save_png(picture: Image.Image, path: Path) -> None:
     """Atomically."""
-    temporary = path.with_suffix(".tmp")
-    picture.save(temporary, format="PNG")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        picture.save(temporary, format="PNG")
 
 
 def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -189,7 +189,7 @@ def _memory(plan: Plan) -> Iterator[tuple[str, str, str]]:
 def _files(plan: Plan) -> Iterator[tuple[str, str]]:
     options, parts = plan.recipe.options, plan.parts
     if plan.folder.is_dir() and any(plan.folder.iterdir()):
-        yield ".", "the run that is there is deleted first (overwrite=true)"
+        yield ".", "the former run's files are removed first (overwrite=true); what is not a run's stays"
     yield RECIPE, "the resolved recipe"
     yield MANIFEST, "versions, weight hashes, notes"
     yield PICTURE, "the picture with its mask"

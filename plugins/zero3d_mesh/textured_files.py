@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
 
+from zero3d.files import write_bytes
 from zero3d.geometry import world_to_gltf
 from zero3d.glb import ARRAY, ELEMENTS
 from zero3d_mesh.atlas import Atlas
@@ -41,10 +41,7 @@ def save_textured(mesh: Any, atlas: Atlas, picture: numpy.ndarray, path: Path) -
         vertices, atlas.faces, vertex_normals=normals, visual=TextureVisuals(uv, material=material), process=False
     )
     for name, data in (_glb if glb else _obj)(split, path).items():
-        file = path.with_name(name)
-        temporary = file.with_name(file.name + ".tmp")
-        temporary.write_bytes(data)
-        os.replace(temporary, file)
+        write_bytes(path.with_name(name), data)
 
 
 def _glb(mesh: Any, path: Path) -> dict[str, bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from zero3d.files import replacing
 from zero3d.interfaces import Observer, RunView
 from zero3d.values import Step
 from zero3d_observers.pictures import draw_around, enlarged, nearness, to_uint8
@@ -53,9 +53,9 @@ class Preview(Observer):
         folder = run.folder / "previews"
         folder.mkdir(exist_ok=True)
         path = folder / f"step_{done:06d}.png"
-        temporary = path.with_suffix(".tmp")
-        Image.fromarray(self._sheet(run)).save(temporary, format="PNG")
-        os.replace(temporary, path)
+        sheet = Image.fromarray(self._sheet(run))
+        with replacing(path) as temporary:
+            sheet.save(temporary, format="PNG")
 
     def _sheet(self, run: RunView) -> numpy.ndarray:
         """All panels as one picture (rows * size, (1 + views) * size, 3) uint8."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from zero3d.files import replacing
 from zero3d.interfaces import Observer, RunView
 from zero3d_observers.pictures import draw_around, enlarged, to_uint8
 
@@ -42,12 +42,8 @@ class Turntable(Observer):
     def on_end(self, run: RunView, finished: bool) -> None:
         if not finished:
             return
-        temporary = run.folder / "turntable.tmp.mp4"
-        try:
+        with replacing(run.folder / "turntable.mp4") as temporary:
             self._encode(run, temporary)
-            os.replace(temporary, run.folder / "turntable.mp4")
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def _encode(self, run: RunView, path: Path) -> None:
         import av

@@ -13,6 +13,7 @@ import numpy
 from numpy.lib.format import open_memmap
 
 from zero3d.errors import RunError
+from zero3d.files import write_text
 from zero3d_procedural.rendering import GRID, make_example
 
 CHUNK = 50
@@ -100,7 +101,7 @@ class Cache:
         for name, (shape, dtype) in self._shapes.items():
             if not (self.folder / f"{name}.npy").exists():
                 open_memmap(self.folder / f"{name}.npy", "w+", dtype, shape)
-        note.write_text(json.dumps(content), encoding="utf-8")
+        write_text(note, json.dumps(content))
 
     def _done(self, start: int) -> Path:
         return self.folder / f"done-{start:07d}"

@@ -20,6 +20,7 @@ import numpy
 import torch
 from torch import Tensor
 
+from zero3d.files import replacing
 from zero3d.interfaces import TrainingBatch
 from zero3d.values import Cameras
 from zero3d_procedural.families import make_object
@@ -128,11 +129,9 @@ def write_shapes(folder: Path, first_seed: int, worker: int, workers: int, scene
         first = first_seed + number * CHUNK
         path = folder / f"shapes-{first:09d}.npz"
         if not path.exists():
-            temporary = path.with_suffix(".tmp")
             arrays: dict[str, Any] = make_shapes(first, CHUNK, scenes, targets)
-            with temporary.open("wb") as file:
+            with replacing(path) as temporary, temporary.open("wb") as file:
                 numpy.savez(file, **arrays)
-            os.replace(temporary, path)
 
 
 def main() -> None:

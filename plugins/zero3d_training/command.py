@@ -85,6 +85,7 @@ def _denoiser(recipe: TrainRecipe):  # type: ignore[no-untyped-def]
 def _write_source(recipe: TrainRecipe, out: Path) -> None:
     import yaml
 
-    from zero3d.folder import RECIPE, write_atomically
+    from zero3d.files import write_text
+    from zero3d.folder import RECIPE
 
-    write_atomically(out / RECIPE, yaml.safe_dump(recipe.source, sort_keys=False))
+    write_text(out / RECIPE, yaml.safe_dump(recipe.source, sort_keys=False))

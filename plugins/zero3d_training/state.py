@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from zero3d.errors import RunError
+from zero3d.files import replacing
 
 NAME = "training.safetensors"
 FORMAT = "2"
@@ -51,17 +51,11 @@ def write(
     if optimizer is not None:
         for index, entries in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in entries.items()}
-    temporary = out / (NAME + ".tmp")
     metadata = {"format": FORMAT, "stage": stage, "step": json.dumps(step)}
     # clones untie shared storage, which safetensors refuses
-    save_file(
-        {n: v.detach().cpu().clone(memory_format=torch.contiguous_format) for n, v in tensors.items()},
-        temporary,
-        metadata,
-    )
-    with open(temporary, "rb") as written:
-        os.fsync(written.fileno())
-    os.replace(temporary, out / NAME)
+    plain = {n: v.detach().cpu().clone(memory_format=torch.contiguous_format) for n, v in tensors.items()}
+    with replacing(out / NAME) as temporary:
+        save_file(plain, temporary, metadata)
 
 
 def read(out: Path) -> State:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from zero3d.diffusion import ddim_step
+from zero3d.files import replacing
 from zero3d.interfaces import Denoiser, TrainingBatch
 from zero3d.random import Generators
 from zero3d.values import Cameras, Picture
@@ -92,4 +93,6 @@ def resized(images: Tensor, side: int) -> Tensor:
 def _write(image: Tensor, path: Path) -> None:
     from PIL import Image
 
-    Image.fromarray((image.clamp(0, 1) * 255).round().byte().cpu().numpy()).save(path)
+    sheet = Image.fromarray((image.clamp(0, 1) * 255).round().byte().cpu().numpy())
+    with replacing(path) as temporary:
+        sheet.save(temporary, format="PNG")

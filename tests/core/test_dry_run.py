@@ -183,7 +183,7 @@ def test_the_files_are_those_that_a_run_leaves(tmp_path):
     left = {path.name + "/" * path.is_dir() for path in out.iterdir()}
     assert set(told) == left
     again = planned("recipes/nano.yaml", registry, [*overrides, "overwrite=true"])[f"written to {out}"]
-    assert "deleted first" in again["."][0]
+    assert "removed first" in again["."][0]
 
 
 def test_the_embedded_network_is_counted_before_it_is_read(registry):

@@ -20,6 +20,7 @@ from tests.plugins import dataset_objects as objects
 from zero3d.cli import main
 from zero3d.errors import UserError
 from zero3d.geometry import orbit, project, relative_pose
+from zero3d.lock import only_writer
 from zero3d.mesh_files import srgb_to_linear
 from zero3d.pose_files import read_pose
 from zero3d.values import PUBLISHED_FOV, Cameras
@@ -442,15 +443,12 @@ def junk_meshes(tmp_path):
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path):
-    fcntl = pytest.importorskip("fcntl")
     sources = find_sources([objects.box(tmp_path / "b.ply")])
     out = tmp_path / "out"
     out.mkdir()
     layout.write_json(out / "render.json", Settings().to_json())
-    with open(out / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(UserError, match="another"):
-            render(sources, out, Settings(), Machinery())
+    with only_writer(out, "x"), pytest.raises(UserError, match="another"):
+        render(sources, out, Settings(), Machinery())
 
 
 def test_a_worker_that_dies_or_hangs_costs_its_task_alone():

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from zero3d.errors import RecipeError, did_you_mean
+from zero3d.labels import OWN_FILES, check_label
 from zero3d.recipe.blocks import Block, make_block
 from zero3d.recipe.options import RunOptions
 from zero3d.recipe.reading import read_yaml
@@ -33,10 +33,6 @@ BLOCK_MAPS = {
     "export": "exporter",
 }
 """Recipe keys that map labels to blocks, and the kind of component there."""
-LABEL = re.compile(r"\w[\w .+-]{0,49}(?<![ .])")
-"""A label: it becomes a file's name (of 255 bytes at most), a figure's, a key's."""
-OWN_FILES = ("checkpoint", "manifest", "metrics", "picture", "recipe")
-"""What a run writes itself: no export may be called so."""
 
 
 @dataclass(frozen=True)
@@ -88,17 +84,6 @@ def _out(out: Any, name: str) -> str:
     if not isinstance(out, (str, int)) or isinstance(out, bool) or not str(out).strip():
         raise RecipeError(f"{name}: out: {out!r} is no folder; name one, for example out=runs/cat")
     return str(out)
-
-
-def check_label(label: Any, place: str) -> str:
-    """The label as text, fit to be a file's name on any system.
-
-    Raises:
-        RecipeError: it is empty, too long, or has a character that a path or a key path reads otherwise.
-    """
-    if not LABEL.fullmatch(str(label)):
-        raise RecipeError(f"{place}: {str(label)!r} is no label; letters, digits, _ and -, at most 50 of them")
-    return str(label)
 
 
 def _check(source: dict[str, Any], name: str, registry: Registry) -> Recipe:

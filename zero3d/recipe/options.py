@@ -78,9 +78,9 @@ class CheckpointOptions:
 class RunOptions:
     """The plain keys of a recipe.
 
-    out: the run's folder. overwrite: a former run there is deleted first. seed: of all random streams, 0 or more.
-    device: auto, cpu, cuda or mps. steps: of the optimisation, at least 1. input: how the picture is read. optimizer:
-    which, and how fast. checkpoint: how often the run is saved.
+    out: the run's folder. overwrite: the files of a former run there are removed first. seed: of all random streams, 0 or
+    more. device: auto, cpu, cuda or mps. steps: of the optimisation, at least 1. input: how the picture is read.
+    optimizer: which, and how fast. checkpoint: how often the run is saved.
     """
 
     out: str | None = None

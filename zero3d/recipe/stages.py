@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from zero3d.errors import RecipeError
+from zero3d.labels import check_label
 
 WHOLE = ("image", "out", "overwrite", "stages")
 """Keys that a stage cannot have: they are the whole recipe's."""
@@ -30,16 +30,23 @@ def split_stages(whole: Mapping[str, Any], name: str, maps: Collection[str]) -> 
         place = f"{name}: stages.{label}"
         if own is None:
             continue
-        if not re.fullmatch(r"\w[\w-]{0,49}", str(label)) or not isinstance(own, Mapping):
+        check_label(label, f"{name}: stages")
+        if not isinstance(own, Mapping):
             raise RecipeError(f"{place}: {own!r}; a stage is a word and a map of the keys that it changes")
         for key in set(WHOLE) & set(own):
             raise RecipeError(f"{place}.{key}: belongs to the whole recipe; write it beside stages")
         stage = {key: value for key, value in whole.items() if key != "stages"}
         stage |= {key: _laid_over(stage.get(key), value, key in maps) for key, value in own.items()}
         if stage.get("out"):
-            stage["out"] = str(Path(stage["out"]) / f"{len(found) + 1}-{label}")
+            stage["out"] = str(Path(str(stage["out"])) / folder_names(stages)[len(found)])
         found[place] = stage
     return found
+
+
+def folder_names(stages: Any) -> list[str]:
+    """What the folders of a recipe's `stages` are called, in order; none where that is no map."""
+    labels = [label for label, own in stages.items() if own is not None] if isinstance(stages, Mapping) else []
+    return [f"{number}-{label}" for number, label in enumerate(labels, 1)]
 
 
 def _laid_over(former: Any, own: Any, labelled: bool) -> Any:

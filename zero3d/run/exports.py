@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import yaml
 
 from zero3d import checkpoint, folder
-from zero3d.errors import ExportError
+from zero3d.errors import ExportError, RecipeError
+from zero3d.files import LEFTOVER, cannot_write, remove_leftovers, write_text
+from zero3d.labels import is_file_name
+from zero3d.lock import only_writer
 from zero3d.registry import Registry
 from zero3d.run.session import Session, open_session, say
 
@@ -18,24 +22,50 @@ def export(
     """Write a run's exports again from its last checkpoint, with other options if given.
 
     Raises:
-        UserError: no run, no checkpoint, nothing to export, or no surface in the field.
+        UserError: no run, no checkpoint, nothing to export, no surface in the field, or another process is writing there.
     """
     path = folder.open_run(run_folder)
-    session = open_session(path, registry, overrides, tell)
-    checkpoint.load(session.engine, path)
-    write_exports(session)
+    whole = folder.whole_run(path)
+    with only_writer(whole, str(whole)):
+        remove_leftovers(whole)
+        session = open_session(path, registry, overrides, tell)
+        checkpoint.load(session.engine, path)
+        write_exports(session)
     return session
 
 
 def write_exports(session: Session) -> None:
+    """Write what the recipe exports, each with its report, which lists the export's files.
+
+    Raises:
+        ExportError: no surface in the field.
+        RecipeError: an exporter's file name leads out of the folder.
+        WriteError: the disk is full, or the folder is not ours to write.
+    """
     exporters = session.parts.exporters
     if not exporters:
         session.tell(f"{session.recipe.place('export')}: nothing to export; the checkpoint is kept")
     for label, exporter in exporters.items():
-        path = session.folder / exporter.filename(label)
+        place = session.recipe.place(f"export.{label}")
+        name = exporter.filename(label)
+        if not is_file_name(name):
+            raise RecipeError(
+                f"{place}: {exporter.name!r} names its file {name!r}, which is no file of the run's folder"
+            )
+        path, before = session.folder / name, _files(session.folder)
         try:
             report = exporter.export(session.subject(), path)
         except ExportError as error:
-            raise ExportError(f"{session.recipe.place(f'export.{label}')}: {error}") from None
-        folder.write_atomically(path.with_name(f"{label}.report.yaml"), yaml.safe_dump(report, sort_keys=False))
+            raise ExportError(f"{place}: {error}") from None
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        files = sorted(name for name, state in _files(session.folder).items() if before.get(name) != state)
+        written = yaml.safe_dump({**report, "files": files}, sort_keys=False)
+        write_text(path.with_name(f"{label}{folder.REPORT}"), written)
         session.tell(f"wrote {path} ({', '.join(f'{key} {value}' for key, value in report.items())})")
+
+
+def _files(place: Path) -> dict[str, tuple[int, int]]:
+    """What an export changes of each file when it writes that."""
+    found = ((path.name, path.lstat()) for path in place.iterdir() if not LEFTOVER.fullmatch(path.name))
+    return {name: (status.st_ino, status.st_mtime_ns) for name, status in found}

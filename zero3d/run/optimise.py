@@ -10,6 +10,8 @@ from typing import Any
 
 from zero3d import checkpoint
 from zero3d.engine import fit
+from zero3d.errors import WriteError
+from zero3d.files import cannot_write
 from zero3d.folder import MetricsLog
 from zero3d.interfaces import RunView
 from zero3d.run.exports import write_exports
@@ -18,6 +20,26 @@ from zero3d.values import StepTerms
 
 
 def optimise(session: Session, first_step: int) -> Session:
+    """Do the steps from `first_step` to the last, then export. The last good checkpoint stays, whatever a step raises.
+
+    Raises:
+        WriteError: the disk is full, or the folder is not ours to write; the line says how to go on.
+        KeyboardInterrupt: stopped by the user, after the checkpoint was saved.
+    """
+    try:
+        reached = _steps(session, first_step)
+        if reached == session.engine.total_steps:
+            write_exports(session)
+            return session
+    except WriteError as error:
+        raise WriteError(f"{error}; then go on with: zero3d resume {session.folder}") from error
+    total = session.engine.total_steps
+    session.tell(f"stopped after step {reached} of {total}; go on with: zero3d resume {session.folder}")
+    raise KeyboardInterrupt
+
+
+def _steps(session: Session, first_step: int) -> int:
+    """The steps with all that listens to them; the index of the next one."""
     engine, every = session.engine, session.recipe.options.checkpoint.every
     view = _run_view(session, first_step)
     observers = session.parts.observers
@@ -41,18 +63,19 @@ def optimise(session: Session, first_step: int) -> Session:
             for observer in observers:
                 observer.on_start(view)
             reached = fit(engine, first_step, after, look)
+        except Exception as error:
+            for observer in observers:
+                with contextlib.suppress(Exception):  # the first error is the one to see
+                    observer.on_end(view, False)
+            if isinstance(error, OSError):
+                raise cannot_write(error.filename or session.folder, error) from error
+            raise
         finally:
             log.close()
         finished = reached == engine.total_steps
         for observer in observers:
             observer.on_end(view, finished)
-    if not finished:
-        session.tell(
-            f"stopped after step {reached} of {engine.total_steps}; go on with: zero3d resume {session.folder}"
-        )
-        raise KeyboardInterrupt
-    write_exports(session)
-    return session
+    return reached
 
 
 def _run_view(session: Session, first_step: int) -> RunView:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,10 @@ def run(file: str, registry: Registry, overrides: Sequence[str] = (), tell: Call
         KeyboardInterrupt: stopped by the user, after the checkpoint was saved.
     """
     recipe = _checked(file, registry, overrides)[0][0]
-    return start_stages((recipe, *recipe.later), load_picture(recipe, registry), registry, tell)
+    whole = recipe.whole or recipe.source
+    with folder.claimed(Path(whole["out"]), recipe.options.overwrite, _files_read(file, whole)):
+        stages = (recipe, *recipe.later)
+        return start_stages(stages, load_picture(recipe, registry), registry, tell, fresh=True)
 
 
 def plan(file: str, registry: Registry, overrides: Sequence[str] = ()) -> Plan:
@@ -90,8 +94,22 @@ def _checked(file: str, registry: Registry, overrides: Sequence[str]) -> list[tu
     recipe = load_recipe(file, registry, overrides)
     if recipe.image is None:
         raise RecipeError(f"{recipe.place('image')}: missing; give a picture, for example image=examples/mug.png")
-    folder.check_out((recipe.whole or recipe.source).get("out"), recipe.options.overwrite)
+    whole = recipe.whole or recipe.source
+    folder.check_out(whole.get("out"), recipe.options.overwrite, _files_read(file, whole))
     return list(zip((recipe, *recipe.later), build_stages(recipe), strict=True))
+
+
+def _files_read(file: str, source: Mapping[str, Any]) -> list[Path]:
+    """The recipe's file, and every file that a value of it names."""
+    found, values = [Path(file)], list(source.values())
+    while values:
+        value = values.pop()
+        if isinstance(value, Mapping | list):
+            values += value.values() if isinstance(value, Mapping) else value
+        elif isinstance(value, str):
+            with contextlib.suppress(OSError, ValueError):  # no path at all
+                found += [Path(value)] if Path(value).is_file() else []
+    return found
 
 
 def start_stages(
@@ -100,8 +118,12 @@ def start_stages(
     registry: Registry,
     tell: Callable[[str], None],
     former: Representation | None = None,
+    fresh: bool = False,
 ) -> Session:
-    """Run stages from their beginning, each from the former one's result; the only one, of a recipe without stages."""
+    """Run stages from their beginning, each from the former one's result; the only one, of a recipe without stages.
+
+    `fresh`: the first of them makes the run's folder, in place of a former run's files.
+    """
     recipe, out = recipes[0], out_of(recipes[0])
     parts = build_parts(recipe)
     framed = frame_picture(recipe, source, parts)
@@ -122,9 +144,13 @@ def start_stages(
         weights=_weight_hashes(parts),
         precision={label: str(denoiser.dtype).removeprefix("torch.") for label, denoiser in parts.denoisers.items()},
     )
-    if recipe.whole is not None and former is None:
-        folder.create(out.parent, recipe.whole, source.rgba, manifest)
-    folder.create(out, recipe.source, source.rgba, manifest)
+    if fresh:
+        for place in {out_of(stage).parent if stage.whole else out: None for stage in recipes}:
+            folder.clear(place, registry)
+        if recipe.whole is not None:
+            folder.create(out.parent, recipe.whole, source.rgba, manifest)
+    if fresh or not (out / folder.PICTURE).is_file():  # else it was killed before its first checkpoint
+        folder.create(out, recipe.source, source.rgba, manifest)
     for note in notes:
         tell(f"note: {note}")
     session = Session(out, recipe, engine, tell)

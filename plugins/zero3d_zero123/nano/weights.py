@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
@@ -11,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from zero3d.errors import RunError
+from zero3d.files import replacing
 from zero3d_zero123.nano.lift import Lift
 from zero3d_zero123.nano.unet import UNet
 
@@ -56,9 +56,8 @@ def write(path: Path, lift: Lift, unet: UNet, in_bytes: bool = False) -> None:
         for name, value in network.state_dict().items():
             tensors |= rounded(prefix + name, value.detach().cpu().contiguous())
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    save_file(tensors, temporary, {"format": FORMAT, "model": "zero3d nano", "license": "Apache-2.0"})
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, {"format": FORMAT, "model": "zero3d nano", "license": "Apache-2.0"})
 
 
 def _halved(name: str, value: Tensor) -> dict[str, Tensor]:

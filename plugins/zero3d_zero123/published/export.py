@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from zero3d.errors import RunError
+from zero3d.files import beside
 from zero3d_zero123.published.configs import SCHEDULER
 from zero3d_zero123.published.layout import PARTS
 from zero3d_zero123.published.original import Original, check_fit, make_module
@@ -66,8 +67,7 @@ def write_folder(
         RunError: `out` exists and is not empty, or cannot be written.
     """
     _check_new(out)
-    temporary = out.with_name(out.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = beside(out)
     try:
         for part, sketch in sketches.items():
             tell(f"{part} …")

@@ -1,0 +1,39 @@
+"""A run's folder: made only when everything is checked, held by one process at a time, readable by people, movable."""
+
+from zero3d.folder.claim import REPORT, check_out, claimed, clear, create, save_picture, write_recipe
+from zero3d.folder.layout import (
+    CHECKPOINT,
+    MANIFEST,
+    METRICS,
+    PICTURE,
+    RECIPE,
+    open_run,
+    stage_folders,
+    whole_run,
+)
+from zero3d.folder.manifest import file_hashes, file_sha256, make_manifest, missing_plugins, read_manifest
+from zero3d.folder.metrics import MetricsLog
+
+__all__ = [
+    "CHECKPOINT",
+    "MANIFEST",
+    "METRICS",
+    "MetricsLog",
+    "PICTURE",
+    "RECIPE",
+    "REPORT",
+    "check_out",
+    "claimed",
+    "clear",
+    "create",
+    "file_hashes",
+    "file_sha256",
+    "make_manifest",
+    "missing_plugins",
+    "open_run",
+    "read_manifest",
+    "save_picture",
+    "stage_folders",
+    "whole_run",
+    "write_recipe",
+]

@@ -1,0 +1,53 @@
+"""What lies where in a run's folder, and in that of a run with stages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from zero3d.errors import RecipeError, RunError
+from zero3d.recipe import read_yaml
+from zero3d.recipe.stages import folder_names
+
+RECIPE, MANIFEST, METRICS, PICTURE = "recipe.yaml", "manifest.json", "metrics.jsonl", "picture.png"
+CHECKPOINT = "checkpoint/state.safetensors"
+
+
+def open_run(folder: str | Path) -> Path:
+    """The folder of an existing run; of a recipe with stages, that of the last one with a checkpoint, if any.
+
+    Raises:
+        RunError: it is none.
+        RecipeError: its recipe cannot be read.
+    """
+    path = Path(folder)
+    try:
+        missing = [name for name in (RECIPE, MANIFEST, PICTURE) if not (path / name).is_file()]
+        if missing:
+            raise RunError(
+                f"{path}: no run's folder (no {missing[0]}); name the folder that `zero3d run` wrote, its out"
+            )
+        begun = [stage for stage in stage_folders(path) if (stage / CHECKPOINT).is_file()]
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RunError(f"{str(path)!r}: cannot be read ({reason}); name the folder that `zero3d run` wrote") from None
+    return begun[-1] if begun else path
+
+
+def stage_folders(whole: Path) -> list[Path]:
+    """The folders of a run's stages, in order, whether they are there yet or not; none where its recipe has none.
+
+    Raises:
+        RecipeError: its recipe cannot be read.
+    """
+    return [whole / name for name in folder_names(read_yaml(whole / RECIPE).get("stages"))]
+
+
+def whole_run(folder: str | Path) -> Path:
+    """The folder of all stages for that of one; any other as it is, whatever it is called."""
+    path = Path(folder)
+    above = path.absolute().parent
+    try:
+        is_stage = (above / PICTURE).is_file() and path.absolute() in stage_folders(above)
+    except (RecipeError, OSError, ValueError):
+        return path
+    return above if is_stage else path
