@@ -43,4 +43,6 @@ def read_pose(data: bytes, who: str, shapes: Sequence[tuple[int, int]] = ((3, 4)
     matrix = numpy.frombuffer(rest, kind).reshape(shape, order="F" if by_columns else "C")
     full = torch.eye(4, dtype=torch.float64)
     full[: shape[0]] = torch.from_numpy(matrix.astype(numpy.float64))
-    return torch.linalg.inv(check_cameras(Cameras(full[None], 1, 1), who).camera_to_world[0])
+    check_cameras(Cameras(full[None], 1, 1), who)
+    camera_to_world: Tensor = torch.linalg.inv(full)
+    return camera_to_world
