@@ -11,7 +11,9 @@ import numpy
 from zero3d import PictureError
 from zero3d.errors import did_you_mean
 from zero3d.interfaces import ImageSource, SourcePicture
+from zero3d_pictures.fringe import fringe
 from zero3d_pictures.grabcut import available, grabcut
+from zero3d_pictures.mask_notes import mask_notes
 from zero3d_pictures.masking import of_one_colour, plain_background
 from zero3d_pictures.reading import Decoded, brightness_or_alpha, exists, read
 
@@ -39,7 +41,8 @@ class PictureFile(ImageSource):
         Args:
             mask: "auto" or None: alpha that hides anything, else a plain background, else GrabCut where OpenCV is
                 installed, with a warning. "alpha", "background", "grabcut": that method alone. Else a file as large as
-                the picture: its alpha if that hides anything, or white on the object.
+                the picture: its alpha if that hides anything, or white on the object. But for "alpha", which is taken as it
+            is, an old background's colour is taken out of soft edges.
 
         Raises:
             PictureError: see ImageSource.load.
@@ -66,7 +69,15 @@ class PictureFile(ImageSource):
         if brightest < 128:
             state = f"its brightest value is {brightest} of 255" if brightest else "all black"
             raise PictureError(f"input.mask: {method}: the mask is empty ({state}); it must be white on the object")
-        return SourcePicture(rgba, tuple(notes), str(path))
+        cast = fringe(rgba)
+        if cast is not None and method == "alpha":
+            notes.append(
+                f"half-transparent edges hold a background's colour, {cast}; without input.mask=alpha it is removed"
+            )
+        elif cast is not None:
+            rgba = cast.removed(rgba)
+            notes.append(f"half-transparent edges held a background's colour, {cast}: removed")
+        return SourcePicture(rgba, (*notes, *mask_notes(rgba[..., 3])), str(path))
 
     def _mask_file(self, file: str, picture: Decoded) -> tuple[numpy.ndarray, list[str]]:
         """(H, W) uint8, and notes."""
