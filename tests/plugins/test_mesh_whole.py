@@ -51,13 +51,13 @@ def test_without_a_picture_the_fields_own_view_says_what_is_whole():
 
 def test_what_the_picture_shows_open_is_opened():
     # a ring about the line of sight, its small hole full of haze that blocks the view
-    def density(points, haze=40.0):
+    def density(points, haze=25.0):
         hole = haze * (points[:, 1:].norm(dim=-1) < 0.12) * (points[:, 0].abs() < 0.15)
         return torch.maximum(ring(points[:, [1, 2, 0]], 0.3, 0.2), hole)
 
     grid, closed = sample_density(Field(density), 64), pictured(Field(density))
     opened = replace(closed, picture=pictured(Field(lambda p: density(p, 0.0))).picture)
-    assert by_silhouette(grid, closed) < 40 < by_silhouette(grid, opened)
+    assert by_silhouette(grid, closed) < 25 < by_silhouette(grid, opened)
 
 
 def test_two_parts_that_are_one_behind_the_other_are_joined_by_their_neck():
