@@ -15,37 +15,40 @@ from zero3d.errors import UserError
 from zero3d.files import write_bytes
 from zero3d.geometry import gltf_to_world, world_to_gltf
 from zero3d.glb import glb_bytes
+from zero3d.meshes.reading import FORMATS as FORMATS  # public here
+from zero3d.meshes.reading import read_scene
 
-FORMATS = ("glb", "obj", "ply", "stl")
-"""The file endings that `load_mesh` reads."""
+LARGEST = 1e15
+"""The longest side of a mesh that is taken: the squares of more leave the range of floats."""
 
 
 def load_mesh(path: str | Path, up: str = "y") -> Any:
     """A trimesh.Trimesh in world axes from a GLB, glTF, OBJ, PLY or STL file; scenes are joined.
 
+    `metadata["notes"]`: what was left out, a line each: missing textures, triangles without corners.
+
     up: the file's vertical axis; "y" as glTF has it (the front is +z), or "z" (the front is -y, as in Blender).
 
     Raises:
-        UserError: missing, unreadable, or without faces.
+        UserError: missing, unreadable, without triangles, or of no extent.
     """
-    import trimesh
-
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such mesh; give a GLB, OBJ, PLY or STL file")
+    read = read_scene(path)
     linear = Path(path).suffix.lower() in (".glb", ".gltf")
     try:
-        scene = trimesh.load_scene(path, process=False)
-        for geometry in scene.geometry.values():
+        for geometry in read.scene.geometry.values():
             _plain_colours(geometry, linear)
-        mesh = scene.to_mesh()
-    except Exception as error:  # trimesh's many readers raise whatever their parser met
-        raise UserError(f"{path}: cannot be read as a mesh ({type(error).__name__}: {error})") from None
-    if not isinstance(mesh, trimesh.Trimesh) or len(mesh.faces) == 0:
-        raise UserError(f"{path}: holds no triangles; give a surface mesh")
-    vertices = numpy.array(mesh.vertices)
+        mesh = read.scene.to_mesh()
+        vertices = numpy.array(mesh.vertices)
+        longest = float(numpy.ptp(vertices[mesh.faces].reshape(-1, 3), axis=0).max())
+    except Exception as error:  # what trimesh makes of odd colours, textures and placements
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UserError(f"{path}: its parts cannot be joined ({said}); export it again as one mesh") from None
+    if not 0 < longest < LARGEST:
+        raise UserError(f"{path}: its longest side is {longest:g}; scale it to the size of an object")
     if up == "z":
         vertices = vertices[:, [0, 2, 1]] * (1, 1, -1)  # to glTF's axes
     mesh.vertices = gltf_to_world(torch.from_numpy(vertices)).numpy()
+    mesh.metadata["notes"] = read.notes
     return mesh
 
 
@@ -65,7 +68,7 @@ def _plain_colours(geometry: Any, linear: bool) -> None:
     if colour is None and getattr(visual.material, "baseColorFactor", 0) is None:
         colour = numpy.full(3, 255, numpy.uint8)  # glTF's own default, white
     elif colour is None:
-        colour = visual.to_color().vertex_colors
+        colour = visual.material.main_color
     colour = numpy.atleast_2d(colour)
     whole = numpy.iinfo(colour.dtype).max if colour.dtype.kind == "u" else 1.0
     rgb = numpy.clip(colour[:, :3].astype(numpy.float64) / whole, 0, 1)

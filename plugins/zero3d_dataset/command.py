@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 RENDER = """Cameras, light and files are those of the published Zero-1-to-3 data: OUT/uid/000.png (RGBA, straight alpha),
 OUT/uid/000.npy (world to camera, 3x4, OpenGL axes, z up), OUT/valid_paths.json. Called again, it draws what is missing.
-A mesh that cannot be drawn is skipped and kept in OUT/failed.json; the exit code is 1 only if none could.
+A mesh that cannot be drawn is skipped and kept in OUT/failed.json; the exit code is 1 only if none could. What was drawn
+without its texture, or without triangles whose corners are no points, is listed in OUT/notes.json (raycast).
 
   zero3d dataset render models/ --out data/ --size 256 --workers 8
   zero3d dataset render list.txt --out data/ --renderer blender --blender-python ~/bpy/bin/python
@@ -91,6 +92,7 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
 def _render(arguments: argparse.Namespace) -> int:
     settings, machinery = _settings(arguments), _machinery(arguments)
 
+    from zero3d_dataset.layout import NOTES
     from zero3d_dataset.render import check_blender, render
     from zero3d_dataset.sources import find_sources
 
@@ -103,6 +105,8 @@ def _render(arguments: argparse.Namespace) -> int:
     notes = [f"{tally.drawn} drawn, {rate:.2f} objects/s"]
     if tally.present:
         notes.append(f"{tally.present} were there")
+    if tally.noted:
+        notes.append(f"{tally.noted} without a texture or some triangles: see {arguments.out / NOTES}")
     if tally.failed:
         notes.append(f"{tally.failed} failed: see {arguments.out / 'failed.json'}")
     print(f"{arguments.out}: {good} of {len(sources)} objects with {settings.views} views ({'; '.join(notes)})")

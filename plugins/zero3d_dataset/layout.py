@@ -20,6 +20,9 @@ from zero3d.files import write_text
 
 VALID = "valid_paths.json"
 FAILED = "failed.json"
+NOTES = "notes.json"
+"""What was drawn without its texture, or some of its triangles."""
+
 PARTIAL = ".partial"
 """Objects under way, inside the data set so that a finished one is moved in one step."""
 

@@ -29,7 +29,9 @@ class RayCaster(ObjectRenderer):
         self.supersample = supersample
 
     def draw(self, order: Order) -> Iterator[numpy.ndarray]:
+        self.notes = ()  # of another object, if this one cannot be read
         scene = SurfaceScene(read_surface(order.mesh, order.y_up, max_texture=4 * order.cameras.width))
+        self.notes = scene.surface.notes
         for index in range(len(order.cameras)):
             colour, opacity = scene.draw(order.cameras[index : index + 1], self.supersample, order.light)
             shown = numpy.concatenate([filmic(colour), opacity], axis=-1)

@@ -79,12 +79,13 @@ class Machinery:
 
 @dataclass(frozen=True)
 class Tally:
-    """Objects drawn now, found complete, and failed."""
+    """Objects drawn now, found complete, failed, and (of all) drawn with something missing."""
 
     drawn: int
     present: int
     failed: int
     seconds: float
+    noted: int = 0
 
 
 class ObjectMaker(Work[Source]):
@@ -126,10 +127,17 @@ class ObjectMaker(Work[Source]):
                 writer.add(picture, matrix)
             if not seen:
                 raise MeshError("nothing of it can be seen")
+            if self._renderer.notes:
+                layout.write_json(_notes_file(self._out, source.uid), self._renderer.notes)
             writer.finish()
         except BaseException:
             writer.discard()
             raise
+
+
+def _notes_file(out: Path, uid: str) -> Path:
+    """Where a worker leaves an object's notes for the parent."""
+    return out / layout.PARTIAL / f"{uid}.notes.json"
 
 
 def make_renderer(settings: Settings, machinery: Machinery) -> ObjectRenderer:
@@ -189,7 +197,8 @@ def render(sources: Sequence[Source], out: Path, settings: Settings, machinery: 
                 for source, failure in ended:
                     if failure is None:
                         drawn += 1
-                        books.whole.add(source.uid)
+                        for note in books.drawn(source):
+                            bar.write(note, file=sys.stderr)
                     else:
                         failed += 1
                         books.failed[source.uid] = {"mesh": str(source.path), "error": failure}
@@ -201,21 +210,36 @@ def render(sources: Sequence[Source], out: Path, settings: Settings, machinery: 
             bar.close()
             books.write(now=True)
             shutil.rmtree(out / layout.PARTIAL, ignore_errors=True)
-    return Tally(drawn, len(sources) - len(left), failed, time.monotonic() - started)
+    noted = sum(source.uid in books.notes for source in sources)
+    return Tally(drawn, len(sources) - len(left), failed, time.monotonic() - started, noted)
 
 
 class _Books:
-    """valid_paths.json, of every complete object in the folder (looked through once), and failed.json."""
+    """valid_paths.json, of every complete object in the folder (looked through once), failed.json and notes.json."""
 
     def __init__(self, out: Path, sources: Sequence[Source], views: int) -> None:
         self._out, self._written = out, time.monotonic()
         folders = [entry.name for entry in os.scandir(out) if entry.is_dir() and not entry.name.startswith(".")]
         self.whole = {uid for uid in folders if layout.complete_views(out / uid) >= views}
         self.failed: dict[str, dict[str, str]] = {}
+        self.notes: dict[str, list[str]] = {}
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            noted = json.loads((out / layout.NOTES).read_text())
+            self.notes = {uid: lines for uid, lines in noted.items() if uid in self.whole}
         asked = {source.uid for source in sources}
         with contextlib.suppress(OSError, ValueError, AttributeError):
             before = json.loads((out / layout.FAILED).read_text(encoding="utf-8"))
             self.failed = {uid: entry for uid, entry in before.items() if uid not in asked}
+
+    def drawn(self, source: Source) -> list[str]:
+        """An object is complete; what its worker noted."""
+        self.whole.add(source.uid)
+        self.notes.pop(source.uid, None)
+        file = _notes_file(self._out, source.uid)
+        with contextlib.suppress(FileNotFoundError):
+            self.notes[source.uid] = json.loads(file.read_text())
+            file.unlink()
+        return self.notes.get(source.uid, [])
 
     def write(self, now: bool) -> None:
         if not now and time.monotonic() - self._written < LISTED_EVERY:
@@ -223,6 +247,8 @@ class _Books:
         layout.write_valid_paths(self._out, self.whole)
         if self.failed or (self._out / layout.FAILED).exists():
             layout.write_json(self._out / layout.FAILED, self.failed)
+        if self.notes or (self._out / layout.NOTES).exists():
+            layout.write_json(self._out / layout.NOTES, self.notes)
         self._written = time.monotonic()
 
 

@@ -47,7 +47,12 @@ class Order:
 
 
 class ObjectRenderer(ABC):
-    """Draws objects one after the other; lives in one worker process."""
+    """Draws objects one after the other; lives in one worker process.
+
+    `notes`: what of the last object's file was not drawn, a line each.
+    """
+
+    notes: tuple[str, ...] = ()
 
     @abstractmethod
     def draw(self, order: Order) -> Iterator[numpy.ndarray]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zero3d.errors import UserError
-from zero3d_dataset.surface import FORMATS
+from zero3d.mesh_files import FORMATS
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
 
+from zero3d.errors import UserError
 from zero3d.geometry import gltf_to_world
 from zero3d.mesh_files import srgb_to_linear
+from zero3d.meshes.reading import read_scene
 from zero3d_dataset.renderer import MeshError
 from zero3d_dataset.texture import Material, plain, read_material
-
-FORMATS = ("glb", "gltf", "obj", "ply", "stl")
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Surface:
     colour: numpy.ndarray
     material: numpy.ndarray
     materials: list[Material]
+    notes: tuple[str, ...] = ()
+    """What of the file could not be read: missing textures, triangles without corners."""
 
 
 def read_surface(path: Path, y_up: bool = True, max_texture: int = 1024) -> Surface:
@@ -45,27 +47,26 @@ def read_surface(path: Path, y_up: bool = True, max_texture: int = 1024) -> Surf
     """
     import trimesh
 
-    if not path.is_file():
-        raise MeshError("no such file")
     gltf = path.suffix.lower() in (".glb", ".gltf")
     parts: list[Surface] = []
     try:
-        scene = trimesh.load_scene(path, process=False)
-        for node in sorted(scene.graph.nodes_geometry, key=str):
-            matrix, name = scene.graph[node]
-            geometry = scene.geometry[name]
+        read = read_scene(path)
+        for node in sorted(read.scene.graph.nodes_geometry, key=str):
+            matrix, name = read.scene.graph[node]
+            geometry = read.scene.geometry[name]
             if isinstance(geometry, trimesh.Trimesh) and len(geometry.faces):
                 parts.append(_part(geometry, numpy.asarray(matrix, dtype=numpy.float64), gltf, max_texture))
+    except UserError as error:
+        raise MeshError(str(error).removeprefix(f"{path}: ")) from None
     except MemoryError:
         raise MeshError("too large for the memory") from None
-    except Exception as error:  # trimesh's many readers raise whatever their parser met
+    except Exception as error:  # what odd placements and colours set off
         raise MeshError(f"cannot be read ({type(error).__name__}: {error})") from None
-    return _normalised(_joined(parts), turn=gltf or y_up)
+    return replace(_normalised(_joined(parts), turn=gltf or y_up), notes=tuple(read.notes))
 
 
 def _part(mesh: Any, matrix: numpy.ndarray, gltf: bool, max_texture: int) -> Surface:
     faces = numpy.asarray(mesh.faces)
-    faces = faces[((faces >= 0) & (faces < len(mesh.vertices))).all(axis=1)]
     corners = (numpy.asarray(mesh.vertices, dtype=numpy.float64) @ matrix[:3, :3].T + matrix[:3, 3])[faces]
     visual = mesh.visual
     uv, own = getattr(visual, "uv", None), getattr(visual, "material", None)
@@ -118,7 +119,7 @@ def _joined(parts: list[Surface]) -> Surface:
     if not parts:
         raise MeshError("holds no triangles")
     counts = [len(part.corners) for part in parts]
-    arrays = {
+    arrays: dict[str, Any] = {
         name: numpy.concatenate([getattr(part, name) for part in parts])
         for name in ("corners", "normals", "uv", "colour")
     }

@@ -89,8 +89,6 @@ def read_material(material: Any, max_texture: int) -> Material:
             glow_texture=read_texture(material.emissiveTexture, max_texture),
         )
     said, image = getattr(material, "kwargs", None) or {}, getattr(material, "image", None)
-    if not said and image is not None and image.size == (2, 2):  # trimesh's stand-in where an OBJ names no material
-        image = None
     texture = read_texture(image, max_texture)
     if texture is not None:
         return Material(numpy.ones(4, numpy.float32), texture)

@@ -364,6 +364,13 @@ def test_broken_meshes_are_told_and_skipped(tmp_path, capfd):
     assert all(f"{entry['mesh']}: {entry['error']}; skipped" in shown.err for entry in failed.values())
     assert "3 of 9 objects with 2 views (3 drawn, " in shown.out
     assert "6 failed" in shown.out
+    assert "2 without a texture or some triangles: see" in shown.out
+    notes = objects.read_json(out / "notes.json")
+    assert notes == {
+        "partly": ["partly.ply: 1 of 13 triangles have corners that are not finite or do not exist: left out"],
+        "untextured": ["untextured.obj: gone.png is missing: drawn without"],
+    }
+    assert all(line in shown.err for lines in notes.values() for line in lines)
     assert set(objects.read_json(out / "valid_paths.json")) == good
     assert check(out).problems == []
     red = numpy.asarray(Image.open(out / "untextured" / "000.png")).reshape(-1, 4)

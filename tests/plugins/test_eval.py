@@ -249,7 +249,7 @@ def test_mistakes_are_one_line_and_exit_code_2(folder, tmp_path, capfd):
         (mesh,): "nothing to compare with",
         (mesh, "--mesh", "none.glb"): "none.glb: no such mesh",
         ("none", "--mesh", mesh): "none: no such mesh",
-        (str(tmp_path / "broken.glb"), "--mesh", mesh): "cannot be read as a mesh",
+        (str(tmp_path / "broken.glb"), "--mesh", mesh): "no glTF document",
         (str(tmp_path / "empty"), "--mesh", mesh): "no exported mesh",
         (str(tmp_path / "empty"), "--views", views): "no run's folder",
         (mesh, "--views", str(tmp_path / "none")): "no such folder",
