@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from zero3d.errors import RunError
 from zero3d.geometry import check_cameras, orbit
 from zero3d.interfaces import Representation
 from zero3d.optimizer import make_optimizer, set_learning_rate
@@ -93,7 +94,14 @@ class Engine:
         with torch.no_grad():
             needs = self.parts.renderer.provides - {"weights"}
             cameras = check_cameras(cameras, "cameras to draw").to(self.parts.device)
-            return self.parts.renderer.render(self.parts.representation, cameras, self.parts.background, needs)
+            view = self.parts.renderer.render(self.parts.representation, cameras, self.parts.background, needs)
+        if not bool(view.image.isfinite().all()):
+            bad = [name for name, value in self._parameters().items() if not bool(value.isfinite().all())]
+            raise RunError(
+                f"representation: its picture holds nan or inf{', as do ' + ', '.join(bad) if bad else ''}; it diverged, "
+                "go back to an earlier run or lower optimizer.lr"
+            )
+        return view
 
     def _cameras(self, step: Step, guidances: list[GuidanceTerm], needs: frozenset[str]) -> dict[str, Cameras]:
         """Who is drawn in this step: the novel views, and others only if a term asks for them."""

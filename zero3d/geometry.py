@@ -99,6 +99,22 @@ def check_cameras(cameras: Cameras, who: str) -> Cameras:
     return cameras
 
 
+def check_surface(vertices: Tensor, faces: Tensor, who: str) -> None:
+    """Whether a triangle mesh, vertices (V, 3) and faces (F, 3), can be given to compiled code, which checks nothing.
+
+    Raises:
+        UserError: no faces, a vertex that is not finite or out of reach, a face of vertices that are not there.
+    """
+    if not len(faces):
+        raise UserError(f"{who}: the mesh has no faces")
+    if not bool((vertices.abs() <= FURTHEST).all()):  # not so for NaN either
+        raise UserError(
+            f"{who}: some vertices are not finite, or over {FURTHEST:g} world units away; lower optimizer.lr"
+        )
+    if int(faces.min()) < 0 or int(faces.max()) >= len(vertices):
+        raise UserError(f"{who}: some faces are of vertices that are not there ({len(vertices)} are)")
+
+
 def rays(cameras: Cameras) -> tuple[Tensor, Tensor]:
     """Origins and unit directions, both (B, H, W, 3), through the pixel centres (+0.5), row 0 at the top."""
     pose, size = cameras.camera_to_world, (cameras.height, cameras.width)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy
 import psutil
 
-from zero3d import ExportError
+from zero3d import ExportError, UserError
+from zero3d.geometry import check_surface
 from zero3d.interfaces import ExportSubject, RadianceField, Representation, SurfaceRepresentation
 from zero3d_mesh.decimate import decimated
 from zero3d_mesh.grid import DensityGrid, sample_density
@@ -84,12 +85,12 @@ def cut_surface(subject: ExportSubject, config: SurfaceConfig) -> tuple[Any, dic
 def _own(source: SurfaceRepresentation) -> Any:
     import trimesh
 
-    vertices, faces, _ = (part.detach().cpu().numpy() for part in source.surface())
-    if len(faces) == 0:
-        raise ExportError("no surface: the mesh has no faces")
-    if not numpy.isfinite(vertices).all():
-        raise ExportError("no surface: some vertices are not finite; the run diverged, lower optimizer.lr")
-    return trimesh.Trimesh(vertices, faces, process=False)
+    vertices, faces, _ = (part.detach().cpu() for part in source.surface())
+    try:
+        check_surface(vertices, faces, "no surface")
+    except UserError as error:
+        raise ExportError(str(error)) from None
+    return trimesh.Trimesh(vertices.numpy(), faces.numpy(), process=False)
 
 
 def _cut(field: RadianceField, subject: ExportSubject, config: SurfaceConfig) -> tuple[Any, dict[str, Any]]:

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from zero3d import UserError
 from zero3d.interfaces import RadianceField
 
+MOST_STEPS = 1 << 19
 CHUNK = 2**18
 """Places whose density is asked at once."""
 
@@ -64,6 +66,21 @@ def occupied_cells(field: RadianceField, cells: int, empty_below: float) -> Tens
         density = torch.cat([field.density(part) for part in middles.split(CHUNK)]).reshape(1, 1, *counts)
         around = functional.max_pool3d(density, 3, stride=1, padding=1)
     return around[0, 0] > empty_below
+
+
+def check_box(box: Tensor, size: float) -> None:
+    """Whether rays can march through the box (2, 3) in steps of `size`.
+
+    Raises:
+        UserError: it is not finite, or has no inside, or the steps are too many.
+    """
+    low, high = box.tolist()
+    edges = [b - a for a, b in zip(low, high, strict=True)]
+    if not (min(edges) > 0 and 0 < math.hypot(*edges) <= MOST_STEPS * size):  # not so for NaN either
+        raise UserError(
+            f"representation: a box from {low} to {high}, steps of {size:g}; it must be finite and have an inside, "
+            f"and a ray takes {MOST_STEPS} steps at most"
+        )
 
 
 def box_interval(origins: Tensor, directions: Tensor, box: Tensor) -> tuple[Tensor, Tensor]:

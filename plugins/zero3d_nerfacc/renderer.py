@@ -15,7 +15,7 @@ from torch import Tensor
 from zero3d.geometry import rays
 from zero3d.interfaces import RadianceField, Renderer, Representation
 from zero3d.values import FAR, Cameras, Step, View
-from zero3d_nerfacc.marching import Samples, march, occupied_cells
+from zero3d_nerfacc.marching import Samples, check_box, march, occupied_cells
 
 BACKENDS = ("auto", "torch", "cuda")
 LEAST_SLOPE = 1e-6
@@ -124,6 +124,7 @@ class NerfaccRenderer(Renderer):
 
     def _samples(self, field: RadianceField, origins: Tensor, directions: Tensor, step: Step | None) -> Samples:
         box = field.box.to(origins)
+        check_box(box, field.spacing * self.config.step_ratio)
         empty_below = self.config.tolerance / float((box[1] - box[0]).norm())
         cells = occupied_cells(field, self.config.cells, empty_below)
         shift = None

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from zero3d import UserError
 from zero3d_ngp.levels import Level, make_levels
 
 PRIMES = (1, 2654435761, 805459861)
@@ -40,6 +41,11 @@ class HashEncoding(nn.Module):
         self._kernel: list[Any] = []  # in a list, so that it is no part of the state
 
     def forward(self, places: Tensor) -> Tensor:
+        size = (self.levels[-1].start + self.levels[-1].size) * FEATURES
+        if self.table.shape != (size,):  # its kernels would read beyond another
+            raise UserError(
+                f"representation hash_grid: its table is {tuple(self.table.shape)}, its options say ({size},)"
+            )
         if self._fused and places.is_cuda and len(places):  # its kernels take no batch of none
             return self._with_tinycudann(places)
         entries = self.table.reshape(-1, FEATURES)

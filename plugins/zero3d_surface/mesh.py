@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from zero3d.geometry import check_surface
 from zero3d.interfaces import RadianceField, Representation, SurfaceRepresentation
 from zero3d.values import Step
 from zero3d_surface.start import Start, from_field, from_file, sphere
@@ -133,6 +134,7 @@ class Mesh(SurfaceRepresentation):
     def _take(self, start: Start) -> None:
         """Make this mesh that one. `.data`, not the parameters, is replaced: an optimizer holds these already."""
         vertices, faces, features = start
+        check_surface(vertices.detach(), faces, f"representation.start {self.config.start}")
         if features is None or features.shape[-1] != self.channels:
             features = vertices.new_full((len(vertices), self.channels), 0.5 if self.channels == 3 else 0.0)
         raw = features.clamp(EDGE, 1 - EDGE).logit() if self.channels == 3 else features
@@ -144,8 +146,16 @@ class Mesh(SurfaceRepresentation):
         self.colours.data = raw.detach().to(self.colours).clone()
 
 
-def _take_size(mesh: Mesh, state: Mapping[str, Any], prefix: str, *_: Any) -> None:
+def _take_size(mesh: Mesh, state: Mapping[str, Any], prefix: str, *rest: Any) -> None:
     """How many vertices and faces there are is part of the state: make room for those that will be loaded."""
+    faces, vertices = state.get(prefix + "faces"), state.get(prefix + "vertices")
+    if (
+        faces is not None
+        and vertices is not None
+        and len(faces)
+        and not 0 <= faces.min() <= faces.max() < len(vertices)
+    ):
+        rest[-1].append(f"faces: some are of vertices that are not there ({len(vertices)} are)")
     for name in ("vertices", "colours", "faces", "places"):
         own, saved = getattr(mesh, name, None), state.get(prefix + name)
         if own is not None and saved is not None and saved.ndim == own.ndim and saved.shape[1:] == own.shape[1:]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zero3d.geometry import project, rays
+from zero3d.geometry import check_surface, project, rays
 from zero3d.interfaces import Renderer, Representation, SurfaceRepresentation
 from zero3d.values import FAR, Cameras, Step, View
 from zero3d_surface.fragments import PAIRS, Fragments, has_pytorch3d, rasterize, rasterize_pytorch3d, with_covering
@@ -72,7 +72,8 @@ class Rasterizer(Renderer):
         step: Step | None = None,
     ) -> View:
         assert isinstance(representation, SurfaceRepresentation)
-        vertices, _, features = representation.surface()
+        vertices, faces, features = representation.surface()
+        check_surface(vertices.detach(), faces, f"representation {representation.name}")
         back = self.behind(background.to(features), cameras)
         back = back.reshape(-1, back.shape[-1])
         views = [self._one(representation, vertices, cameras[i : i + 1], back) for i in range(len(cameras))]

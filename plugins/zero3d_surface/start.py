@@ -76,6 +76,10 @@ def from_field(field: RadianceField, resolution: int, threshold: float | str, sm
     axes = [torch.arange(float(a) + size / 2, float(b), size) for a, b in zip(low, high, strict=True)]
     points = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
     density = _asked(field.density, points.reshape(-1, 3), field).reshape(points.shape[:3]).double().numpy()
+    if not numpy.isfinite(density).all():
+        raise RecipeError(
+            "representation: the former stage's field holds nan or inf; it diverged, lower its optimizer.lr"
+        )
     level = silhouette_threshold(density, size) if threshold == "auto" else float(threshold)
     # a hard edge lies midway between its samples however dense the inside is; the border of zeros closes the surface
     share = numpy.pad(numpy.minimum(density / level, 2.0), 1)

@@ -10,9 +10,15 @@ import torch
 
 from tests.core.test_engine import make_engine
 from tests.plugins.test_fused import TWO, WHITE, voxels
-from zero3d.errors import UserError
+from zero3d.errors import ExportError, UserError
 from zero3d.geometry import check_cameras, orbit
+from zero3d.testing.conformance import fresh_step
 from zero3d.values import Cameras
+from zero3d_mesh import cut
+from zero3d_nerfacc.renderer import NerfaccConfig, NerfaccRenderer
+from zero3d_ngp.field import HashGridConfig, HashGridField
+from zero3d_surface.mesh import Mesh, MeshConfig
+from zero3d_surface.rasterizer import Rasterizer, RasterizerConfig
 from zero3d_voxels.field import VoxelConfig
 from zero3d_voxels.fused import FusedConfig, FusedRenderer
 from zero3d_voxels.occupancy import occupancy
@@ -163,3 +169,61 @@ def test_a_sampler_that_gives_nan_stops_the_step_by_name(monkeypatch):
         engine.step(0)
     with pytest.raises(UserError, match=r"^cameras to draw: the pose holds nan or inf"):
         engine.draw(spoilt)
+
+
+def test_parameters_that_are_nan_are_named_when_drawn():
+    engine = make_engine()
+    with torch.no_grad():
+        engine.parts.representation.picture[0, 0, 0] = math.nan
+    with pytest.raises(UserError, match="representation: its picture holds nan or inf, as do picture; it diverged"):
+        engine.draw(orbit(0.0, 0.0, 4))
+
+
+SPOILT_MESHES = {
+    "not finite": lambda mesh: mesh.vertices.data[3].fill_(math.nan),
+    "10000 world units": lambda mesh: mesh.vertices.data[3].fill_(1e30),
+    "not there": lambda mesh: mesh.faces[2].fill_(10**6),
+    "are not there": lambda mesh: mesh.faces[2].fill_(-1),
+    "no faces": lambda mesh: setattr(mesh, "faces", mesh.faces[:0]),
+}
+
+
+@pytest.mark.parametrize(("said", "spoil"), SPOILT_MESHES.items())
+def test_a_mesh_that_would_kill_a_mesh_library_is_refused(said, spoil):
+    """igl reads beyond its arrays for such faces, xatlas never ends for such vertices."""
+    mesh = Mesh(MeshConfig(subdivisions=1))
+    mesh.initialise(fresh_step())
+    with torch.no_grad():
+        spoil(mesh)
+    with pytest.raises(UserError, match=f"^representation mesh: .*{said}"):
+        Rasterizer(RasterizerConfig()).render(mesh, TWO, WHITE)
+    with pytest.raises(ExportError, match=f"^no surface: .*{said}"):
+        cut._own(mesh)
+    if said != "no faces":
+        textured = Mesh(MeshConfig(start="previous", texture=16))
+        with pytest.raises(UserError, match=f"^representation.start previous: .*{said}"):
+            textured.follow(mesh)
+
+
+def test_saved_faces_of_no_vertices_are_refused():
+    mesh = Mesh(MeshConfig(subdivisions=1))
+    state = mesh.state_dict()
+    mesh.load_state_dict(state)
+    with pytest.raises(RuntimeError, match="faces: some are of vertices that are not there"):
+        mesh.load_state_dict(state | {"faces": state["faces"] + 10**6})
+
+
+def test_a_hash_table_of_another_size_is_refused():
+    field = HashGridField(HashGridConfig(levels=2, table_log2=6))
+    field.encoding.table.data = torch.zeros(10)
+    with pytest.raises(UserError, match=r"its table is \(10,\), its options say"):
+        field.density(torch.zeros(1, 3))
+
+
+@pytest.mark.parametrize("corner", [math.nan, math.inf, 1.0, 1e30])
+def test_nerfacc_refuses_a_box_that_no_ray_can_march_through(corner):
+    pytest.importorskip("nerfacc")
+    field = voxels()
+    field.box[0, 0] = corner
+    with pytest.raises(UserError, match="representation: a box from"):
+        NerfaccRenderer(NerfaccConfig()).render(field, TWO, WHITE)
