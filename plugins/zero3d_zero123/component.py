@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from zero3d.interfaces import Denoiser
 from zero3d_zero123.nano.denoiser import TEMPERATURE, NanoDenoiser
+from zero3d_zero123.nano.weights import check
 from zero3d_zero123.published.denoiser import PublishedDenoiser
 from zero3d_zero123.published.original import is_original
 
@@ -69,11 +70,12 @@ class Zero123(Denoiser):
         """NanoDenoiser or PublishedDenoiser.
 
         Raises:
-            RecipeError: the weights are not there, or not Zero-1-to-3's.
+            UserError: the weights are not there, or not Zero-1-to-3's.
         """
         if config.weights == NANO:
             return NanoDenoiser(config)
-        path = Path(config.weights)
+        path = Path(config.weights).expanduser()
         if path.suffix == ".safetensors" and not (path.is_file() and is_original(path)):
+            check(path)
             return NanoDenoiser(config, path)
         return PublishedDenoiser(config)

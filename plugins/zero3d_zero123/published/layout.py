@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from zero3d import RecipeError
+from zero3d_zero123.published.cache import repository
 from zero3d_zero123.published.known import is_stable
+from zero3d_zero123.weight_file import refuse_impostor
 
 if TYPE_CHECKING:
     import torch
@@ -64,32 +66,40 @@ class Layout:
         self.files = [name for part in PARTS for name in variants[part][self.variants[part]]]
         self.projection, self.projection_layer = self._find_projection(listed)
         self.files += [self.projection] if self.projection else []
+        for name in self.files:
+            if (root / name).is_file():
+                refuse_impostor(root / name)
 
     @property
     def width(self) -> int:
         """Numbers in CLIP's embedding."""
-        return int(self.configs["image_encoder"].get("projection_dim", 512))  # libraries leave out their defaults
+        return self._number("image_encoder", "projection_dim", 512)  # libraries leave out their defaults
 
     @property
     def stable(self) -> bool:
         """Whether it is of the Stable Zero123 family: as its index says, else its name."""
         pose = self.index.get("_pose")
-        return is_stable(self.root.name) if pose is None else pose == "stable"
+        return is_stable(repository(self.root)) if pose is None else pose == "stable"
 
     @property
     def weight_files(self) -> list[Path]:
         """Every weight file that is loaded, for hashes."""
         return [self.root / name for name in self.files]
 
+    def _number(self, part: str, entry: str, default: int) -> int:
+        value = self.configs[part].get(entry, default)
+        if isinstance(value, int):
+            return value
+        raise RecipeError(f"denoiser.weights: {self.root / part}: config.json: {entry} is {value!r}, no whole number")
+
     def _check_widths(self) -> None:
-        unet = self.configs["unet"]
-        inputs = unet.get("in_channels", 4)
+        inputs = self._number("unet", "in_channels", 4)
         if inputs not in self.inputs:
             raise RecipeError(
                 f"denoiser.weights: {self.root / 'unet'} takes {inputs} channels, Zero-1-to-3 takes 8 (noisy latent "
                 "and picture); this is a text-to-image model, give a Zero-1-to-3 one"
             )
-        context = unet.get("cross_attention_dim", 1280)
+        context = self._number("unet", "cross_attention_dim", 1280)
         if self.width != context:
             raise RecipeError(
                 f"denoiser.weights: {self.root}: image_encoder gives {self.width} numbers, unet takes tokens of "
@@ -124,7 +134,7 @@ class Layout:
             variant = self.variants[name] or None
             try:
                 return kind.from_pretrained(self.root / name, variant=variant, local_files_only=True, **options)
-            except (OSError, ValueError, RuntimeError) as error:
+            except Exception as error:  # damaged files and odd configurations raise a dozen types in these libraries
                 reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
                 raise RecipeError(
                     f"denoiser.weights: {self.root / name}: {reason.strip()}; download it again"
@@ -230,7 +240,7 @@ def _index(root: Path) -> dict[str, Any]:
 def _json(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (OSError, ValueError, RecursionError):
         config = None
     if not isinstance(config, dict):
         raise RecipeError(f"denoiser.weights: {path}: no valid JSON; download it again")

@@ -23,7 +23,8 @@ from zero3d_zero123.published.convert import (
     convert_vae,
 )
 from zero3d_zero123.published.known import is_stable, where_to_get
-from zero3d_zero123.published.pickled import PickledTensors
+from zero3d_zero123.published.pickled import PickledTensors, one_line
+from zero3d_zero123.weight_file import is_pickled, refuse_impostor
 
 if TYPE_CHECKING:
     from zero3d_zero123.published.network import Network
@@ -61,18 +62,25 @@ class SafeTensors(Mapping[str, Tensor]):
         return len(self._names)
 
     def __getitem__(self, name: str) -> Tensor:
+        if name not in self._names:
+            raise KeyError(name)
         tensor: Tensor = self._file.get_tensor(name)
         return tensor
 
 
 def open_tensors(path: Path) -> PickledTensors | SafeTensors:
-    """The tensors of a .ckpt or .safetensors file; nothing pickled is run and no tensor is read yet."""
-    return SafeTensors(path) if path.suffix == ".safetensors" else PickledTensors(path)
+    """The tensors of a file of either form, by its first bytes; nothing pickled is run and no tensor is read yet.
+
+    Raises:
+        RecipeError: neither form, or damaged; one line that says what it is.
+    """
+    refuse_impostor(path)
+    return PickledTensors(path) if is_pickled(path) else SafeTensors(path)
 
 
 def is_original(path: Path) -> bool:
     """Whether a .safetensors file has the original checkpoint's names (nano's own have not)."""
-    return any(name.startswith(UNET) for name in SafeTensors(path))
+    return any(name.startswith(UNET) for name in open_tensors(path))
 
 
 class Original:
@@ -104,7 +112,11 @@ class Original:
                 )
         if ema and not self.has_ema:
             raise RecipeError(f"denoiser.ema: true, but {path} has no EMA weights; set denoiser.ema=false")
-        inputs = self.tensors[f"{UNET}input_blocks.0.0.weight"].shape[1]
+        first = f"{UNET}input_blocks.0.0.weight"
+        shape = tuple(self.tensors[first].shape) if first in self.tensors else ()
+        if len(shape) != 4:
+            raise RecipeError(f"denoiser.weights: {path}: {first} is {shape or 'missing'}; {where_to_get(path.name)}")
+        inputs = shape[1]
         if inputs not in self.inputs:
             raise RecipeError(
                 f"denoiser.weights: {path}: its U-Net takes {inputs} channels, Zero-1-to-3 takes 8 (noisy latent and "
@@ -142,6 +154,15 @@ class Original:
             return makers[part]()
         except KeyError as error:
             raise RecipeError(f"denoiser.weights: {self.path}: {error.args[0]} is missing; download it again") from None
+        except (
+            ValueError,
+            IndexError,
+            RuntimeError,
+            StopIteration,
+        ) as error:  # names or shapes that are no such part's
+            raise RecipeError(
+                f"denoiser.weights: {self.path}: its {part} is not the published network's ({one_line(error)})"
+            ) from None
 
     def build(self, part: str, dtype: torch.dtype = torch.float32) -> nn.Module:
         """One part as its module, in `dtype`.

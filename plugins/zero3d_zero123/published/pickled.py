@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 import re
 import zipfile
 from collections import OrderedDict
@@ -38,15 +39,17 @@ DTYPES = {
 SCALAR = re.compile(r"[<>|=]?[fiub]\d{1,2}")
 LOCAL_HEADER = 30
 """Bytes of a zip entry's header before its name and extra field."""
+LONGEST = 2**28
+"""Bytes of the longest pickle that is read; the published one has half a million."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Storage:
     key: str
     dtype: torch.dtype
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Reference:
     """A strided tensor in a storage; nothing is read yet."""
 
@@ -76,18 +79,14 @@ class PickledTensors(Mapping[str, Tensor]):
                 (program,) = (
                     name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl")
                 )
-                content = _Reader(archive.read(program), path).load()
-        except (
-            zipfile.BadZipFile,
-            ValueError,
-            EOFError,
-            OSError,
-            pickle.UnpicklingError,
-            KeyError,
-            IndexError,
-        ) as error:
+                if archive.getinfo(program).file_size > LONGEST:
+                    raise ValueError(f"a pickle of {archive.getinfo(program).file_size} bytes")
+                content = _Reader(_bounded(archive.read(program)), path).load()
+        except RecipeError:
+            raise
+        except Exception as error:  # a program that is nonsense may raise anything, from AttributeError to MemoryError
             raise RecipeError(
-                f"denoiser.weights: {path}: cannot be read as a checkpoint ({_reason(error)}); download it again"
+                f"denoiser.weights: {path}: cannot be read as a checkpoint ({one_line(error)}); download it again"
             ) from None
         self._folder = program.removesuffix("data.pkl")
         held = content.get("state_dict", content) if isinstance(content, dict) else {}
@@ -106,7 +105,10 @@ class PickledTensors(Mapping[str, Tensor]):
     def __getitem__(self, name: str) -> Tensor:
         reference = self._references[name]
         dtype = reference.storage.dtype
-        start, size = self._starts[f"{self._folder}data/{reference.storage.key}"]
+        place = self._starts.get(f"{self._folder}data/{reference.storage.key}")
+        if place is None:
+            raise RecipeError(f"denoiser.weights: {self._path}: {name}'s data are missing; download it again")
+        start, size = place
         last = reference.offset + sum((n - 1) * s for n, s in zip(reference.shape, reference.stride, strict=True))
         if min(reference.shape, default=1) == 0:
             return torch.empty(reference.shape, dtype=dtype)
@@ -115,11 +117,11 @@ class PickledTensors(Mapping[str, Tensor]):
         data = numpy.memmap(self._path, dtype=numpy.uint8, mode="c", offset=start, shape=(size,))
         flat = torch.from_numpy(data)
         flat = flat if data.ctypes.data % dtype.itemsize == 0 else flat.clone()
-        return (
-            flat[: size - size % dtype.itemsize]
-            .view(dtype)
-            .as_strided(reference.shape, reference.stride, reference.offset)
-        )
+        flat = flat[: size - size % dtype.itemsize].view(dtype)
+        try:
+            return flat.as_strided(reference.shape, reference.stride, reference.offset)
+        except (RuntimeError, TypeError, OverflowError) as error:
+            raise RecipeError(f"denoiser.weights: {self._path}: {name}: {one_line(error)}; download it again") from None
 
 
 def _starts(path: Path, archive: zipfile.ZipFile) -> dict[str, tuple[int, int]]:
@@ -138,6 +140,18 @@ def _starts(path: Path, archive: zipfile.ZipFile) -> dict[str, tuple[int, int]]:
                 raise ValueError(f"{entry.filename} ends beyond the file")
             starts[entry.filename] = (start, entry.file_size)
     return starts
+
+
+def _bounded(program: bytes) -> bytes:
+    """The program, if it reserves no more memory than it has use for: a memo's index is taken as the length of a table.
+
+    Raises:
+        ValueError: it does, or is cut off.
+    """
+    for opcode, argument, _ in pickletools.genops(program):
+        if "PUT" in opcode.name and argument is not None and argument > len(program):
+            raise ValueError(f"its memo's index {argument}")
+    return program
 
 
 class _Reader(pickle.Unpickler):
@@ -181,6 +195,8 @@ class _Inert:
 
 
 def _tensor(storage: _Storage, offset: int, shape: Any, stride: Any, *_: Any) -> _Reference:
+    if not isinstance(storage, _Storage) or len(shape) != len(stride):
+        raise pickle.UnpicklingError("a tensor without its storage, or of two dimensions")
     return _Reference(storage, int(offset), tuple(map(int, shape)), tuple(map(int, stride)))
 
 
@@ -219,5 +235,6 @@ ALLOWED: dict[tuple[str, str], Any] = {
 }
 
 
-def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def one_line(error: Exception) -> str:
+    """Its first line, not too long, or its type's name."""
+    return str(error).splitlines()[0][:160] if str(error).strip() else type(error).__name__

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from zero3d import RecipeError
+from zero3d_zero123.published.cache import snapshot
 from zero3d_zero123.published.configs import Configs
 from zero3d_zero123.published.hub import HUB_ID, HubFolder
 from zero3d_zero123.published.known import is_stable, known, where_to_get
@@ -66,7 +67,8 @@ def open_source(config: Any, half: bool) -> Source:
         return Original(path, config.config, config.ema)
     choice = Choice(config.ema, half, config.variant)
     if path.is_dir():
-        return Layout(path, local_files(path), choice)
+        folder = snapshot(path, config.revision)
+        return Layout(folder, local_files(folder), choice)
     if HUB_ID.fullmatch(config.weights):
         return HubSource(HubFolder(config.weights, config.revision, config.offline), choice)
     raise RecipeError(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from zero3d import RecipeError
+from zero3d_zero123.published.cache import snapshot
 from zero3d_zero123.published.convert import PROJECTION
 from zero3d_zero123.published.hub import HUB_ID, HubFolder
 from zero3d_zero123.published.layout import PROJECTIONS, Choice, Layout, local_files
@@ -114,7 +115,8 @@ def open_start(config: Any) -> StartOriginal | StartLayout | StartHub:
             return StartOriginal(path, config.config, config.ema)
         choice = Choice(config.ema)
         if path.is_dir():
-            return StartLayout(path, local_files(path), choice)
+            folder = snapshot(path, config.revision)
+            return StartLayout(folder, local_files(folder), choice)
         if HUB_ID.fullmatch(config.start):
             return StartHub(HubFolder(config.start, config.revision, config.offline), choice)
     except RecipeError as error:
