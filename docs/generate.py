@@ -14,7 +14,7 @@ from sphinx.ext.napoleon import Config, GoogleDocstring
 from sphinx.pycode import ModuleAnalyzer
 
 import zero3d
-from zero3d.cli import _parser
+from zero3d.cli.parser import make_parser
 from zero3d.interfaces import Command, Regularizer
 from zero3d.plugins import load_plugins
 from zero3d.recipe import CheckpointOptions, InputOptions, OptimizerOptions, RunOptions
@@ -147,7 +147,7 @@ def commands_page(registry):
     lines = ["# Commands", "", "A user's mistake is one line on stderr and exit code 2; Ctrl-C is exit code 130.", ""]
     described = {e.component.name: e.component for e in registry.all() if issubclass(e.component, Command)}
     os.environ["COLUMNS"] = "100"  # argparse wraps its help at the terminal's width
-    for path, parser in parsers(_parser(registry)[0]):
+    for path, parser in parsers(make_parser(registry)[0]):
         if not path:
             continue
         name, text = " ".join(path), parser.format_help().rstrip()

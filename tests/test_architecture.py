@@ -98,7 +98,8 @@ def test_the_core_does_not_need_the_kit():
 def test_the_command_line_starts_without_the_model_libraries():
     code = (
         "import sys; from zero3d.cli import main; main(['plugins']); "
-        "print([m for m in ('diffusers', 'transformers', 'av') if m in sys.modules])"
+        "heavy = ('diffusers', 'transformers', 'av', 'omegaconf', 'numba', 'trimesh'); "
+        "print([m for m in heavy if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]"), done.stdout[-300:]

@@ -100,21 +100,21 @@ HEADERS = [
 
 @pytest.mark.parametrize("words", list(shell_commands("README.md", "CONTRIBUTING.md")), ids=" ".join)
 def test_every_command_line_the_documents_show_is_understood(words):
-    from zero3d.cli import _parser
+    from zero3d.cli.parser import make_parser
 
-    assert _parser(REGISTRY)[0].parse_args(words).command == words[0]
+    assert make_parser(REGISTRY)[0].parse_args(words).command == words[0]
 
 
 @pytest.mark.parametrize("words", RUNS + [words for _, words in HEADERS], ids=" ".join)
 def test_every_run_the_documents_show_is_a_valid_recipe(words):
-    from zero3d.cli import _parser
+    from zero3d.cli.parser import make_parser
 
     (code,) = fenced("CONTRIBUTING.md", "python")
     module = types.ModuleType("zero3d_roundness")
     exec(compile(code, "CONTRIBUTING.md", "exec"), module.__dict__)
     registry = load_plugins()
     register_plugin(registry, module, "roundness")
-    arguments = _parser(REGISTRY)[0].parse_args(["run", *words])
+    arguments = make_parser(REGISTRY)[0].parse_args(["run", *words])
     recipe = load_recipe(arguments.recipe, registry, arguments.overrides)
     assert recipe.options.out
 

@@ -9,6 +9,21 @@ import difflib
 from collections.abc import Iterable
 from typing import ClassVar
 
+LONGEST_WORD, LONGEST_LINE = 300, 1500
+"""Characters; what is longer is cut in the middle: a line begins with the place and ends with the remedy."""
+
+
+def one_line(text: str) -> str:
+    """The text in one line that a terminal shows as it is, of a bounded length."""
+    words = (_cut(word, LONGEST_WORD) for word in text.split())
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(words))
+    return _cut(shown, LONGEST_LINE)
+
+
+def _cut(text: str, longest: int) -> str:
+    head = longest * 2 // 3
+    return text if len(text) <= longest else f"{text[:head]}[...]{text[head - longest :]}"
+
 
 class UserError(Exception):
     """A mistake the user can mend. `str(error)` is one line: place, value, remedy."""
@@ -17,7 +32,7 @@ class UserError(Exception):
     """Of the command line: 2 for what is seen before the work starts, 1 for what ends it on the way."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(one_line(message))
 
 
 class RecipeError(UserError):

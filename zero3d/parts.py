@@ -139,9 +139,13 @@ def choose_device(name: str) -> torch.device:
     if kind == "mps" and not torch.backends.mps.is_available():
         raise RunError(f"device: {name!r}, but this machine has no Metal device; use device=cpu")
     try:
-        return torch.device(name)
+        device = torch.device(name)
     except RuntimeError as error:
         raise RunError(f"device: {name!r}: {error}") from None
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if device.index is not None and device.index >= count:
+        raise RunError(f"device: {name!r}, but this machine has {count}, counted from 0; use device={kind}")
+    return torch.device("cpu") if kind == "cpu" else device
 
 
 def build_parts(recipe: Recipe) -> Parts:

@@ -11,7 +11,7 @@ from typing import Any
 import pluggy
 
 from zero3d import __version__, hookspecs
-from zero3d.errors import PluginError, UserError
+from zero3d.errors import PluginError, UserError, one_line
 from zero3d.interfaces import Component
 from zero3d.local_plugins import GROUP, find_local
 from zero3d.registry import BrokenPlugin, Registered, Registry, check_component
@@ -27,11 +27,7 @@ def load_plugins(local: Sequence[str | Path] = ()) -> Registry:
         PluginError: a local one cannot be loaded: it was asked for by name.
     """
     registry = Registry()
-    found = [
-        plugin
-        for path in dict.fromkeys(Path(path).expanduser().resolve() for path in local)
-        for plugin in find_local(path)
-    ]
+    found = [plugin for path in dict.fromkeys(map(_resolved, local)) for plugin in find_local(path)]
     for plugin in found:
         try:
             register_plugin(registry, plugin.load(), plugin.name, plugin.package, plugin.version, str(plugin.path))
@@ -76,6 +72,13 @@ def register_plugin(
         registry.add(Registered(component, name, package, version, path))
 
 
+def _resolved(path: str | Path) -> Path:
+    try:
+        return Path(path).expanduser().resolve()
+    except (RuntimeError, ValueError, OSError) as error:  # ~nobody, links in a circle, a name that is none
+        raise PluginError(f"--plugin {path}: {error}; name the folder of a plug-in, or a .py file") from None
+
+
 def _load(registry: Registry, point: EntryPoint) -> None:
     package = point.dist.name if point.dist else "unknown"
     version = point.dist.version if point.dist else "unknown"
@@ -88,7 +91,7 @@ def _load(registry: Registry, point: EntryPoint) -> None:
 def _reason(error: BaseException) -> str:
     """One line; a UserError explains itself."""
     kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-    return " ".join(f"{kind}{error}".split())
+    return one_line(f"{kind}{error}")
 
 
 def _canonical(package: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import sys
 from dataclasses import dataclass
 
 from zero3d.errors import RecipeError, did_you_mean
@@ -103,7 +104,7 @@ def check_component(component: type[Component]) -> None:
         raise TypeError(f"{where} does not implement {missing}")
     if not isinstance(getattr(component, "name", None), str):
         raise TypeError(f"{where} has no `name`, the string that recipes use")
-    if not (component.__doc__ or "").strip():
+    if not (component.__doc__ or "").strip() and sys.flags.optimize < 2:  # python -OO leaves none
         raise TypeError(f"{where} has no docstring; its first line is what `zero3d plugins` shows")
     if not (inspect.isclass(component.Config) and dataclasses.is_dataclass(component.Config)):
         raise TypeError(f"{where}.Config is no dataclass")

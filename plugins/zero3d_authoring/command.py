@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import ClassVar
 
+from zero3d.errors import RecipeError
 from zero3d.interfaces import Command
 from zero3d_authoring.scaffold import KINDS, next_steps, write_plugin
 
@@ -17,7 +18,11 @@ class Plugins(Command):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="machine-readable (the list alone)")
         actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=_AnyOrder)
-        show = actions.add_parser("show", help="a component's options, needs and provides, and a recipe's block of it")
+        show = actions.add_parser(
+            "show",
+            help="a component's options, needs and provides, and a recipe's block of it",
+            usage="zero3d plugins show [-h] [KIND] NAME",  # argparse's own repeats the metavar for every word
+        )
         show.add_argument("words", nargs="+", metavar="[KIND] NAME", help="for example: regularizer opaque")
         actions.add_parser("doctor", help="broken plug-ins, missing extras, the environment; exit code 1 if any fails")
         new = actions.add_parser("new", help="write a complete small plug-in to start from")
@@ -27,6 +32,8 @@ class Plugins(Command):
 
     def run(self, arguments: argparse.Namespace) -> int:
         registry = arguments.registry
+        if arguments.json and arguments.action:
+            raise RecipeError(f"zero3d plugins {arguments.action}: --json is for the list alone")
         if arguments.action == "show":
             from zero3d_authoring.show import show
 

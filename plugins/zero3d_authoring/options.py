@@ -43,7 +43,7 @@ def options_of(config: type[Any]) -> list[Option]:
     for base in reversed(config.__mro__):
         if dataclasses.is_dataclass(base):
             own = [name for name in names if name in vars(base).get("__annotations__", {})]
-            texts |= described(vars(base).get("__doc__") or "", names, own)
+            texts |= described(_docstring(base), names, own)
     refused = _refused(config, {field.name: field.default for field in fields})
     return [_option(config, field, texts.get(field.name, ""), field.name in refused) for field in fields]
 
@@ -86,6 +86,12 @@ def plain(value: Any) -> str:
     """A value as YAML writes it in one line."""
     text = yaml.safe_dump(value, default_flow_style=True, width=10_000)
     return text.removesuffix("\n").removesuffix("...").strip()
+
+
+def _docstring(config: type[Any]) -> str:
+    """What its author wrote; `dataclass` puts a signature where there is nothing (python -OO)."""
+    text = vars(config).get("__doc__") or ""
+    return "" if text.startswith(f"{config.__name__}(") else text
 
 
 def _refused(config: type[Any], defaults: dict[str, Any]) -> set[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.test_docs import shell_commands
-from zero3d.cli import _parser
+from zero3d.cli.parser import make_parser
 from zero3d.plugins import load_plugins
 from zero3d.recipe import BLOCK_MAPS, SINGLE_BLOCKS, RunOptions, load_recipe
 
@@ -73,7 +73,7 @@ def test_a_wrong_key_is_found():
     ("page", "words"), COMMANDS, ids=lambda value: value if isinstance(value, str) else " ".join(value)
 )
 def test_every_command_line_is_understood_and_every_run_a_valid_recipe(page, words):
-    arguments = _parser(REGISTRY)[0].parse_args(words)
+    arguments = make_parser(REGISTRY)[0].parse_args(words)
     assert arguments.command == words[0]
     if words[0] == "run" or words[:2] == ("recipe", "check"):
         load_recipe(arguments.recipe, REGISTRY, arguments.overrides)

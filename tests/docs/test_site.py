@@ -15,7 +15,7 @@ from bs4 import BeautifulSoup
 
 import zero3d
 from zero3d import hookspecs, testing
-from zero3d.cli import _parser
+from zero3d.cli.parser import make_parser
 from zero3d.interfaces import INTERFACES, Command
 from zero3d.plugins import load_plugins
 from zero3d.recipe import CheckpointOptions, InputOptions, OptimizerOptions, RunOptions
@@ -145,7 +145,7 @@ def test_every_command_and_argument_is_explained(site):
     own = Registry()
     for entry in OWN:
         own.add(entry)
-    assert missing_arguments(site, _parser(own)[0]) == []
+    assert missing_arguments(site, make_parser(own)[0]) == []
 
 
 def test_the_command_line_has_every_registered_command(site):

@@ -33,6 +33,8 @@ BLOCK_MAPS = {
     "export": "exporter",
 }
 """Recipe keys that map labels to blocks, and the kind of component there."""
+EXPORT_KEYS = ("export", "renderer", "denoiser", "denoisers", "device")
+"""Recipe keys that matter when a finished run is exported again."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +69,16 @@ def read_yaml(file: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]
     return {str(key): value for key, value in plain.items()}
 
 
-def override_keys(overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(the override, its first key) of each."""
+def check_keys(overrides: Sequence[str], keys: Collection[str], command: str) -> None:
+    """Hold overrides against the recipe's keys that a command looks at.
+
+    Raises:
+        RecipeError: one is of another key, which would change nothing.
+    """
     for override in overrides:
-        yield override, override.partition("=")[0].partition(".")[0].partition("[")[0]
+        key = override.partition("=")[0].partition(".")[0].partition("[")[0]
+        if "=" in override and key not in keys:
+            raise RecipeError(f"override {override!r}: {command} takes no {key!r}; known: {', '.join(keys)}")
 
 
 def _loaded(text: str, place: str) -> Any:

@@ -12,6 +12,7 @@ from zero3d.errors import ExportError, RecipeError
 from zero3d.files import LEFTOVER, cannot_write, remove_leftovers, write_text
 from zero3d.labels import is_file_name
 from zero3d.lock import only_writer
+from zero3d.recipe import EXPORT_KEYS, check_keys
 from zero3d.registry import Registry
 from zero3d.run.session import Session, open_session, say
 
@@ -22,8 +23,10 @@ def export(
     """Write a run's exports again from its last checkpoint, with other options if given.
 
     Raises:
-        UserError: no run, no checkpoint, nothing to export, no surface in the field, or another process is writing there.
+        UserError: no run, no checkpoint, nothing to export, no surface in the field, another process is writing there, or an
+            override that exporting does not look at.
     """
+    check_keys(overrides, EXPORT_KEYS, "zero3d export")
     path = folder.open_run(run_folder)
     whole = folder.whole_run(path)
     with only_writer(whole, str(whole)):

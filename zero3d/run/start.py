@@ -76,6 +76,19 @@ def plans(file: str, registry: Registry, overrides: Sequence[str] = ()) -> list[
     return [_plan(recipe, parts) for recipe, parts in _checked(file, registry, overrides)]
 
 
+def check(file: str, registry: Registry, overrides: Sequence[str] = ()) -> list[tuple[Recipe, Parts]]:
+    """Each stage with its parts, after the checks of `plan`; a recipe may leave its `image` and `out` to who runs it.
+
+    Raises:
+        UserError: as `plan`, for what the recipe names.
+    """
+    found = _checked(file, registry, overrides, whole=False)
+    for recipe, parts in found:
+        if recipe.image is not None:
+            _plan(recipe, parts)
+    return found
+
+
 def _plan(recipe: Recipe, parts: Parts) -> Plan:
     assert recipe.image is not None
     picture = recipe.image.build()
@@ -89,13 +102,14 @@ def _plan(recipe: Recipe, parts: Parts) -> Plan:
     return Plan(out_of(recipe), recipe, parts, camera, framed, origin, notes + elevation_note(recipe))
 
 
-def _checked(file: str, registry: Registry, overrides: Sequence[str]) -> list[tuple[Recipe, Parts]]:
-    """What can be told before the picture is read: each stage with its parts."""
+def _checked(file: str, registry: Registry, overrides: Sequence[str], whole: bool = True) -> list[tuple[Recipe, Parts]]:
+    """What can be told before the picture is read: each stage with its parts. `whole`: nothing may be left to be given."""
     recipe = load_recipe(file, registry, overrides)
-    if recipe.image is None:
+    if recipe.image is None and whole:
         raise RecipeError(f"{recipe.place('image')}: missing; give a picture, for example image=examples/mug.png")
-    whole = recipe.whole or recipe.source
-    folder.check_out(whole.get("out"), recipe.options.overwrite, _files_read(file, whole))
+    source = recipe.whole or recipe.source
+    if source.get("out") is not None or whole:
+        folder.check_out(source.get("out"), recipe.options.overwrite, _files_read(file, source))
     return list(zip((recipe, *recipe.later), build_stages(recipe), strict=True))
 
 

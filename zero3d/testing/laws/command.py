@@ -24,7 +24,7 @@ def check_command(component: type[Command]) -> None:
     Args:
         component: your class; nothing is run.
     """
-    from zero3d.cli import _parser  # which loads plug-ins, of which this may be one
+    from zero3d.cli.parser import make_parser  # which loads plug-ins, of which this may be one
 
     laws = Laws(component)
     first = str(component.__doc__).strip().splitlines()[0].strip()
@@ -34,7 +34,7 @@ def check_command(component: type[Command]) -> None:
     registry = Registry()
     registry.add(Registered(component, component.name, "tests", "0"))
     with laws.runs("it joins the command line", "its name or its arguments clash with zero3d's own"):
-        parser, _ = _parser(registry)
+        parser, _ = make_parser(registry)
     told = "; ".join(broken.error for broken in registry.broken)
     laws("it joins the command line", not registry.broken, told)
     own = _sub_commands(parser)[component.name]

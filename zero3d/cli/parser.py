@@ -1,0 +1,100 @@
+"""The command line's arguments: those of the core's commands, and of the plug-ins'."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from zero3d.errors import PluginError
+from zero3d.interfaces import Command
+from zero3d.registry import BrokenPlugin, Registry
+
+DESCRIPTION = """One picture in, a 3D model out.
+
+  zero3d run recipes/nano.yaml image=cat.png out=runs/cat      make a model
+  zero3d run recipes/nano.yaml image=cat.png out=runs/cat input.elevation_deg=30 steps=800
+  zero3d resume runs/cat                                       go on after Ctrl-C or a crash
+  zero3d export runs/cat export.mesh.resolution=256            write the model again
+  zero3d plugins                                               what is installed; show NAME, doctor, new NAME
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says with an unknown command which plug-ins failed to load: one of them may bring it."""
+
+    failed = ""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(message + self.failed)
+
+
+def common_options() -> argparse.ArgumentParser:
+    """The options that every command takes, anywhere on the line."""
+    parser = argparse.ArgumentParser(prog="zero3d", add_help=False, allow_abbrev=False)
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="use the plug-in of a folder (with pyproject.toml) or .py file without installing it; may be repeated",
+    )
+    parser.add_argument("--offline", action="store_true", help="take weights that are here, never ask the network")
+    parser.add_argument("--debug", action="store_true", help="show where in the program an error was raised")
+    return parser
+
+
+def make_parser(registry: Registry) -> tuple[argparse.ArgumentParser, dict[str, Command]]:
+    """The parser, and the plug-ins' commands by name. One that cannot join goes to `registry.broken`.
+
+    Raises:
+        PluginError: a command of a plug-in named with `--plugin` cannot join.
+    """
+    parser = _Parser(
+        prog="zero3d",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[common_options()],
+    )
+    parser.failed = registry.failed
+    sub = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=argparse.ArgumentParser)
+    common = [common_options()]
+    run = sub.add_parser(
+        "run", parents=common, help="make a 3D model from a picture", description="Run a recipe from the start."
+    )
+    run.add_argument("recipe", help="a YAML file, for example recipes/nano.yaml")
+    _add_overrides(run)
+    run.add_argument("--dry-run", action="store_true", help="say what would be done and stop: the same as zero3d plan")
+    resume = sub.add_parser("resume", parents=common, help="go on with an interrupted run")
+    resume.add_argument("run", help="the run's folder (its out)")
+    resume.add_argument("overrides", nargs="*", metavar="steps=N", help="go on to another number of steps")
+    export = sub.add_parser("export", parents=common, help="write a run's model again, with other options if given")
+    export.add_argument("run", help="the run's folder (its out)")
+    _add_overrides(export, "what exporting looks at, for example export.mesh.resolution=256")
+    recipe = sub.add_parser("recipe", help="check a recipe without running it")
+    actions = recipe.add_subparsers(dest="action", metavar="ACTION", required=True)
+    check = actions.add_parser("check", parents=common, help="is everything spelled right, and do the parts fit?")
+    check.add_argument("recipe", help="a YAML file")
+    _add_overrides(check)
+    commands: dict[str, Command] = {}
+    for entry in registry.all():
+        if issubclass(entry.component, Command) and entry.component.name not in commands:
+            try:
+                command = entry.component(entry.component.Config())
+                command.add_arguments(argparse.ArgumentParser(parents=common))  # tried, before it is offered
+                line = "".join((command.__doc__ or "").strip().splitlines()[:1]).replace("%", "%%")
+                own = sub.add_parser(command.name, parents=common, help=line)
+                command.add_arguments(own)
+                commands[command.name] = command
+            except Exception as error:  # somebody else's code: the other commands must still work
+                reason = f"command {entry.component.name!r}: {type(error).__name__}: {error}"
+                if entry.path:
+                    raise PluginError(f"--plugin {entry.path}: {reason}") from error
+                registry.broken.append(BrokenPlugin(entry.plugin, entry.package, reason, error))
+                parser.failed = registry.failed
+    return parser, commands
+
+
+def _add_overrides(
+    parser: argparse.ArgumentParser, text: str = "any key of the recipe, for example steps=500 seed=1"
+) -> None:
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help=text)
