@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from zero3d.errors import RecipeError, did_you_mean
 
@@ -28,6 +26,9 @@ def read_yaml(file: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]
         RecipeError: no such file, no valid YAML, no mapping, a value that is none of these or is too large, a required
             one that is not given (`???`), or an override without "=".
     """
+    from omegaconf import OmegaConf  # slow to import, see zero3d.recipe.schema
+    from omegaconf.errors import OmegaConfBaseException
+
     path = Path(file)
     try:
         with path.open("rb") as opened:
@@ -83,6 +84,8 @@ def check_keys(overrides: Sequence[str], keys: Collection[str], command: str) ->
 
 def _loaded(text: str, place: str) -> Any:
     """As OmegaConf holds it, once its size is known."""
+    from omegaconf import OmegaConf
+
     try:
         _measure(text, place)
         return OmegaConf.load(io.StringIO(text))

@@ -8,9 +8,6 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
 from zero3d.errors import RecipeError, did_you_mean
 
 
@@ -21,6 +18,9 @@ def typed(schema: type[Any], options: Mapping[str, Any], place: str) -> Any:
         RecipeError: an unknown key (with the nearest one), a wrong type, a number that is not finite, or a value out of
             range.
     """
+    from omegaconf import OmegaConf  # a tenth of a second, which commands that read no recipe need not wait for
+    from omegaconf.errors import OmegaConfBaseException
+
     fields = {f.name: f for f in dataclasses.fields(schema)}
     for key in options:
         if key not in fields:
@@ -67,6 +67,8 @@ def _hints(schema: type[Any]) -> dict[str, Any]:
 
 def _misfit(schema: type[Any], options: Mapping[str, Any]) -> str:
     """The option that cannot be merged, for errors that do not say; empty if each can."""
+    from omegaconf import OmegaConf
+
     for key, value in options.items():
         try:
             OmegaConf.merge(OmegaConf.structured(schema), {key: value})
