@@ -6,13 +6,15 @@ import base64
 import json
 import struct
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 import numpy
 
 from zero3d.meshes.compression import MESHOPT, CannotRead, meshopt
-from zero3d.meshes.neighbours import Neighbours
+
+if TYPE_CHECKING:
+    from zero3d.meshes.neighbours import Neighbours
 
 DTYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}

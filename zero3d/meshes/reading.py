@@ -16,7 +16,6 @@ import numpy
 from zero3d.errors import UserError
 from zero3d.meshes.compression import CannotRead
 from zero3d.meshes.gltf import Document
-from zero3d.meshes.neighbours import Neighbours, undecodable
 from zero3d.meshes.plain import check_extensions, plain_glb, untextured
 from zero3d.mistaken import mistaken
 
@@ -41,6 +40,8 @@ def read_scene(path: str | Path) -> MeshFile:
         UserError: missing, of another kind, unreadable, or without triangles.
     """
     import trimesh
+
+    from zero3d.meshes.neighbours import Neighbours  # with trimesh: seconds that only meshes are worth
 
     path = Path(path)
     kind = path.suffix.lower().lstrip(".")
@@ -95,6 +96,8 @@ def _instead(scene: Any, left_out: int) -> str:
 
 def _broken_pictures(document: Document) -> list[str]:
     """A line for each embedded picture that cannot be decoded; trimesh would leave it out without one."""
+    from zero3d.meshes.neighbours import undecodable
+
     lines = []
     for index, image in enumerate(document.list("images")):
         if image.get("mimeType") != "image/ktx2" and ("bufferView" in image or str(image["uri"]).startswith("data:")):
