@@ -51,8 +51,13 @@ def glb_bytes(
         "bufferViews": views,
         "buffers": [{"byteLength": starts[-1]}],
     }
+    return packed(tree, b"".join(blobs))
+
+
+def packed(tree: dict[str, Any], body: bytes | bytearray) -> bytes:
+    """A GLB of a glTF document and the binary part that its one buffer names."""
     text = json.dumps(tree, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
-    body = b"".join(blobs)  # four-byte numbers throughout: aligned as it is
+    body = bytes(body) + b"\0" * (-len(body) % 4)
     chunks = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(body), b"BIN\0") + body
     return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks

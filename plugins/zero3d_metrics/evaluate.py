@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from zero3d import UserError
+from zero3d import UserError, folder
 from zero3d.interfaces import Command
 from zero3d.mesh_files import FORMATS, load_mesh, normalise
 from zero3d.registry import Registry
@@ -92,6 +92,10 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UserError("eval: nothing to compare with; give --mesh FILE, --views DIR, or both")
     if (arguments.lpips or arguments.fid) and not arguments.views:
         raise UserError("eval: --lpips and --fid compare pictures; give --views DIR")
+    if arguments.json and not (
+        arguments.json.is_file() or (arguments.json.parent.is_dir() and not arguments.json.exists())
+    ):
+        raise UserError(f"eval: --json {arguments.json}: cannot be written, no such folder or no file; give another")
     if not POINTS <= arguments.points <= MOST_POINTS:
         raise UserError(f"eval: --points {arguments.points}; {POINTS:,} to {MOST_POINTS:,}")
     if not -360 <= arguments.yaw <= 360:
@@ -101,22 +105,24 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _mesh_of(target: Path) -> Any:
-    if target.is_dir():
-        found = [target / f"mesh.{kind}" for kind in FORMATS if (target / f"mesh.{kind}").is_file()]
-        if not found:
-            raise UserError(f"{target}: no exported mesh; make one with: zero3d export {target}")
-        return load_mesh(found[0])
-    return load_mesh(target)
+    if not target.is_dir():
+        return load_mesh(target)
+    place = folder.open_run(target) if (target / folder.RECIPE).is_file() else target  # of stages, the last
+    found = [place / f"mesh.{kind}" for kind in FORMATS if (place / f"mesh.{kind}").is_file()]
+    if not found:
+        raise UserError(f"{target}: no exported mesh; make one with: zero3d export {target}")
+    return load_mesh(found[0])
 
 
 def _drawer(target: Path, registry: Registry) -> Callable[[Cameras], Tensor]:
     """cameras -> RGB (B, H, W, 3): the run's field, or the mesh with the light of its own colours."""
     if target.is_dir():
-        from zero3d import checkpoint, folder
+        from zero3d import checkpoint
         from zero3d.run import open_session
 
-        session = open_session(folder.open_run(target), registry)
-        checkpoint.load(session.engine, target)
+        run = folder.open_run(target)
+        session = open_session(run, registry)
+        checkpoint.load(session.engine, run)
         subject = session.subject()
 
         def draw(cameras: Cameras) -> Tensor:

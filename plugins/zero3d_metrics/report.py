@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zero3d import UserError
+from zero3d import files
 
 VARIANTS = {
     "chamfer": "half the sum of both mean distances, not squared, between random surface points",
@@ -43,18 +43,11 @@ class Report:
         """As JSON: the figures at the top level, each floor under NAME_floor, then `variants` and `notes`.
 
         Raises:
-            UserError: the file cannot be written.
+            WriteError: the file cannot be written.
         """
         flat: dict[str, Any] = self.figures | {f"{name}_floor": value for name, value in self.floors.items()}
         flat = {key: value if math.isfinite(value) else None for key, value in flat.items()}  # JSON has no infinity
-        try:
-            out.write_text(
-                json.dumps(flat | {"variants": self.variants, "notes": self.notes}, indent=2) + "\n", encoding="utf-8"
-            )
-        except OSError as error:
-            raise UserError(
-                f"eval: {out} cannot be written ({error.strerror}); give another file with --json"
-            ) from None
+        files.write_text(out, json.dumps(flat | {"variants": self.variants, "notes": self.notes}, indent=2) + "\n")
 
     def show(self, out: Path | None) -> None:
         """The table on the screen, without precision and recall, then the notes."""

@@ -119,6 +119,23 @@ def test_a_run(folder, run):
     assert 0 < figures["psnr"] < 40
 
 
+def test_a_run_of_stages_is_its_last_one_with_a_result(folder, tmp_path):
+    """The folder of all stages, and that of one by its own name."""
+    recipe = RECIPE.format(folder=folder).replace(f"{folder}/run", f"{tmp_path}/staged")
+    stages = (
+        "stages: {rough: {steps: 1}, fine: {steps: 1, representation: {type: voxels, resolution: 20, box: 0.75}}}\n"
+    )
+    (tmp_path / "recipe.yaml").write_text(recipe + stages)
+    assert main(["run", str(tmp_path / "recipe.yaml")]) == 0
+    staged, truth_file = tmp_path / "staged", folder / "truth.glb"
+    figures = [
+        evaluated(tmp_path, place, "--mesh", truth_file, "--views", folder / "nerf")
+        for place in (staged, staged / "2-fine", staged / "1-rough")
+    ]
+    assert figures[0] == figures[1]
+    assert figures[0]["psnr"] != figures[2]["psnr"]
+
+
 def test_equal_pictures_stay_json(folder, tmp_path, monkeypatch):
     values = iter([torch.inf, 20.0, 30.0, torch.inf, torch.inf, torch.inf])
     monkeypatch.setattr("zero3d_metrics.pictures.psnr", lambda image, truth: torch.tensor([next(values)]))

@@ -7,13 +7,12 @@ as they stand at rest; texture coordinates where the base colour's texture takes
 from __future__ import annotations
 
 import copy
-import json
 import re
-import struct
 from typing import Any
 
 import numpy
 
+from zero3d.glb import packed
 from zero3d.meshes.compression import DRACO, MESHOPT, CannotRead, draco
 from zero3d.meshes.gltf import Document, normalised
 
@@ -109,11 +108,7 @@ class _Rewriter:
             "bufferViews": self._views,
             "buffers": [{"byteLength": len(self._body)}],
         }
-        text = json.dumps({key: value for key, value in tree.items() if value != []}).encode()
-        text += b" " * (-len(text) % 4)
-        chunks = struct.pack("<I4s", len(text), b"JSON") + text
-        chunks += struct.pack("<I4s", len(self._body), b"BIN\0") + self._body
-        return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
+        return packed({key: value for key, value in tree.items() if value != []}, self._body)
 
     def _view(self, data: bytes) -> int:
         self._views.append({"buffer": 0, "byteOffset": len(self._body), "byteLength": len(data)})
