@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy
 from PIL import Image
 
 from zero3d import PictureError
+from zero3d_pictures.apart import Endless, answer
 from zero3d_pictures.masking import cleaned
 
 SIDE = 480
@@ -20,7 +18,6 @@ LIMIT_S = 30
 GRAIN = 2
 """Noise added to each channel, of 255. Without any, colour clusters of one colour have no spread, and the weights of
 OpenCV's cut then differ by less than its floats can tell: on some pictures it goes round for ever."""
-PROGRAM = Path(__file__).with_name("grabcut_process.py")
 
 
 def available() -> bool:
@@ -52,13 +49,10 @@ def grabcut(rgb: numpy.ndarray) -> numpy.ndarray | None:
 
 def _in_a_process(rgb: numpy.ndarray) -> numpy.ndarray | None:
     """GrabCut's labels (H, W) uint8, or None where it gave up."""
-    command = [sys.executable, "-P", str(PROGRAM), *map(str, rgb.shape[:2])]
     try:
-        done = subprocess.run(command, input=rgb.tobytes(), capture_output=True, timeout=LIMIT_S, check=False)
-    except subprocess.TimeoutExpired:
+        labels = answer("grabcut", rgb.shape[:2], rgb.tobytes(), LIMIT_S)
+    except Endless:
         raise PictureError(f"input.mask: grabcut came to no end in {LIMIT_S} s; give input.mask=FILE") from None
     except OSError as error:
         raise PictureError(f"input.mask: grabcut cannot be started ({error}); give input.mask=FILE") from None
-    if done.returncode or len(done.stdout) != rgb.shape[0] * rgb.shape[1]:
-        return None
-    return numpy.frombuffer(done.stdout, numpy.uint8).reshape(rgb.shape[:2])
+    return None if labels is None else numpy.frombuffer(labels, numpy.uint8).reshape(rgb.shape[:2])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 from zero3d.mistaken import mistaken
 
-HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
+FILM_BRANDS = (b"iso", b"mp4", b"avc", b"qt", b"m4v", b"3g", b"dash", b"mmp4")
 FOREIGN = (
     (0, b"%PDF", "a PDF"),
     (0, b"%!PS", "PostScript"),
@@ -39,27 +38,8 @@ READABLE = (
     (0, b"BM", "BMP"),
     (4, b"ftypavi", "AVIF"),
     (4, b"ftyphe", "HEIC"),
+    (4, b"ftypmif1", "HEIC"),
 )
-
-
-def is_heic(path: Path) -> bool:
-    """Whether it is a phone's HEIC, whatever its name. AVIF, which has the same frame, is not.
-
-    Raises:
-        OSError: it cannot be opened.
-    """
-    head = _head(path)
-    return head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS and b"avif" not in head[16:64]
-
-
-def heic_reader() -> bool:
-    """Teach Pillow HEIC (decoding alone); False where pi-heif is not installed."""
-    if importlib.util.find_spec("pi_heif") is None:
-        return False
-    import pi_heif
-
-    pi_heif.register_heif_opener(thumbnails=False)
-    return True
 
 
 def unread(path: Path) -> str:
@@ -75,7 +55,7 @@ def unread(path: Path) -> str:
     names = [name for offset, magic, name in FOREIGN if head[offset:].startswith(magic)]
     if not names and b"<svg" in head.lower():
         names = ["an SVG drawing"]
-    if not names and head[4:8] == b"ftyp":
+    if not names and head[4:8] == b"ftyp" and head[8:12].lower().startswith(FILM_BRANDS):
         names = ["a film"]
     if names:
         return f"{names[0]}, which cannot be read; save it as PNG or JPEG"

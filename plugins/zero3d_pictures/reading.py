@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,11 @@ import numpy
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from zero3d import PictureError
+from zero3d_pictures import heic
 from zero3d_pictures.colour import eight_bit, srgb
-from zero3d_pictures.kinds import heic_reader, is_heic, unread
+from zero3d_pictures.kinds import unread
 
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM", "TGA", "JPEG2000", "HEIF")
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM", "TGA", "JPEG2000")
 """Formats that Pillow decodes by itself; others (EPS) would start programs."""
 MAX_PIXELS = 64_000_000
 MIN_SIDE = 16
@@ -42,15 +44,14 @@ def read(path: str, option: str) -> Decoded:
     file = plain_file(path, option)
     Image.init()
     try:
-        if is_heic(file) and not heic_reader():
-            remedy = "pip install 'zero3d[heic]', or save it as PNG or JPEG"
-            raise PictureError(f"{option}: {path} is a phone's HEIC: {remedy}")
+        if heic.is_heic(file):
+            return _read_heic(file, path, option)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # bombs: our own limit follows; damaged metadata: the pixels count
             picture = Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
             with picture:
                 _check_size(path, option, *picture.size)
-                return _decode(picture)
+                return _decode(picture, bool(getattr(picture, "is_animated", False)))
     except PictureError:
         raise
     except Image.DecompressionBombError:
@@ -100,12 +101,21 @@ def _check_size(path: str, option: str, width: int, height: int) -> None:
         raise PictureError(f"{option}: {path} has {width}x{height} pixels; at least {MIN_SIDE} a side are needed")
 
 
-def _decode(picture: Image.Image) -> Decoded:
+def _read_heic(file: Path, path: str, option: str) -> Decoded:
+    if not heic.available():
+        remedy = "pip install 'zero3d[heic]', or save it as PNG or JPEG"
+        raise PictureError(f"{option}: {path} is a phone's HEIC: {remedy}")
+    found = heic.read_heic(file, MAX_PIXELS)
+    _check_size(path, option, *found.size)
+    with Image.open(io.BytesIO(found.png), formats=["PNG"]) as picture:
+        return _decode(picture, found.count > 1)
+
+
+def _decode(picture: Image.Image, several: bool) -> Decoded:
     notes = []
-    if getattr(picture, "is_animated", False) and picture.format != "MPO":  # MPO: a photo and its preview
-        if picture.format != "HEIF":  # whose main picture, open already, need not be the first
-            picture.seek(0)
-        notes.append("the file holds several pictures: the first is used")
+    if several and picture.format != "MPO":  # MPO: a photo and its preview
+        picture.seek(0)
+        notes.append("the file holds several pictures: the first, or the one marked as the main one, is used")
     picture.load()
     has_alpha = "A" in picture.getbands() or "a" in picture.getbands() or "transparency" in picture.info
     notes += _unsaid_colours(picture)

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from zero3d import PictureError
+from zero3d_pictures import reading
 from zero3d_pictures.file import FileConfig, PictureFile
 from zero3d_pictures.masking import plain_background
 from zero3d_pictures.reading import KEPT_SIDE, MAX_PIXELS
@@ -155,7 +156,7 @@ class TestForms:
         first.save(tmp_path / "a.gif", save_all=True, append_images=[Image.new("RGB", (64, 64), "blue")])
         found = load(tmp_path / "a.gif")
         assert numpy.array_equal(found.rgba[..., 3] > 0, disc()[1])
-        assert "first is used" in found.notes[0]
+        assert "the first, " in found.notes[0]
 
     def test_a_large_picture_is_shrunk_and_so_is_its_mask(self, tmp_path):
         picture, mask = Image.new("RGB", (KEPT_SIDE + 4, 60), "white"), Image.new("L", (KEPT_SIDE + 4, 60))
@@ -199,6 +200,15 @@ class TestHeic:
         shutil.copy(self.FOLDER / "plain.heic", tmp_path / "IMG_2.jpg")
         for path in (self.FOLDER / "plain.heic", tmp_path / "IMG_2.jpg"):
             assert "HEIC: pip install 'zero3d[heic]', or save it as PNG or JPEG" in refusal(path)
+
+    def test_one_that_crashes_its_reader_is_told(self):
+        pytest.importorskip("pi_heif")
+        assert "a damaged HEIC" in refusal(self.FOLDER / "crashes_libheif.heif")
+
+    def test_too_many_pixels_are_refused_before_they_are_decoded(self, monkeypatch):
+        pytest.importorskip("pi_heif")
+        monkeypatch.setattr(reading, "MAX_PIXELS", 60 * 40 - 1)
+        assert "60x40 pixels, over" in refusal(self.FOLDER / "plain.heic")
 
     def test_a_cut_file_is_told(self, tmp_path):
         pytest.importorskip("pi_heif")

@@ -215,4 +215,4 @@ class TestSeveral:
         first.save(tmp_path / name, save_all=True, append_images=[second], **options)
         found, notes = opened(tmp_path / name)
         assert abs(found[:, :3] - PATCHES).max() <= (24 if name.endswith("avif") else 0)
-        assert "several pictures: the first is used" in notes[0]
+        assert "several pictures: the first, " in notes[0]

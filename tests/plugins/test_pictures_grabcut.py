@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from zero3d import PictureError
+from zero3d_pictures import apart
 from zero3d_pictures import grabcut as module
 from zero3d_pictures.file import FileConfig, PictureFile
 from zero3d_pictures.grabcut import grabcut
@@ -55,12 +56,12 @@ class TestWhatNeverEnds:
     @pytest.fixture(autouse=True)
     def sleeper(self, tmp_path, monkeypatch):
         """A program that takes the picture and says nothing; its process id is in `started`."""
-        program = tmp_path / "sleeps.py"
+        program = tmp_path / "grabcut.py"
         program.write_text(
             "import os, pathlib, signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
             f"pathlib.Path({str(tmp_path / 'started')!r}).write_text(str(os.getpid()))\ntime.sleep(60)\n"
         )
-        monkeypatch.setattr(module, "PROGRAM", program)
+        monkeypatch.setattr(apart, "FOLDER", tmp_path)
         self.started = tmp_path / "started"
 
     def wait(self):

@@ -1,4 +1,4 @@
-"""A program, started by grabcut.py: H and W in, RGB bytes on stdin, GrabCut's labels as bytes on stdout."""
+"""A program: H and W as arguments, RGB bytes on stdin; GrabCut's labels as bytes on stdout."""
 
 import sys
 
