@@ -25,7 +25,7 @@ import torch
 
 from zero3d.geometry import orbit
 from zero3d.parts import choose_device
-from zero3d.values import Picture
+from zero3d.values import Picture, Subject
 from zero3d_zero123.component import Zero123, Zero123Config
 from zero3d_zero123.published.configs import PUBLISHED, Configs
 from zero3d_zero123.published.denoiser import PublishedDenoiser
@@ -107,7 +107,7 @@ def measure(denoiser: PublishedDenoiser, device: torch.device, options: argparse
     size, side = denoiser.picture_resolution, denoiser.resolution
     picture = Picture(torch.rand(size, size, 3, generator=generator).to(device), torch.ones(size, size, 1).to(device))
     camera = orbit(20.0, 0.0, size).to(device)
-    condition = denoiser.condition(picture, camera)
+    condition = denoiser.condition(Subject.of(picture, camera))
     noised = torch.randn(options.samples, side, side, denoiser.channels, generator=generator).to(device)
     sigma = denoiser.sigmas[torch.full((options.samples,), 500)].to(device)
     around = orbit(0.0, torch.linspace(30, 330, options.samples), size).to(device)
@@ -133,7 +133,7 @@ def measure(denoiser: PublishedDenoiser, device: torch.device, options: argparse
         denoiser.encode(image).square().mean().backward()
 
     figures: dict[str, Any] = {
-        "condition, once a run": watch(lambda: denoiser.condition(picture, camera)),
+        "condition, once a run": watch(lambda: denoiser.condition(Subject.of(picture, camera))),
         "guidance step": watch(step),
         "decode with gradient (latent fields)": watch(decode_with_gradient),
         "encode with gradient (RGB fields)": watch(encode_with_gradient),

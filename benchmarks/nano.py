@@ -24,7 +24,7 @@ from torch import Tensor
 from zero3d.diffusion import ddim_step
 from zero3d.geometry import orbit
 from zero3d.interfaces import TrainingBatch
-from zero3d.values import Cameras, Picture
+from zero3d.values import Cameras, Picture, Subject
 from zero3d_procedural.dataset import ProceduralConfig, ProceduralObjects
 from zero3d_zero123.nano.denoiser import TEMPERATURE, NanoCondition, NanoDenoiser
 from zero3d_zero123.nano.losses import on_white
@@ -129,7 +129,7 @@ def _example(dataset: ProceduralObjects, row: int) -> TrainingBatch:
 def _condition(denoiser: NanoDenoiser, batch: TrainingBatch) -> NanoCondition:
     """What the input picture of the batch's one object says."""
     picture = Picture(on_white(batch.input_rgba)[0], batch.input_rgba[0, ..., 3:])
-    return denoiser.condition(picture, batch.input_cameras)
+    return denoiser.condition(Subject.of(picture, batch.input_cameras))
 
 
 def main() -> int:

@@ -28,6 +28,7 @@ from zero3d.testing import (
     check_guidance,
     check_image_source,
     check_observer,
+    check_reconstructor,
     check_regularizer,
     check_renderer,
     check_representation,
@@ -39,7 +40,7 @@ from zero3d.testing import (
 )
 from zero3d.testing.laws.renderer import BALL
 from zero3d.testing.sphere import SphereConfig
-from zero3d.values import Picture, View
+from zero3d.values import Picture, Subject, View
 from zero3d_zero123.nano.lift import BOX, GRID
 
 REGISTRY = load_plugins()
@@ -267,6 +268,13 @@ def oracle(component, bench):
     check_denoiser(made)
 
 
+@case("reconstructor nano_lift")
+def nano_lift(component, bench):
+    made = component(component.Config())
+    made.load(torch.device("cpu"))
+    check_reconstructor(made)
+
+
 @case("denoiser zero123")
 def zero123(component, bench):
     """Both that it may be: nano with the embedded weights, and the published network, tiny, with made-up ones."""
@@ -281,7 +289,7 @@ def zero123(component, bench):
     check_denoiser(published)
     guidance = REGISTRY.get("guidance", "sds", "test")
     noise = Picture(random_picture(256).rgb, torch.ones(256, 256, 1))
-    teacher = Teacher(published, published.condition(noise, orbit(20.0, 0.0, 256)))
+    teacher = Teacher(published, published.condition(Subject.of(noise, orbit(20.0, 0.0, 256))))
     check_guidance(guidance, teacher=teacher)
 
 

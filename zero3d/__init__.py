@@ -9,7 +9,7 @@ if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
 from zero3d.errors import ExportError, PictureError, PluginError, RecipeError, RunError, UserError
 from zero3d.hookspecs import API_VERSION, hookimpl
 from zero3d.schedule import Schedule
-from zero3d.values import Cameras, ImageGradient, LossContext, Picture, Step, View
+from zero3d.values import Cameras, ImageGradient, LossContext, Picture, Step, Subject, View, ViewGradient
 
 __version__ = "0.1.0"
 
@@ -48,8 +48,10 @@ __all__ = [
     "RunError",
     "Schedule",
     "Step",
+    "Subject",
     "UserError",
     "View",
+    "ViewGradient",
     "hookimpl",
     "__version__",
 ]

@@ -19,14 +19,23 @@ from zero3d.folder import CHECKPOINT, RECIPE
 
 NAME = CHECKPOINT
 FORMAT = "1"
+STATE = "state."
+"""Before "KEY/NAME" of what a component remembers, KEY being its place in the recipe."""
 
 
 def save(engine: Engine, next_step: int, folder: Path) -> None:
     """Write `folder`/checkpoint/state.safetensors via a temporary file, so that a kill never leaves half of one."""
     tensors = {f"representation.{name}": value for name, value in engine.parts.representation.state_dict().items()}
     tensors |= {f"generator.{name}": value for name, value in engine.generators.state_dict().items()}
+    values: dict[str, dict[str, Any]] = {}
+    for key, component in engine.parts.components():
+        for name, value in component.state_dict().items():
+            if isinstance(value, Tensor):
+                tensors[f"{STATE}{key}/{name}"] = value
+            else:
+                values.setdefault(key, {})[name] = value
     scalars: dict[str, Any] = {}
-    for index, state in engine.optimizer.state_dict()["state"].items():
+    for index, state in engine.optimizer.state_dict().items():
         for name, value in state.items():
             if isinstance(value, Tensor):
                 tensors[f"optimizer.{index}.{name}"] = value
@@ -37,6 +46,7 @@ def save(engine: Engine, next_step: int, folder: Path) -> None:
         "next_step": str(next_step),
         "total_steps": str(engine.total_steps),
         "optimizer_scalars": json.dumps(scalars),
+        "state": json.dumps(values),
     }
     path = folder / NAME
     try:
@@ -50,7 +60,7 @@ def save(engine: Engine, next_step: int, folder: Path) -> None:
         save_file(whole, temporary, metadata)
 
 
-def load(engine: Engine, folder: Path) -> int:
+def load(engine: Engine, folder: Path, states: bool = False) -> int:
     """Restore the engine's state and return the index of the next step.
 
     Raises:
@@ -79,11 +89,13 @@ def load(engine: Engine, folder: Path) -> int:
     streams = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
     try:
         engine.generators.load_state_dict(streams)
-        _load_optimizer(engine.optimizer, tensors, scalars)
+        engine.optimizer.load_state_dict(_optimizer_state(tensors, scalars))
     except (RuntimeError, ValueError, TypeError, LookupError) as error:
         raise RunError(
             f"{path}: its random streams or moments are no state of this run ({error}); {_elsewhere(folder)}"
         ) from None
+    if states:
+        _load_states(engine, path, tensors, _values(path, metadata))
     return next_step
 
 
@@ -148,20 +160,42 @@ def _scalars(path: Path, metadata: dict[str, str]) -> dict[str, float]:
     return dict(found)
 
 
-def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], scalars: dict[str, Any]) -> None:
+def _values(path: Path, metadata: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """What components remember beside tensors: key in the recipe -> name -> value."""
+    try:
+        found = json.loads(metadata.get("state", "{}"))
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(value, dict) for value in found.values()):
+        raise RunError(f"{path}: state is no map of what parts remember; {_elsewhere(path.parents[1])}")
+    return dict(found)
+
+
+def _optimizer_state(tensors: dict[str, Tensor], scalars: dict[str, Any]) -> dict[int, dict[str, Any]]:
     state: dict[int, dict[str, Any]] = {}
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for name, value in tensors.items():
         if name.startswith("optimizer."):
             _, index, key = name.split(".", 2)
             state.setdefault(int(index), {})[key] = value
-            if value.numel() != 1 and value.shape != parameters[int(index)].shape:
-                raise ValueError(f"{name} is {list(value.shape)}, its parameter {list(parameters[int(index)].shape)}")
     for name, value in scalars.items():
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    for parameter, values in optimizer.state.items():  # laid out as its parameter: sums round as they did before
-        for name, value in values.items():
-            if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
-                values[name] = torch.empty_like(parameter).copy_(value)
+    return state
+
+
+def _load_states(engine: Engine, path: Path, tensors: dict[str, Tensor], values: dict[str, dict[str, Any]]) -> None:
+    """Give every component what it remembered."""
+    states = {key: dict(own) for key, own in values.items()}
+    for full, value in tensors.items():
+        if full.startswith(STATE):
+            key, _, name = full.removeprefix(STATE).partition("/")
+            states.setdefault(key, {})[name] = value
+    for key, component in engine.parts.components():
+        state = states.pop(key, None)
+        try:
+            if state is not None:
+                component.load_state_dict(state)
+        except (ValueError, KeyError, RuntimeError) as error:
+            raise RunError(f"{path}: what {key} remembered does not fit recipe.yaml beside it: {error}") from None
+    if states:
+        raise RunError(f"{path}: holds what {', '.join(sorted(states))} remembered, which recipe.yaml beside it lacks")

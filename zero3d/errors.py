@@ -61,6 +61,16 @@ class ExportError(UserError):
     """No model can be made from the field as it is."""
 
 
+class StepError(Exception):
+    """A step of the optimisation went wrong: `str(error)` is one line that names the step, the term and the remedy.
+
+    The command line prints it and exits with code 1; the last checkpoint before it is kept.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
 def did_you_mean(value: str, known: Iterable[str]) -> str:
     """` Did you mean 'x'?` for the nearest of `known` (or nothing), then the whole list."""
     names = sorted(known)

@@ -52,9 +52,9 @@ def orbit(
     azimuth_deg: Tensor | float,
     size: int,
     distance: Tensor | float = DEFAULT_DISTANCE,
-    fov: float = PUBLISHED_FOV,
+    fov: Tensor | float = PUBLISHED_FOV,
 ) -> Cameras:
-    """Cameras with `size` x `size` pixels that look at the origin; angles in degrees, scalars or (B,)."""
+    """Cameras with `size` x `size` pixels that look at the origin; angles in degrees, scalars or (B,); `fov` in radians."""
     parts = [
         torch.as_tensor(value, dtype=torch.float32).reshape(-1) for value in (elevation_deg, azimuth_deg, distance)
     ]
@@ -118,8 +118,14 @@ def check_surface(vertices: Tensor, faces: Tensor, who: str) -> None:
 def rays(cameras: Cameras) -> tuple[Tensor, Tensor]:
     """Origins and unit directions, both (B, H, W, 3), through the pixel centres (+0.5), row 0 at the top."""
     pose, size = cameras.camera_to_world, (cameras.height, cameras.width)
-    turned = _local_directions(*size, cameras.fov, pose.dtype, pose.device) @ pose[:, :3, :3].mT
+    local = [_local_directions(*size, fov, pose.dtype, pose.device) for fov in _distinct_fovs(cameras)]
+    turned = (local[0] if len(local) == 1 else torch.stack(local)) @ pose[:, :3, :3].mT
     return cameras.position[:, None, None, :].expand(-1, *size, -1), turned.reshape(-1, *size, 3)
+
+
+def _distinct_fovs(cameras: Cameras) -> list[float]:
+    """One number for all cameras, or one for each."""
+    return cameras.fov.tolist() if isinstance(cameras.fov, Tensor) else [cameras.fov]
 
 
 @lru_cache(16)
@@ -139,7 +145,11 @@ def project(points: Tensor, cameras: Cameras) -> tuple[Tensor, Tensor]:
     """
     pose = cameras.camera_to_world.to(points)
     local = torch.einsum("bij,bni->bnj", pose[:, :3, :3], points[None] - pose[:, None, :3, 3])
-    half = math.tan(0.5 * cameras.fov)
+    half = (
+        torch.tan(0.5 * cameras.fovs.to(points))[:, None]
+        if isinstance(cameras.fov, Tensor)
+        else math.tan(0.5 * cameras.fov)
+    )
     ahead = (-local[..., 2]).clamp(min=1e-6)
     vertical = half * cameras.height / cameras.width
     places = torch.stack([local[..., 0] / (ahead * half), -local[..., 1] / (ahead * vertical)], dim=-1)

@@ -8,10 +8,10 @@ import pluggy
 
 from zero3d.interfaces import Component
 
-API_VERSION = 1
+API_VERSION = 2
 """Of what plug-ins may rely on (zero3d.PUBLIC_MODULES). It grows when a plug-in written for the last one may break.
 
-A plug-in's module may state the one it was written for, `ZERO3D_API = 1`; with another one it is not loaded."""
+A plug-in's module may state the one it was written for, `ZERO3D_API = 2`; with another one it is not loaded."""
 
 PROJECT = "zero3d"
 """What pluggy calls it."""

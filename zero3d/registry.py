@@ -7,6 +7,7 @@ import inspect
 import sys
 from dataclasses import dataclass
 
+from zero3d.api_changes import outdated
 from zero3d.errors import RecipeError, did_you_mean
 from zero3d.interfaces import INTERFACES, Component
 
@@ -99,6 +100,9 @@ def check_component(component: type[Component]) -> None:
     if not (inspect.isclass(component) and any(issubclass(component, interface) for interface in INTERFACES)):
         raise TypeError(f"{component!r} is no subclass of an interface in zero3d.interfaces")
     where = f"{component.__module__}.{component.__qualname__}"
+    changed = outdated(component)
+    if changed:
+        raise TypeError(f"{where} was written for plug-in API 1: {changed}; then state ZERO3D_API = 2")
     if inspect.isabstract(component) and not hasattr(component, "build"):
         missing = ", ".join(sorted(component.__abstractmethods__))
         raise TypeError(f"{where} does not implement {missing}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,16 +24,16 @@ FAR = 10.0
 
 @dataclass(frozen=True)
 class Cameras:
-    """B pinhole cameras that share one size and field of view.
+    """B pinhole cameras that share one size.
 
     `camera_to_world` (B, 4, 4): OpenGL axes (x right, y up, looking along -z) in a right-handed world with z up.
-    `fov`: the angle across the image's width, radians; pixels are square, centres at +0.5.
+    `fov`: the angle across the image's width, radians, a number for all or (B,); pixels are square, centres at +0.5.
     """
 
     camera_to_world: Tensor
     height: int
     width: int
-    fov: float = PUBLISHED_FOV
+    fov: float | Tensor = PUBLISHED_FOV
 
     def __len__(self) -> int:
         return self.camera_to_world.shape[0]
@@ -63,11 +63,33 @@ class Cameras:
         """The same cameras with another number of pixels."""
         return replace(self, height=height, width=width)
 
-    def to(self, device: torch.device | str) -> Cameras:
-        return replace(self, camera_to_world=self.camera_to_world.to(device))
+    @property
+    def fovs(self) -> Tensor:
+        """(B,) radians: each camera's own field of view."""
+        return torch.as_tensor(self.fov).to(self.camera_to_world).expand(len(self))
 
-    def __getitem__(self, index: slice) -> Cameras:
-        return replace(self, camera_to_world=self.camera_to_world[index])
+    def to(self, device: torch.device | str) -> Cameras:
+        fov = self.fov.to(device) if isinstance(self.fov, Tensor) else self.fov
+        return replace(self, camera_to_world=self.camera_to_world.to(device), fov=fov)
+
+    def __getitem__(self, index: slice | Tensor) -> Cameras:
+        fov = self.fov[index] if isinstance(self.fov, Tensor) else self.fov
+        return replace(self, camera_to_world=self.camera_to_world[index], fov=fov)
+
+    def same_as(self, other: Cameras) -> bool:
+        """The same poses and fields of view, whatever the size."""
+        alike = torch.equal(self.camera_to_world, other.camera_to_world)
+        if isinstance(self.fov, Tensor) or isinstance(other.fov, Tensor):
+            return alike and torch.equal(self.fovs, other.fovs)
+        return alike and self.fov == other.fov
+
+    @staticmethod
+    def joined(parts: Sequence[Cameras]) -> Cameras:
+        """All cameras of `parts`, which have one size."""
+        first = parts[0]
+        shared = all(not isinstance(part.fov, Tensor) and part.fov == first.fov for part in parts)
+        fov = first.fov if shared else torch.cat([part.fovs for part in parts])
+        return replace(first, camera_to_world=torch.cat([part.camera_to_world for part in parts]), fov=fov)
 
 
 @dataclass(frozen=True)
@@ -76,7 +98,9 @@ class View:
 
     image (B, H, W, C): composited over the background; RGB in [0, 1], or a latent.
     opacity (B, H, W, 1) in [0, 1]. depth (B, H, W, 1): expected distance along the unit ray + (1 - opacity) * far.
-    weights (B, H, W, S): each sample's share of its ray, alpha times transmittance. normals (B, H, W, 3), world axes.
+    weights (B, H, W, S): each sample's share of its ray, alpha times transmittance. distances (B, H, W, S): where those
+    samples lie along the unit ray, world units. normals (B, H, W, 3): unit vectors in world axes times opacity.
+    extra: what else the renderer declares in `provides`, by name, B first.
     """
 
     image: Tensor
@@ -84,17 +108,28 @@ class View:
     depth: Tensor | None = None
     weights: Tensor | None = None
     normals: Tensor | None = None
+    distances: Tensor | None = None
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every field that is there, and every extra, by name."""
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "extra"}
+        return {name: tensor for name, tensor in own.items() if tensor is not None} | dict(self.extra)
+
+    def changed(self, change: Callable[[Tensor], Tensor]) -> View:
+        """The same view with every tensor passed through `change`."""
+        own: dict[str, Any] = {name: change(tensor) for name, tensor in self.tensors().items()}
+        return View(extra={name: own.pop(name) for name in self.extra}, **own)
 
     def detach(self) -> View:
-        return self._map(lambda tensor: tensor.detach())
+        return self.changed(lambda tensor: tensor.detach())
 
     def __getitem__(self, index: slice) -> View:
-        return self._map(lambda tensor: tensor[index])
+        return self.changed(lambda tensor: tensor[index])
 
-    def _map(self, change: Callable[[Tensor], Tensor]) -> View:
-        values: dict[str, Tensor | None] = {f.name: getattr(self, f.name) for f in fields(self)}
-        changed: dict[str, Any] = {n: None if value is None else change(value) for n, value in values.items()}
-        return View(**changed)
+
+VIEW_FIELDS = frozenset(f.name for f in fields(View)) - {"extra"}
+"""What every renderer may provide; extras have names of its own."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +156,59 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class PosedPicture:
+    """A prepared picture with where it was taken from: one camera, whose size is that of its view in the optimisation.
+
+    `weight`: its share among the subject's pictures, above 0; a label names it in the recipe.
+    """
+
+    label: str
+    picture: Picture
+    camera: Cameras
+    weight: float = 1.0
+
+    def resized(self, size: int) -> PosedPicture:
+        """Picture and camera of `size` x `size` pixels."""
+        return replace(self, picture=self.picture.resized(size, size), camera=self.camera.resized(size, size))
+
+    def to(self, device: torch.device | str) -> PosedPicture:
+        return replace(self, picture=self.picture.to(device), camera=self.camera.to(device))
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What is wanted in words, and what is not."""
+
+    text: str
+    negative: str = ""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is made: pictures with their cameras, words, or both; the first picture is the front, at azimuth 0."""
+
+    pictures: tuple[PosedPicture, ...] = ()
+    prompt: Prompt | None = None
+
+    @classmethod
+    def of(cls, picture: Picture, camera: Cameras) -> Subject:
+        """One picture from one camera."""
+        return cls((PosedPicture("front", picture, camera),))
+
+    @property
+    def has(self) -> frozenset[str]:
+        """Which of "picture" and "prompt" there is."""
+        return frozenset({"picture"} if self.pictures else ()) | frozenset({"prompt"} if self.prompt else ())
+
+    def named(self) -> dict[str, PosedPicture]:
+        """The pictures by the names of their views: "input" for the first, "input.LABEL" for the others."""
+        return {f"input.{posed.label}" if i else "input": posed for i, posed in enumerate(self.pictures)}
+
+    def to(self, device: torch.device | str) -> Subject:
+        return replace(self, pictures=tuple(posed.to(device) for posed in self.pictures))
+
+
+@dataclass(frozen=True)
 class Step:
     """Where the optimisation stands: step `index` of `total`, with the run's random streams under `scope`."""
 
@@ -144,35 +232,81 @@ class Step:
 
 
 @dataclass(frozen=True)
-class ImageGradient:
-    """What a guidance says: dL/d image, (B, H, W, C), summed over pixels, without a graph; and figures to log.
+class ViewGradient:
+    """A guidance's answer: dL/d field of the view, by the field's name, summed over pixels, without a graph.
 
+    `gradients`: "image" -> (B, H, W, C), "normals" -> (B, H, W, 3), ...: of the view's shapes. `metrics`: figures to log.
     `pictures`: what it looked at, for whoever wants to see it: "view", "noised" and "denoised" (those it has), each
     (B, h, w, c) in its teacher's image space, without a graph.
     """
 
-    value: Tensor
-    metrics: dict[str, float]
+    gradients: Mapping[str, Tensor]
+    metrics: Mapping[str, float] = field(default_factory=dict)
     pictures: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def value(self) -> Tensor:
+        """dL/d image, (B, H, W, C)."""
+        return self.gradients["image"]
+
+
+def ImageGradient(
+    value: Tensor, metrics: Mapping[str, float] | None = None, pictures: Mapping[str, Tensor] | None = None
+) -> ViewGradient:
+    """A ViewGradient of the image alone: dL/d image, (B, H, W, C)."""
+    return ViewGradient({"image": value}, metrics or {}, pictures or {})
+
+
+@dataclass(frozen=True)
+class PosedView:
+    """One input picture and what the representation looks like from its camera: `view` of one camera, of its own size."""
+
+    posed: PosedPicture
+    view: View
 
 
 @dataclass(frozen=True)
 class LossContext:
     """What a regularizer may look at. `view` and `cameras` are those the recipe chose for the term.
 
-    `novel`, `near`, `input`: the step's renders; the last two are None unless some term needs them.
-    `picture`: the prepared input. `decode`: image space of the field -> RGB (B, H', W', 3), differentiable.
+    `views`: the step's renders by name: "novel", "near", "input" (of the first picture), "input.LABEL" (of the others),
+    those that some term needs. `subject`: the prepared pictures and the prompt. `decode`: image space of the field -> RGB
+    (B, H', W', 3), differentiable.
     """
 
     step: Step
     view: View
     cameras: Cameras
-    novel: View
-    near: View | None
-    input: View | None
-    picture: Picture
+    views: Mapping[str, View]
+    subject: Subject
     representation: Representation
     decode: Callable[[Tensor], Tensor]
+
+    @property
+    def novel(self) -> View:
+        """The novel views; drawn where a term acts on them or needs "novel_view"."""
+        return self.views["novel"]
+
+    @property
+    def near(self) -> View | None:
+        """One close to each novel view; None unless a term needs "near_view"."""
+        return self.views.get("near")
+
+    @property
+    def input(self) -> View | None:
+        """The first picture's view; None unless a term needs "input_view"."""
+        return self.views.get("input")
+
+    @property
+    def inputs(self) -> tuple[PosedView, ...]:
+        """All pictures with their views, where a term needs "input_view"."""
+        named = self.subject.named()
+        return tuple(PosedView(named[name], view) for name, view in self.views.items() if name in named)
+
+    @property
+    def picture(self) -> Picture:
+        """The first picture, prepared; for terms that need "input_view"."""
+        return self.subject.pictures[0].picture
 
 
 @dataclass(frozen=True)
@@ -182,7 +316,7 @@ class TermGradient:
     `label`: the recipe's key, "guidance.sds" or "regularizers.opaque". `acts_on`: the name of the view it was given.
     `views`: name of a drawn view -> its field -> dL/d field, averaged over B. `direct`: (parameter, gradient), what
     reaches the representation past any view. `value`: a regularizer's penalty without its weight; None for guidance,
-    whose value means nothing. `pictures`: those of ImageGradient; `decode` makes RGB of them.
+    whose value means nothing. `pictures`: those of ViewGradient; `decode` makes RGB of them.
     """
 
     label: str
@@ -199,7 +333,7 @@ class TermGradient:
 class StepTerms:
     """One step when every term has spoken and nothing has moved yet.
 
-    `cameras`, `views`: who was drawn, by name ("novel", "near", "input", and a guidance's own "guidance.LABEL"),
+    `cameras`, `views`: what was drawn, by name (those of LossContext, and a guidance's own "guidance.LABEL"),
     without a graph. `on_parameters(term)`: that term's gradient on each optimised parameter of the representation, by
     its name in `named_parameters()`: a backward pass through the renderer of its own, as dear as the step's.
     """

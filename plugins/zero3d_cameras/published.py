@@ -9,7 +9,7 @@ import torch
 
 from zero3d.geometry import look_at
 from zero3d.values import Cameras, Step
-from zero3d_cameras.nearby import NearbySampler, SamplerConfig
+from zero3d_cameras.options import Sampler, SamplerConfig
 
 RADIUS = (1.8, 2.2)
 HEIGHT = (-0.5, 2.2)
@@ -22,7 +22,7 @@ class PublishedConfig(SamplerConfig):
     resolution: int = 32
 
 
-class PublishedCameras(NearbySampler):
+class PublishedCameras(Sampler):
     """The paper's cameras: direction uniform in a cube then normalised, radius U(1.8, 2.2), height in (-0.5, 2.2).
 
     3drec/run_zero123.py; not uniform on the sphere: a cube's corners are favoured, as in the original.

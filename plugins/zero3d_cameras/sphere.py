@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zero3d.geometry import DEFAULT_DISTANCE, orbit
 from zero3d.values import Cameras, Step
-from zero3d_cameras.nearby import NearbySampler, SamplerConfig
+from zero3d_cameras.options import Sampler, SamplerConfig
 
 
 @dataclass
@@ -34,7 +34,7 @@ class SphereConfig(SamplerConfig):
                 raise ValueError(f"{name}: {value}; [low, high] within {low} to {high}")
 
 
-class SphereCameras(NearbySampler):
+class SphereCameras(Sampler):
     """Directions uniform by area between two elevations, at random distances."""
 
     name: ClassVar[str] = "sphere"

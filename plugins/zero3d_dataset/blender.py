@@ -69,7 +69,7 @@ class Blender(ObjectRenderer):
                 "out": folder,
                 "poses": order.cameras.camera_to_world.double().tolist(),
                 "size": order.cameras.width,
-                "fov": order.cameras.fov,
+                "fov": float(order.cameras.fovs[0]),
                 "light": {"energy": order.light.energy, "location": order.light.location},
                 "y_up": order.y_up,
                 "samples": self._samples,

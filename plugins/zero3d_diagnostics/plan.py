@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zero3d.folder import MANIFEST, METRICS, PICTURE, RECIPE
-from zero3d.parts import ENGINE_PROVIDES, VIEW_FIELDS, estimate_memory, free_bytes
+from zero3d.folder import MANIFEST, METRICS, RECIPE, picture_name
+from zero3d.parts import ENGINE_PROVIDES, estimate_memory, free_bytes
 from zero3d.recipe import BLOCK_MAPS, SINGLE_BLOCKS, Block, Recipe
 from zero3d.registry import Registry
 from zero3d.run import Plan
@@ -65,8 +65,11 @@ def _run(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "steps", f"{options.steps} on {plan.parts.device}, seed {options.seed}"
     yield "optimizer", f"{optimizer.type}, lr {schedule_text(optimizer.rate)}"
     yield "picture", plan.origin
-    if plan.framed:
-        yield "framing", f"{options.input.framing}: {plan.framed.scale:.3g} pixels for one of the picture's"
+    if options.prompt:
+        yield "prompt", options.prompt + (f"; not: {options.negative}" if options.negative else "")
+    for label, framed in plan.framed.framed.items() if plan.framed else ():
+        several = f" ({label})" if len(plan.input_cameras) > 1 else ""
+        yield f"framing{several}", f"{options.input.framing}: {framed.scale:.3g} pixels for one of the picture's"
     for note in plan.notes:
         yield "note", note
 
@@ -107,9 +110,10 @@ def _terms(plan: Plan) -> Iterator[tuple[str, str, str, str]]:
     needs = _needs(plan)
     for guidance in plan.parts.guidances:
         key = f"guidance.{guidance.label}"
-        teacher = plan.recipe.guidance[guidance.label].denoiser
-        views = "its own views" if guidance.cameras is not None else "novel views"
-        yield key, schedule_text(guidance.weight), f"{views}, asks {teacher}", _provided(plan, needs[key])
+        block = plan.recipe.guidance[guidance.label]
+        views = "its own views" if guidance.own else "novel views"
+        asks = f", asks {block.denoiser or block.encoder}" if guidance.guidance.asks else ""
+        yield key, schedule_text(guidance.weight), f"{views}{asks}", _provided(plan, needs[key])
     for term in plan.parts.regularizers:
         key = f"regularizers.{term.label}"
         yield key, schedule_text(term.weight), f"{term.view} view", _provided(plan, needs[key])
@@ -119,15 +123,14 @@ def _provided(plan: Plan, needs: frozenset[str]) -> str:
     parts = plan.parts
     decoder = next((label for label, d in parts.denoisers.items() if d is parts.latent_denoiser), None)
     by_engine = {
+        "novel_view": f"cameras {parts.cameras.name}",
         "near_view": f"cameras {parts.cameras.name}",
         "input_view": "the input camera",
         "rgb": f"{decoder} decodes" if decoder else "the views are RGB",
     }
     assert by_engine.keys() == ENGINE_PROVIDES
     renderer = f"renderer {parts.renderer.name}"
-    return (
-        ", ".join(f"{need} ({renderer if need in VIEW_FIELDS else by_engine[need]})" for need in sorted(needs)) or "-"
-    )
+    return ", ".join(f"{need} ({by_engine.get(need, renderer)})" for need in sorted(needs - {"novel_view"})) or "-"
 
 
 def _cameras(plan: Plan) -> Iterator[tuple[str, str, str]]:
@@ -138,15 +141,22 @@ def _cameras(plan: Plan) -> Iterator[tuple[str, str, str]]:
     yield f"novel: {each}", parts.cameras.name, pixels
     if "near_view" in needed:
         yield f"near: {each}", f"beside each novel one, by {parts.cameras.name}", pixels
-    camera = plan.input_camera
-    azimuth, elevation = (round(math.degrees(float(angle[0])), 2) for angle in (camera.azimuth, camera.elevation))
-    place = f"azimuth {azimuth:g}, elevation {elevation:g}, distance {float(camera.distance[0]):g}"
-    drawn = "1 a step" if "input_view" in needed else "not drawn"
-    yield f"input: {drawn}", f"{place}, field of view {math.degrees(camera.fov):.2f} degrees", pixels
+    yield from _input_cameras(plan, "input_view" in needed)
     for term in parts.guidances:
-        if term.cameras is not None:
-            own = term.cameras.resolution
-            yield f"guidance.{term.label}: {term.cameras.views} a step", term.cameras.name, f"{own} x {own}"
+        if term.own:
+            own = term.sampler.resolution
+            yield f"guidance.{term.label}: {term.sampler.views} a step", term.sampler.name, f"{own} x {own}"
+
+
+def _input_cameras(plan: Plan, rendered: bool) -> Iterator[tuple[str, str, str]]:
+    side = plan.recipe.options.input.resolution or plan.parts.cameras.resolution
+    for label, camera in plan.input_cameras.items():
+        azimuth, elevation = (round(math.degrees(float(angle[0])), 2) for angle in (camera.azimuth, camera.elevation))
+        place = f"azimuth {azimuth:g}, elevation {elevation:g}, distance {float(camera.distance[0]):g}"
+        name = "input" if len(plan.input_cameras) == 1 else f"input {label}"
+        often = "1 a step" if rendered else "not drawn"
+        pixels = f"{side} x {side}" + ("" if plan.parts.latent_denoiser is None else " (latent)")
+        yield f"{name}: {often}", f"{place}, field of view {math.degrees(float(camera.fovs[0])):.2f} degrees", pixels
 
 
 def _parameters(plan: Plan) -> Iterator[tuple[str, str, str, str]]:
@@ -192,11 +202,11 @@ def _files(plan: Plan) -> Iterator[tuple[str, str]]:
         yield ".", "the former run's files are removed first (overwrite=true); what is not a run's stays"
     yield RECIPE, "the resolved recipe"
     yield MANIFEST, "versions, weight hashes, notes"
-    yield PICTURE, "the picture with its mask"
+    for label in plan.recipe.images:
+        yield picture_name(label, plan.recipe.images), "the picture with its mask"
     yield METRICS, f"a line a step: {options.steps}"
     yield "checkpoint/", f"every {options.checkpoint.every} steps, the last one is kept"
-    labels: Mapping[str, Block] = plan.recipe.observers
-    for label, observer in zip(labels, parts.observers, strict=True):
+    for label, observer in parts.observers.items():
         for name in observer.writes:
             yield name, f"observer {label}"
     for label, exporter in parts.exporters.items():

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from zero3d.interfaces import Regularizer
-from zero3d.values import LossContext
+from zero3d.values import LossContext, PosedView
 
 
 @dataclass
@@ -25,7 +27,7 @@ class InputViewConfig:
 
 
 class InputView(Regularizer):
-    """Squared error of the picture and of its mask, seen from the input camera.
+    """Squared error of the picture and of its mask, seen from the input camera; of several, their weighted mean.
 
     rgb mean (decode(x_0) - I)^2 + mask mean (opacity_0 - M)^2, pictures in [0, 1]. Default weight 1e4, the figure of
     3drec's view_weight; there pictures are in [-1, 1], so that its 1e4 is 4e4 here (recipes/zero123-sjc.yaml). The
@@ -39,8 +41,13 @@ class InputView(Regularizer):
     Config: ClassVar[type[Any]] = InputViewConfig
 
     def penalty(self, context: LossContext) -> Tensor:
-        rgb = context.decode(context.view.image)
-        opacity = context.view.opacity[..., 0]
-        picture = context.picture.resized(*rgb.shape[1:3]).rgb.expand_as(rgb)
-        mask = context.picture.resized(*opacity.shape[1:]).mask[..., 0].expand_as(opacity)
-        return self.config.rgb * mse_loss(rgb, picture) + self.config.mask * mse_loss(opacity, mask)
+        weights = [one.posed.weight for one in context.inputs]
+        errors = torch.stack([self._error(one, context.decode) for one in context.inputs])
+        return (errors * errors.new_tensor(weights)).sum() / sum(weights)
+
+    def _error(self, one: PosedView, decode: Callable[[Tensor], Tensor]) -> Tensor:
+        """Of one picture, at its view's size."""
+        rgb, opacity, picture = decode(one.view.image), one.view.opacity, one.posed.picture
+        seen = picture.resized(*rgb.shape[1:3]).rgb.expand_as(rgb)
+        mask = picture.resized(*opacity.shape[1:3]).mask.expand_as(opacity)
+        return self.config.rgb * mse_loss(rgb, seen) + self.config.mask * mse_loss(opacity, mask)

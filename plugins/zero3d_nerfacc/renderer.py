@@ -101,7 +101,9 @@ class NerfaccRenderer(Renderer):
         seen_weights, seen_points, seen_rays = weights[seen], points[seen], samples.ray[seen]
         opacity = along(weights, None, samples.ray)
         left = 1 - opacity
-        colour = along(seen_weights, field.features(seen_points), seen_rays)
+        seen_from = directions[seen_rays] if field.takes_directions else None
+        features = field.features(seen_points) if seen_from is None else field.features_seen(seen_points, seen_from)
+        colour = along(seen_weights, features, seen_rays)
         normals = None
         if "normals" in needs:
             normals = along(seen_weights, _normals(field, seen_points), seen_rays)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from zero3d.files import replacing
 from zero3d.interfaces import Observer, RunView
-from zero3d.values import Step
+from zero3d.values import Picture, Step
 from zero3d_observers.pictures import draw_around, enlarged, nearness, to_uint8
 
 
@@ -61,8 +61,7 @@ class Preview(Observer):
         """All panels as one picture (rows * size, (1 + views) * size, 3) uint8."""
         elevation = float(torch.rad2deg(run.input_camera.elevation[0]))
         distance = float(run.input_camera.distance[0])
-        colour, opacity = [run.picture.rgb], [run.picture.mask]
-        depth: list[Tensor] = [torch.zeros_like(run.picture.mask)]
+        colour, opacity, depth = _first_column(run.picture)
         for k in range(self.config.views):
             drawn, view = draw_around(run, 360 * k / self.config.views, elevation)
             near = nearness(view, distance)
@@ -75,3 +74,10 @@ class Preview(Observer):
 
     def _panel(self, picture: Tensor) -> numpy.ndarray:
         return enlarged(to_uint8(picture.expand(-1, -1, 3)), self.config.size)
+
+
+def _first_column(picture: Picture | None) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """The input beside its views: colour, opacity and depth; nothing for a run without a picture."""
+    if picture is None:
+        return [], [], []
+    return [picture.rgb], [picture.mask], [torch.zeros_like(picture.mask)]

@@ -32,10 +32,11 @@ class PictureFile(ImageSource):
     """A picture in a file; the mask is its alpha, a second file, a plain background or (with a warning) GrabCut."""
 
     name: ClassVar[str] = "file"
+    reads_paths: ClassVar[bool] = True
     Config: ClassVar[type[Any]] = FileConfig
     extras: ClassVar[Mapping[str, str]] = {"grabcut": "cv2", "heic": "pi_heif"}
 
-    def load(self, mask: str | None) -> SourcePicture:
+    def read(self, mask: str | None) -> SourcePicture:
         """Read the picture and its mask.
 
         Args:
@@ -45,7 +46,7 @@ class PictureFile(ImageSource):
             is, an old background's colour is taken out of soft edges.
 
         Raises:
-            PictureError: see ImageSource.load.
+            PictureError: see ImageSource.read.
         """
         path, method = self.config.path, mask or "auto"
         if method not in METHODS and not exists(method):

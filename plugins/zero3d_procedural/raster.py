@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -87,7 +86,7 @@ def _projected(scenes: Scenes, cameras: Cameras, views: int) -> tuple[Tensor, Te
     offset = scenes.corners[:, :, None] - poses[:, None, :, :3, 3]
     local = torch.einsum("ftji,fctj->ftci", poses[..., :3, :3], offset)
     nearness = -1 / local[..., 2]
-    scale = cameras.width / (2 * math.tan(cameras.fov / 2))
+    scale = (cameras.width / (2 * torch.tan(cameras.fovs / 2))).reshape(-1, views)[scenes.owner][..., None, None]
     middle = local.new_tensor([(cameras.width - 1) / 2, (cameras.height - 1) / 2])
     flat = torch.stack([local[..., 0], -local[..., 1]], dim=-1) * nearness[..., None] * scale + middle
     return flat.flatten(0, 1), nearness.flatten(0, 1)

@@ -11,7 +11,7 @@ from torch import Tensor
 from zero3d import Schedule
 from zero3d.diffusion import broadcast, one_minus_alphas_cumprod
 from zero3d.interfaces import Guidance
-from zero3d.values import Cameras, ImageGradient, Step, View
+from zero3d.values import Cameras, ImageGradient, Step, View, ViewGradient
 from zero3d_score.perturb import LARGEST_SCALE, SCALE_MEANS, figures, perturb, pictures
 
 WEIGHTINGS = ("one_minus_alphas_cumprod", "one", "sigma")
@@ -49,7 +49,7 @@ class ScoreDistillation(Guidance):
     name: ClassVar[str] = "sds"
     Config: ClassVar[type[Any]] = SdsConfig
 
-    def gradient(self, view: View, cameras: Cameras, step: Step) -> ImageGradient:
+    def gradient(self, view: View, cameras: Cameras, step: Step) -> ViewGradient:
         count = len(self.teacher.denoiser.sigmas)
         low = min(int(self.config.min_t(step) * count), count - 1)
         high = max(int(self.config.max_t(step) * count), low + 1)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from zero3d import Schedule
 from zero3d.diffusion import broadcast
 from zero3d.interfaces import Guidance, Teacher
-from zero3d.values import Cameras, ImageGradient, Step, View
+from zero3d.values import Cameras, ImageGradient, Step, View, ViewGradient
 from zero3d_score.perturb import LARGEST_SCALE, SCALE_MEANS, figures, perturb, pictures
 
 
@@ -48,7 +48,7 @@ class ScoreJacobianChaining(Guidance):
         low, high = (round(share * count) for share in config.t_range)
         self._t_range = (low, max(high, low + 1))
 
-    def gradient(self, view: View, cameras: Cameras, step: Step) -> ImageGradient:
+    def gradient(self, view: View, cameras: Cameras, step: Step) -> ViewGradient:
         p = perturb(view, cameras, step, self.teacher, self._t_range, self.config.guidance_scale(step))
         start = p.y if self.config.variance_reduction else p.noised
         gradient = (start - p.x0) / broadcast(p.sigma, p.y)

@@ -68,7 +68,7 @@ class PictureFromText(ImageSource):
     name: ClassVar[str] = "text"
     Config: ClassVar[type[Any]] = TextConfig
 
-    def load(self, mask: str | None) -> SourcePicture:
+    def read(self, mask: str | None) -> SourcePicture:
         """Draw the picture. Its mask is left to the core: `mask` goes to the source that knows how to find one.
 
         Raises:

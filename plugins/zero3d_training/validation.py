@@ -13,7 +13,7 @@ from zero3d.diffusion import ddim_step
 from zero3d.files import replacing
 from zero3d.interfaces import Denoiser, TrainingBatch
 from zero3d.random import Generators
-from zero3d.values import Cameras, Picture
+from zero3d.values import Cameras, Picture, Subject
 from zero3d_training.options import ValidationOptions
 
 FOLDER = "validation"
@@ -36,7 +36,7 @@ def validate(
         shown, own = on_white(batch.input_rgba[index]), slice(index * targets, (index + 1) * targets)
         picture = Picture(shown, batch.input_rgba[index, ..., 3:])
         side = denoiser.picture_resolution
-        condition = denoiser.condition(picture.resized(side, side), batch.input_cameras[index : index + 1])
+        condition = denoiser.condition(Subject.of(picture.resized(side, side), batch.input_cameras[index : index + 1]))
         noise = Generators(seed)[f"validation.{index}"]
         latent = sample(denoiser, condition, batch.target_cameras[own], options, noise)
         truth = on_white(batch.target_rgba[own])

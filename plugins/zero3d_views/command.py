@@ -139,11 +139,12 @@ def draw_views(
     from zero3d.geometry import orbit
     from zero3d.interfaces import Teacher
     from zero3d.random import Generators
+    from zero3d.values import Subject
     from zero3d_views.sampler import Request
 
     size = denoiser.picture_resolution
     input_camera = orbit(input_elevation_deg, 0.0, size).to(device)
-    teacher = Teacher(denoiser, denoiser.condition(picture.to(device), input_camera))
+    teacher = Teacher(denoiser, denoiser.condition(Subject.of(picture, input_camera).to(device)))
     jobs = [(view, sample) for view in range(len(cameras)) for sample in range(arguments.samples)]
     streams = Generators(arguments.seed)
     batch = arguments.batch or _batch(size, device)
@@ -239,7 +240,7 @@ def _picture(arguments: argparse.Namespace, registry: Registry) -> SourcePicture
     from zero3d.recipe import make_block
 
     block = make_block(registry, "image_source", "zero3d views", "image", {"type": "file", "path": arguments.image})
-    found: SourcePicture = block.build().load(arguments.mask)
+    found: SourcePicture = block.build().read(arguments.mask)
     return found
 
 

@@ -17,7 +17,6 @@ from zero3d_voxels.trilinear import interpolate
 ROUND_OFF = 1e-4
 """In voxels: a ray's first sample lies on the box's face, give or take."""
 ACTIVATIONS = ("auto", "none", "sigmoid")
-STARTS = ("noise", "solid")
 THINNEST = 1e-3
 """Density at least, per world unit, where a field starts from another: in softplus's far tail nothing would learn."""
 SAME = ("sides", "box", "density_shift", "density_gain", "activation")
@@ -39,8 +38,8 @@ class VoxelConfig:
     box: half-side of the cube, or [[x, y, z], [x, y, z]] corners, world units. density_shift: added before softplus
     (-1 in SJC: a uniform fog of 0.31 at the start). activation: of features: none, sigmoid or auto (sigmoid for RGB,
     none for a latent). initial_std: of the raw features (1 in SJC). learn_scale: the global density scale e^s of SJC.
-    start: noise, or solid: what the denoiser takes the object for, where it says so (nano does).
-    density_gain: a fixed factor on raw density; above 1 it makes surfaces form faster at the same learning rate.
+    start: noise; a solid to begin from is the recipe's own `start`, a reconstructor. density_gain: a fixed factor on raw
+    density; above 1 it makes surfaces form faster at the same learning rate.
     """
 
     resolution: Any = 64
@@ -79,8 +78,12 @@ class VoxelConfig:
             )
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"activation: {self.activation!r}; one of {', '.join(ACTIVATIONS)}")
-        if self.start not in STARTS:
-            raise ValueError(f"start: {self.start!r}; one of {', '.join(STARTS)}")
+        if self.start == "solid":
+            raise ValueError(
+                "start: 'solid'; remove it here and write, beside representation, start: {type: nano_lift}"
+            )
+        if self.start != "noise":
+            raise ValueError(f"start: {self.start!r}; noise, or leave it out and give the recipe a `start` of its own")
         for name, low in (("density_shift", -LARGEST_NUMBER), ("initial_std", 0), ("density_gain", SMALLEST_GAIN)):
             if not low <= getattr(self, name) <= LARGEST_NUMBER:
                 raise ValueError(f"{name}: {getattr(self, name)}; {low:g} to {LARGEST_NUMBER:g}")
@@ -117,7 +120,6 @@ class VoxelField(RadianceField):
         self.raw_features = nn.Parameter(torch.zeros(1, z, y, x, config.channels).permute(0, 4, 1, 2, 3))
         self.log_scale = nn.Parameter(torch.zeros(()), requires_grad=config.learn_scale)
         automatic = "sigmoid" if config.channels == 3 else "none"
-        self.starts_from_solid = config.start == "solid"
         self.sigmoid: bool = (automatic if config.activation == "auto" else config.activation) == "sigmoid"
 
     def initialise(self, step: Step) -> None:

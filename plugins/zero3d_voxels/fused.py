@@ -68,7 +68,7 @@ class FusedRenderer(VolumeRenderer):
         step: Step | None = None,
     ) -> View:
         assert isinstance(representation, VoxelField)
-        if not _has_kernel(representation.raw_density):
+        if "distances" in needs or not _has_kernel(representation.raw_density):
             return super().render(representation, cameras, background, needs, step)
         representation.check_sizes()
         views, most = len(cameras), INDICES // max(3, representation.channels)

@@ -69,7 +69,7 @@ class VolumeRenderer(Renderer):
 
     name: ClassVar[str] = "volume"
     accepts: ClassVar[type[Representation]] = RadianceField  # type: ignore[type-abstract]
-    provides: ClassVar[frozenset[str]] = frozenset({"image", "opacity", "depth", "weights"})
+    provides: ClassVar[frozenset[str]] = frozenset({"image", "opacity", "depth", "weights", "distances"})
     Config: ClassVar[type[Any]] = VolumeConfig
 
     def render(
@@ -95,6 +95,7 @@ class VolumeRenderer(Renderer):
             opacity=opacity.reshape(shape),
             depth=depth.reshape(shape) + left * self.config.far,
             weights=weights.reshape(shape) if "weights" in needs else None,
+            distances=samples.distance.reshape(shape) if "distances" in needs else None,
         )
 
     def memory_bytes(self, representation: Representation, rays: int) -> int:
@@ -129,5 +130,10 @@ class VolumeRenderer(Renderer):
         """Sum of weight times feature over the samples that are seen."""
         flat = weights.flatten()
         seen = (flat.detach() > self.config.weight_threshold).nonzero()[:, 0]
-        share = flat.index_select(0, seen)[:, None] * field.features(samples.points(seen))
-        return share.new_zeros(len(weights), field.channels).index_add(0, seen // weights.shape[1], share)
+        points, ray = samples.points(seen), seen // weights.shape[1]
+        if field.takes_directions:
+            features = field.features_seen(points, samples.directions.index_select(1, ray).T)
+        else:
+            features = field.features(points)
+        share = flat.index_select(0, seen)[:, None] * features
+        return share.new_zeros(len(weights), field.channels).index_add(0, ray, share)

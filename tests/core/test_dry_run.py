@@ -142,7 +142,7 @@ def size_of(text):
     return float(number) * {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}[unit]
 
 
-@pytest.mark.parametrize(("optimizer", "moments"), [("adam", 2), ("adamax", 2), ("sgd", 0)])
+@pytest.mark.parametrize(("optimizer", "moments"), [("adam", 2), ("adamw", 2), ("adamax", 2), ("adan", 4), ("sgd", 0)])
 def test_the_memory_is_what_the_run_then_holds(registry, toy_recipe, tmp_path, optimizer, moments):
     overrides = [f"optimizer={{type: {optimizer}, lr: 0.05}}", "steps=2"]
     rows = planned(toy_recipe, registry, overrides)["memory, about"]
@@ -152,7 +152,7 @@ def test_the_memory_is_what_the_run_then_holds(registry, toy_recipe, tmp_path, o
     assert size_of(rows["its gradient"][0]) == theta.grad.numel() * 4
     held = [
         state
-        for states in session.engine.optimizer.state.values()
+        for states in session.engine.optimizer.torch.state.values()
         for state in states.values()
         if isinstance(state, torch.Tensor) and state.shape == theta.shape
     ]
@@ -242,7 +242,7 @@ def test_a_picture_that_a_run_makes_is_not_made(registry, toy_recipe, tmp_path):
 
         name = "costly"
 
-        def load(self, mask):
+        def read(self, mask):
             raise AssertionError("made")
 
     registry.add(Registered(Costly, "toy", "tests", "0"))

@@ -10,30 +10,32 @@ from zero3d.recipe import OptimizerOptions, load_recipe
 from zero3d.schedule import Schedule
 from zero3d.testing import GaussianDenoiser
 from zero3d.testing.gaussian import GaussianConfig
-from zero3d.values import Picture
+from zero3d.values import Picture, Subject
 
 
 def make_engine(guidances=(), regularizers=(), lr=0.1, steps=10, seed=0):
     teacher = Teacher(GaussianDenoiser(GaussianConfig(resolution=toy.SIZE)))
+    sampler = toy.RoundCameras(None)
     parts = Parts(
         representation=toy.Flat(toy.FlatConfig()),
         renderer=toy.FlatRenderer(None),
-        cameras=toy.RoundCameras(None),
+        cameras=sampler,
         denoisers={"denoiser": teacher.denoiser},
         teachers={"denoiser": teacher},
         guidances=[
-            GuidanceTerm(label, toy.Pull(toy.PullConfig(target), teacher), Schedule.parse(weight), None)
+            GuidanceTerm(label, toy.Pull(toy.PullConfig(target), teacher), Schedule.parse(weight), sampler)
             for label, target, weight in guidances
         ],
         regularizers=[
             RegularizerTerm(label, cls(None), Schedule.parse(weight), view) for label, cls, weight, view in regularizers
         ],
-        observers=[],
+        observers={},
         exporters={},
         device=torch.device("cpu"),
     )
     picture = Picture(torch.rand(toy.SIZE, toy.SIZE, 3), torch.rand(toy.SIZE, toy.SIZE, 1))
-    engine = Engine(parts, picture, input_camera_at(20.0), OptimizerOptions("sgd", lr), steps, seed)
+    subject = Subject.of(picture, input_camera_at(20.0).resized(toy.SIZE, toy.SIZE))
+    engine = Engine(parts, subject, OptimizerOptions("sgd", lr), steps, seed)
     engine.initialise()
     return engine
 

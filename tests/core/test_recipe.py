@@ -52,7 +52,7 @@ def test_one_component_may_serve_under_two_labels(registry, toy_recipe):
         ("input.elevation_deg=200", ["input.elevation_deg", "200"]),
         ("input.framing=fitt", ["input.framing", "'fit'"]),
         ("input.elevation=20", ["input.elevation", "elevation_deg"]),
-        ("optimizer.type=adan", ["optimizer.type", "'adam'"]),
+        ("optimizer.type=adann", ["optimizer.type", "'adan'"]),
         ("optimizer.lr=fast", ["optimizer.lr", "'fast'"]),
         ("representation=null", ["representation", "missing"]),
         ("representation=big", ["representation", "'big'"]),

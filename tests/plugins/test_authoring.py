@@ -377,7 +377,7 @@ def test_numba_without_a_place_for_its_cache_is_told(monkeypatch):
 
 def test_a_plugin_whose_hook_is_fine_and_whose_api_is_not_is_broken_and_told(tmp_path, monkeypatch, capsys):
     module = types.ModuleType("future_sample")
-    module.ZERO3D_API = 2
+    module.ZERO3D_API = 3
     module.register_components = hookimpl(lambda register: register(Needy))
     monkeypatch.setitem(sys.modules, "future_sample", module)
     with_points(monkeypatch, ("future", "future_sample"))

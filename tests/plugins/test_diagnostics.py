@@ -12,11 +12,12 @@ from tests.core import toy
 from tests.core.conftest import registry, toy_recipe  # noqa: F401 (fixtures)
 from tests.core.test_engine import make_engine
 from zero3d import checkpoint
-from zero3d.engine import Engine
+from zero3d.engine import Engine, Optimizer
 from zero3d.errors import RecipeError
 from zero3d.geometry import orbit
 from zero3d.interfaces import Observer, Regularizer, RunView
 from zero3d.random import Generators
+from zero3d.recipe import OptimizerOptions
 from zero3d.run import resume, run
 from zero3d.values import Picture, Step, StepTerms, TermGradient, View
 from zero3d_diagnostics.azimuth_loss import AzimuthLoss, AzimuthLossConfig, direction_maps
@@ -126,6 +127,7 @@ class TestGradients:
         engine = make_engine(guidances=[("pull", -1.0, 1.0)], regularizers=[("green", Green, 1.0, "novel")])
         field = engine.parts.representation
         field.scale = torch.nn.Parameter(torch.tensor(1000.0))
+        engine.optimizer = Optimizer(OptimizerOptions("sgd", 0.1), field)
         engine.parts.renderer = Scaled(None)
         engine.parts.guidances[0].guidance.gradient = red_only
         figures = figures_of(engine, tmp_path)

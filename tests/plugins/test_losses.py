@@ -33,6 +33,9 @@ def make(component, **options):
 
 def context(**fields):
     """Only what is named; a regularizer that reads more fails."""
+    if "picture" in fields:  # as LossContext has one picture and its view
+        posed = SimpleNamespace(picture=fields["picture"], weight=1.0)
+        fields["inputs"] = (SimpleNamespace(posed=posed, view=fields["view"]),)
     return SimpleNamespace(**fields)
 
 

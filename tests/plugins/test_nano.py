@@ -10,14 +10,15 @@ from zero3d.errors import RunError
 from zero3d.geometry import orbit
 from zero3d.interfaces import TrainingBatch
 from zero3d.testing.conformance import check_denoiser
-from zero3d.values import Cameras, Picture
+from zero3d.values import Cameras, Picture, Subject
 from zero3d_voxels.volume import VolumeConfig, VolumeRenderer
 from zero3d_zero123.component import Zero123Config
 from zero3d_zero123.nano import weights
-from zero3d_zero123.nano.denoiser import NanoCondition, NanoDenoiser
+from zero3d_zero123.nano.denoiser import NanoDenoiser
 from zero3d_zero123.nano.draw import draw_views
 from zero3d_zero123.nano.lift import BOX, GRID, TOKEN_WIDTH, Lift, Lifted
 from zero3d_zero123.nano.losses import lift_loss
+from zero3d_zero123.nano.solid import SolidField
 from zero3d_zero123.nano.unet import SPREAD, UNet, output_scale
 
 
@@ -42,7 +43,7 @@ def random_nano():
 
 def condition_of(denoiser):
     picture = Picture(torch.rand(64, 64, 3, generator=torch.Generator().manual_seed(1)), torch.ones(64, 64, 1))
-    return denoiser.condition(picture, orbit(15.0, 0.0, 64))
+    return denoiser.condition(Subject.of(picture, orbit(15.0, 0.0, 64)))
 
 
 def test_training_starts_from_a_file_that_is_named_and_from_nothing_without(tmp_path, random_nano):
@@ -92,7 +93,7 @@ def test_the_solid_is_the_one_that_is_drawn(random_nano):
     """Its field, marched finely by another renderer, casts the drawing's picture from anywhere."""
     volume = ball_volume(0.3, (0.2, 0.1, 0.1))
     lifted = Lifted(volume, torch.zeros(1, 64, TOKEN_WIDTH), orbit(10.0, 70.0, 64))
-    solid, cameras = random_nano.solid(NanoCondition(lifted)), orbit(30.0, 110.0, 64)
+    solid, cameras = SolidField(lifted), orbit(30.0, 110.0, 64)
     view = VolumeRenderer(VolumeConfig(step_ratio=0.25)).render(solid, cameras, torch.ones(3))
     drawn = draw_views(lifted, cameras)[0]
     assert (drawn[3] > 0.5).sum() > 200
@@ -107,10 +108,12 @@ def test_the_mirror_image_is_lifted_to_the_mirror_image(random_nano):
     mask = (torch.rand(64, 64, 1, generator=torch.Generator().manual_seed(2)) > 0.5).float()
     seen, turned = orbit(15.0, 70.0, 64), [30.0, 160.0]
     drawn = random_nano.drawing(
-        random_nano.condition(Picture(rgb, mask), seen), orbit(5.0, [70 + a for a in turned], 64)
+        random_nano.condition(Subject.of(Picture(rgb, mask), seen)), orbit(5.0, [70 + a for a in turned], 64)
     )
     picture = Picture(rgb.flip(1), mask.flip(1))
-    mirrored = random_nano.drawing(random_nano.condition(picture, seen), orbit(5.0, [70 - a for a in turned], 64))
+    mirrored = random_nano.drawing(
+        random_nano.condition(Subject.of(picture, seen)), orbit(5.0, [70 - a for a in turned], 64)
+    )
     assert (drawn - 1).abs().mean() > 0.05, "nothing is drawn"
     assert (drawn.flip(2) - mirrored).abs().max() < 1e-4
     assert (drawn - mirrored).abs().max() > 0.05, "it is its own mirror image, which proves nothing"
@@ -134,7 +137,9 @@ def test_it_obeys_the_laws_of_denoisers(random_nano):
 def test_the_null_branch_knows_nothing(random_nano):
     noised = torch.rand(1, 64, 64, 3)
     sigma, cameras = torch.tensor([1.0]), orbit(30.0, 50.0, 64)
-    other = random_nano.condition(Picture(torch.zeros(64, 64, 3), torch.ones(64, 64, 1)), orbit(40.0, 0.0, 64))
+    other = random_nano.condition(
+        Subject.of(Picture(torch.zeros(64, 64, 3), torch.ones(64, 64, 1)), orbit(40.0, 0.0, 64))
+    )
     first = random_nano.denoise(noised, sigma, condition_of(random_nano), cameras, 0.0)
     assert torch.allclose(first, random_nano.denoise(noised, sigma, other, orbit(0.0, 200.0, 64), 0.0), atol=1e-6)
 
@@ -237,7 +242,7 @@ def test_the_embedded_weights_draw_what_they_see():
     rgb[16:48, 20:44] = torch.tensor([0.8, 0.15, 0.1])
     mask[16:48, 20:44] = 1
     camera: Cameras = orbit(20.0, 0.0, 64)
-    condition = denoiser.condition(Picture(rgb, mask), camera)
+    condition = denoiser.condition(Subject.of(Picture(rgb, mask), camera))
     sigma = denoiser.sigmas[-1:]
     noised = 1 + sigma * torch.randn(1, 64, 64, 3, generator=torch.Generator().manual_seed(0))
     x0 = denoiser.denoise(noised, sigma, condition, camera, 1.0)[0]
@@ -256,7 +261,7 @@ def test_temperature_narrows_the_pictures_about_the_drawing(temperature):
     generator = torch.Generator().manual_seed(0)
     picture = Picture(torch.rand(64, 64, 3, generator=generator), torch.ones(64, 64, 1))
     cameras = orbit(10.0, [40.0, 200.0], 64)
-    condition = denoiser.condition(picture, orbit(20.0, 0.0, 64))
+    condition = denoiser.condition(Subject.of(picture, orbit(20.0, 0.0, 64)))
     drawn = denoiser.drawing(condition, cameras)
     sigma = torch.tensor([0.05, 1.2])
     noised = drawn + sigma[:, None, None, None] * torch.randn(drawn.shape, generator=generator)

@@ -20,7 +20,7 @@ from zero3d_pictures.reading import KEPT_SIDE, MAX_PIXELS
 
 
 def load(path, mask=None):
-    return PictureFile(FileConfig(str(path))).load(mask)
+    return PictureFile(FileConfig(str(path))).read(mask)
 
 
 def refusal(path, mask=None):

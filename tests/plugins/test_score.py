@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from zero3d import ImageGradient
+from zero3d import ViewGradient
 from zero3d.geometry import orbit
 from zero3d.interfaces import Teacher
 from zero3d.testing import GaussianDenoiser, check_guidance
@@ -92,8 +92,8 @@ class HalfLatent(GaussianDenoiser):
     def encode(self, image):
         return resized(image, self.resolution) @ self.mix
 
-    def denoise(self, noised, sigma, condition, cameras, guidance_scale):
-        return torch.zeros_like(noised)
+    def predict(self, noised, sigma, condition, cameras, branches):
+        return dict.fromkeys(branches, torch.zeros_like(noised))
 
 
 def test_an_rgb_view_is_encoded_and_the_gradient_pulled_back_through_the_transpose():
@@ -111,6 +111,6 @@ def test_an_rgb_view_is_encoded_and_the_gradient_pulled_back_through_the_transpo
 def test_a_gradient_has_no_graph_even_through_an_encoder():
     guidance = ScoreDistillation(SdsConfig(), Teacher(HalfLatent(GaussianConfig(resolution=4))))
     answer = guidance.gradient(random_view(1, SIZE).detach(), orbit(0.0, 0.0, SIZE), fresh_step())
-    assert isinstance(answer, ImageGradient)
+    assert isinstance(answer, ViewGradient)
     assert answer.value.shape == (1, SIZE, SIZE, 3)
     assert not answer.value.requires_grad

@@ -89,7 +89,7 @@ def image(model, **options):
 
 
 def draw(model, **options):
-    return PictureFromText(TextConfig("a red mug", str(model), **{"steps": 2, **options})).load(None)
+    return PictureFromText(TextConfig("a red mug", str(model), **{"steps": 2, **options})).read(None)
 
 
 def expected(model, prompt, seed, **options):

@@ -15,6 +15,7 @@ from zero3d.errors import RecipeError, RunError
 from zero3d.geometry import orbit
 from zero3d.interfaces import Dataset, PixelDenoiser, TrainableDenoiser, TrainingBatch
 from zero3d.plugins import load_plugins
+from zero3d.values import Subject
 from zero3d_training import muon, state
 from zero3d_training.average import Average
 from zero3d_training.options import OptimizerOptions, StageOptions, TrainOptions, ValidationOptions, load_train_recipe
@@ -33,11 +34,11 @@ class Plane(PixelDenoiser, TrainableDenoiser):
         super().__init__(None)
         self.shift, self.scale = nn.Linear(3, 3), nn.Linear(3, 3)
 
-    def condition(self, picture, input_camera):
+    def condition(self, subject):
         return None
 
-    def denoise(self, noised, sigma, condition, cameras, guidance_scale):
-        return self.scale(self.shift(noised))
+    def predict(self, noised, sigma, condition, cameras, branches):
+        return dict.fromkeys(branches, self.scale(self.shift(noised)))
 
     def trainable(self, stage):
         torch.nn.init.normal_(getattr(self, stage).weight, std=0.3)
@@ -232,7 +233,7 @@ def test_the_samplers_drawing_of_a_known_answer():
     from zero3d.testing import GaussianDenoiser
 
     denoiser = GaussianDenoiser(GaussianDenoiser.Config(resolution=8))
-    condition = denoiser.condition(None, orbit(0.0, 0.0, 8))
+    condition = denoiser.condition(Subject.of(None, orbit(0.0, 0.0, 8)))
     options = ValidationOptions(steps=40, guidance_scale=1.0)
     drawn = sample(denoiser, condition, orbit(0.0, torch.zeros(200), 8), options, torch.Generator())
     mean, spread = float(drawn.mean()), float(drawn.std())

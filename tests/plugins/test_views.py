@@ -16,7 +16,7 @@ from zero3d.geometry import orbit, relative_pose
 from zero3d.interfaces import Teacher
 from zero3d.random import Generators
 from zero3d.testing.gaussian import GaussianConfig, GaussianDenoiser
-from zero3d.values import Picture
+from zero3d.values import Picture, Subject
 from zero3d_views.poses import Pose, cameras_at, make_poses
 from zero3d_views.sampler import DemoSampler, Request, SchedulerSampler, demo_timesteps
 from zero3d_zero123.component import Zero123, Zero123Config
@@ -315,7 +315,7 @@ def test_a_scheduler_over_the_published_network_is_diffusers_own_loop(published)
     denoiser = Zero123.build(Zero123Config(weights=str(published)))
     denoiser.load(torch.device("cpu"))
     seen = Picture(GOLDEN["image_u8"].float() / 255, torch.ones(256, 256, 1))
-    condition = denoiser.condition(seen, orbit(20.0, 0.0, 256))
+    condition = denoiser.condition(Subject.of(seen, orbit(20.0, 0.0, 256)))
     cameras = orbit(20.0, 45.0, 32)
     pose = relative_pose(cameras, condition.camera)
     latent = torch.randn(1, 32, 32, 4, generator=Generators(0)["0"]).permute(0, 3, 1, 2) * scheduler.init_noise_sigma

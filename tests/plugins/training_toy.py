@@ -25,12 +25,12 @@ class Toy(PixelDenoiser, TrainableDenoiser):
     stages = ("fit",)
     resolution = picture_resolution = 8
 
-    def condition(self, picture, input_camera):
-        return picture.rgb.mean((0, 1))[None]
+    def condition(self, subject):
+        return subject.pictures[0].picture.rgb.mean((0, 1))[None]
 
-    def denoise(self, noised, sigma, condition, cameras, guidance_scale):
+    def predict(self, noised, sigma, condition, cameras, branches):
         wide = condition[:, None, None].expand(len(noised), *noised.shape[1:3], -1)
-        return self.layer(torch.cat([noised, wide], dim=-1)).clamp(0, 1)
+        return dict.fromkeys(branches, self.layer(torch.cat([noised, wide], dim=-1)).clamp(0, 1))
 
     def trainable(self, stage):
         self.layer = nn.Linear(6, 3)

@@ -168,7 +168,7 @@ def load(act):
         act(self.config, mask)
         return self.picture()
 
-    return {"load": loading}
+    return {"read": loading}
 
 
 def must(condition, error):
@@ -178,7 +178,7 @@ def must(condition, error):
 
 EMPTY_PICTURE = numpy.zeros((20, 20, 4), numpy.uint8)
 source = of(testing.check_image_source, lawful.Disc)
-source("it gives a picture", load=fails)
+source("it gives a picture", read=fails)
 source("a picture is (H, W, 4) uint8", **picture(rgba=numpy.ones((20, 20, 3), numpy.uint8)))
 source(
     "the same options give the same picture",

@@ -21,14 +21,28 @@ def check_one(cls):
     check_denoiser(cls(GaussianConfig(resolution=8)))
 
 
-def denoise(change):
-    """The lawful answer changed: change(x0, noised, condition, scale)."""
+def predict(change):
+    """The lawful answers changed: change(x0, noised, condition, branch)."""
 
-    def answer(self, noised, sigma, condition, cameras, guidance_scale):
-        found = GaussianDenoiser.denoise(self, noised, sigma, condition, cameras, guidance_scale)
-        return change(found, noised, condition, guidance_scale)
+    def answer(self, noised, sigma, condition, cameras, branches):
+        found = GaussianDenoiser.predict(self, noised, sigma, condition, cameras, branches)
+        return {branch: change(x0, noised, condition, branch) for branch, x0 in found.items()}
 
-    return {"denoise": answer}
+    return {"predict": answer}
+
+
+def also_null(self, noised, sigma, condition, cameras, branches):
+    return GaussianDenoiser.predict(self, noised, sigma, condition, cameras, {*branches, "null"})
+
+
+def mixes(self, noised, sigma, condition, cameras, branches):
+    found = GaussianDenoiser.predict(self, noised, sigma, condition, cameras, branches)
+    return {branch: x0 * len(branches) for branch, x0 in found.items()}
+
+
+def joint(act):
+    """A denoiser of four views at once: act(x0)."""
+    return {"group": 4, **predict(lambda x, n, c, b: act(x))}
 
 
 def with_sigmas(sigmas):
@@ -39,12 +53,12 @@ def with_sigmas(sigmas):
     return {"__init__": __init__}
 
 
-def only_in_the_middle(self, noised, sigma, condition, cameras, guidance_scale):
-    found = GaussianDenoiser.denoise(self, noised, sigma, condition, cameras, guidance_scale)
-    return found / (sigma < 5)[:, None, None, None]
+def only_in_the_middle(self, noised, sigma, condition, cameras, branches):
+    found = GaussianDenoiser.predict(self, noised, sigma, condition, cameras, branches)
+    return {branch: x0 / (sigma < 5)[:, None, None, None] for branch, x0 in found.items()}
 
 
-def spoils(x0, noised, condition, scale):
+def spoils(x0, noised, condition, branch):
     noised.zero_()
     return x0
 
@@ -54,21 +68,28 @@ denoiser("noise levels ascend", **with_sigmas([1.0, 0.5, 2.0]))
 denoiser("noise levels are above 0", **with_sigmas([0.0, 0.5, 2.0]))
 denoiser("it declares its precision", dtype="half")
 denoiser("it takes a picture", condition=fails)
-denoiser("it answers", denoise=fails)
-denoiser("x0 has the shape of what was noised", **denoise(lambda x, n, c, s: x.permute(0, 3, 1, 2)))
-denoiser("x0 is finite", **denoise(lambda x, n, c, s: x / 0))
-denoiser("no graph", **denoise(lambda x, n, c, s: x * torch.ones(1, requires_grad=True)))
-denoiser("the inputs are not changed", **denoise(spoils))
-denoiser("the same question gets the same answer", **denoise(lambda x, n, c, s: x + next(COUNT) * (s == 1)))
-denoiser("random numbers come from its own stream", **denoise(lambda x, n, c, s: x + 0 * torch.rand(1)))
-denoiser("a batch equals its singles", **denoise(lambda x, n, c, s: x / len(x)))
-denoiser("guidance is uncond + s (cond - uncond)", **denoise(lambda x, n, c, s: x + s * s))
+denoiser("it answers", predict=fails)
+denoiser("its branches have names, each once", branches=("null",))
+denoiser("it answers the branches asked for", predict=also_null)
+denoiser("a branch does not depend on the others asked", predict=mixes)
+denoiser("x0 has the shape of what was noised", **predict(lambda x, n, c, b: x.permute(0, 3, 1, 2)))
+denoiser("x0 is finite", **predict(lambda x, n, c, b: x / 0))
+denoiser("no graph", **predict(lambda x, n, c, b: x * torch.ones(1, requires_grad=True)))
+denoiser("the inputs are not changed", **predict(spoils))
+denoiser("the same question gets the same answer", **predict(lambda x, n, c, b: x + next(COUNT)))
+denoiser("random numbers come from its own stream", **predict(lambda x, n, c, b: x + 0 * torch.rand(1)))
+denoiser("a batch equals its groups", **predict(lambda x, n, c, b: x / len(x)))
+denoiser("a batch equals its groups", **joint(lambda x: x / len(x)))
+denoiser(
+    "views in another order get their answers in that order",
+    **joint(lambda x: x * (1 + 0.1 * (torch.arange(len(x)) % 4))[:, None, None, None]),
+)
 denoiser(
     "the null branch does not know the picture",
-    condition=lambda self, picture, camera: picture.rgb.mean(),
-    **denoise(lambda x, n, c, s: x + c),
+    condition=lambda self, subject: subject.pictures[0].picture.rgb.mean(),
+    **predict(lambda x, n, c, b: x + c),
 )
-denoiser("it answers at the lowest and the highest noise level", denoise=only_in_the_middle)
+denoiser("it answers at the lowest and the highest noise level", predict=only_in_the_middle)
 denoiser("it encodes and decodes", encode=fails)
 denoiser("encode gives its image space", encode=lambda self, image: image[:, ::2])
 denoiser("encode is differentiable", encode=lambda self, image: image.detach())
@@ -78,6 +99,34 @@ denoiser("the background is (C,) or (h, w, C)", background=lambda self: torch.on
 denoiser("its background is white", background=lambda self: torch.zeros(3))
 denoiser("weight_files are there", weight_files=lambda self: [Path("nowhere.safetensors")])
 denoiser("size tells parameters and bytes", size=lambda self, device: (1.5, 2))
+
+# -- reconstructor
+
+
+def shot(change):
+    """The lawful ball, changed: change(field, subject, step)."""
+
+    def ball(self, subject, step):
+        found = lawful.Shot.ball(self, subject, step)
+        changed = change(found, subject, step)
+        return found if changed is None else changed
+
+    return {"ball": ball}
+
+
+def paints(field, subject, step):
+    subject.pictures[0].picture.rgb.zero_()
+
+
+reconstructor = of(lambda cls: testing.check_reconstructor(cls(None)), lawful.Shot)
+reconstructor("needs name parts of a subject", needs=frozenset({"sound"}))
+reconstructor("it makes a model", reconstruct=fails)
+reconstructor("it makes a Representation", **shot(lambda f, s, t: torch.ones(3)))
+reconstructor("random numbers come from its own stream", **shot(lambda f, s, t: (f.box.add_(0 * torch.rand(1)), f)[1]))
+reconstructor("the model is finite", **shot(lambda f, s, t: (f.box.fill_(math.nan), f)[1]))
+reconstructor("same seed, same model", **shot(lambda f, s, t: (f.box.mul_(1 + next(COUNT)), f)[1]))
+reconstructor("the subject is not changed", **shot(paints))
+reconstructor("weight_files are there", weight_files=lambda self: [Path("nowhere.safetensors")])
 
 # -- trainable denoiser
 

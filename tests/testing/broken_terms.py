@@ -31,7 +31,7 @@ def told(change):
 
     def answer(self, x, cameras, step):
         found = lawful.Pull.answer(self, x, cameras, step)
-        return replace(found, value=change(found.value, x, step))
+        return replace(found, gradients={"image": change(found.value, x, step)})
 
     return answer
 

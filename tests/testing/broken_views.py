@@ -30,7 +30,7 @@ class Restless(lawful.Field):
         super().__init__()
         self.seen = 0
 
-    def after_step(self, step):
+    def after_step(self, step, optimizer):
         self.seen += 1
 
     def density(self, points):
@@ -79,11 +79,15 @@ META = "it is built on the meta device"
 field(META, **built(lambda self: float(torch.ones(()))))
 field(META, **built(lambda self: setattr(self, "extra", nn.Parameter(torch.ones(1, device="cpu")))))
 field("every tensor moves with it", **built(lambda self: setattr(self, "left", torch.ones(1))))
-field("steps leave it finite", after_step=lambda self, step: self.strength.data.fill_(NAN))
-field("steps leave it finite", after_step=fails)
-field("random numbers come from its own stream", after_step=lambda self, step: torch.rand(1))
+STEPS = "steps leave it finite, and the optimizer knows of every change of size"
+field(STEPS, after_step=lambda self, step, optimizer: self.strength.data.fill_(NAN))
+field(STEPS, after_step=fails)
+field(STEPS, after_step=lambda self, step, optimizer: setattr(self, "strength", nn.Parameter(torch.ones(4))))
+field(STEPS, after_step=lambda self, step, optimizer: setattr(self.strength, "data", torch.ones(7)))
+field("param_groups give lr_scale, not lr", param_groups=lambda self: [{"params": list(self.parameters()), "lr": 1.0}])
+field("random numbers come from its own stream", after_step=lambda self, step, optimizer: torch.rand(1))
 broken("state_dict is all there is to it")(lambda: testing.check_representation(Restless))
-field("state_dict is all there is to it", load_state_dict=lambda self, state: None)
+field("state_dict is all there is to it", load_state_dict=lambda self, state, *rest: None)
 field("density is (N,), features (N, C)", **asks(density=lambda d, p: d[:, None]))
 field("density and features are finite", **asks(features=lambda f, p: f / 0))
 field("density is not negative", **asks(density=lambda d, p: d - 0.1))
@@ -127,13 +131,32 @@ def float32_only(self, representation, cameras, background, needs=frozenset(), s
     return lawful.Exact.render(self, representation, cameras, background @ torch.eye(3), needs)
 
 
+def one_view(self, representation, cameras, background, needs=frozenset(), step=None):
+    math.tan(cameras.fov / 2)
+    return lawful.Exact.render(self, representation, cameras, background, needs)
+
+
+def first_view(self, representation, cameras, background, needs=frozenset(), step=None):
+    alike = replace(cameras, fov=float(cameras.fovs[0]))
+    return lawful.Exact.render(self, representation, alike, background, needs)
+
+
+def one_background(self, representation, cameras, background, needs=frozenset(), step=None):
+    behind = background if background.ndim == 1 else background.permute(2, 0, 1)[:, 0, 0]
+    return lawful.Exact.render(self, representation, cameras, behind, needs)
+
+
+def first_background(self, representation, cameras, background, needs=frozenset(), step=None):
+    return lawful.Exact.render(self, representation, cameras, background.reshape(-1, 3)[0], needs)
+
+
 def restless(view, cameras, background):
     return {"image": view.image + next(COUNT) * 1e-7}
 
 
 def across(view, cameras, background):
     forward = view.image.new_tensor(1.0)
-    axis = torch.linspace(-1, 1, view.depth.shape[2], dtype=view.depth.dtype) * math.tan(cameras.fov / 2)
+    axis = torch.linspace(-1, 1, view.depth.shape[2], dtype=view.depth.dtype) * math.tan(float(cameras.fovs[0]) / 2)
     slope = (1 + axis[:, None] ** 2 + axis[None, :] ** 2).sqrt()[None, ..., None]
     left = (1 - view.opacity) * 10
     return {"depth": (view.depth - left) / slope * forward + left}
@@ -146,10 +169,15 @@ def half_wrong(view, cameras, background):
 
 renderer = of(check_renderer, lawful.Exact)
 renderer("it provides image and opacity", provides=frozenset({"image"}))
-renderer("it provides fields of View", provides=frozenset({"image", "opacity", "shadow"}))
 renderer("it accepts what it is tried with", accepts=lawful.ThreeBalls)
 renderer("it draws in float64", render=float32_only)
 renderer("declared fields are there", **finish(lambda v, c, b: {"depth": None}))
+renderer("declared fields are there", provides=frozenset({"image", "opacity", "shadow"}))
+renderer("each weight has its distance", **finish(lambda v, c, b: {"distances": v.distances.expand(-1, -1, -1, 2)}))
+renderer("cameras may have a field of view each", render=one_view)
+renderer("cameras may have a field of view each", render=first_view)
+renderer("views may have a background each", render=one_background)
+renderer("views may have a background each", render=first_background)
 renderer("fields have the right shapes", **finish(lambda v, c, b: {"depth": v.depth[:1]}))
 renderer("fields are finite", **finish(lambda v, c, b: {"depth": v.depth / 0}))
 renderer("opacity lies in [0, 1]", **finish(lambda v, c, b: {"opacity": 2 * v.opacity}))

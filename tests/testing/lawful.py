@@ -1,13 +1,12 @@
 """One small component of each kind that obeys every law, and what it takes to make a broken one of it."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from torch.nn import functional
 
 from zero3d.errors import ExportError, PictureError
 from zero3d.geometry import orbit, world_to_gltf
@@ -21,6 +20,7 @@ from zero3d.interfaces import (
     Observer,
     PixelDenoiser,
     RadianceField,
+    Reconstructor,
     Regularizer,
     Renderer,
     SourcePicture,
@@ -30,7 +30,7 @@ from zero3d.interfaces import (
 from zero3d.testing import SphereField, ThreeBalls
 from zero3d.testing.balls import CENTRES, COLOURS, RADII, draw_balls
 from zero3d.testing.sphere import SphereConfig
-from zero3d.values import ImageGradient
+from zero3d.values import FAR, ImageGradient
 
 WHITE = torch.ones(3)
 
@@ -83,16 +83,13 @@ class Exact(Renderer):
 
     name = "exact"
     accepts = RadianceField
-    provides = frozenset({"image", "opacity", "depth", "weights"})
+    provides = frozenset({"image", "opacity", "depth", "weights", "distances"})
 
     def render(self, representation, cameras, background, needs=frozenset(), step=None):
-        if background.ndim == 3:
-            size = (cameras.height, cameras.width)
-            background = functional.interpolate(background.permute(2, 0, 1)[None], size, mode="bilinear")[0].permute(
-                1, 2, 0
-            )
-        view = draw_balls(representation, cameras, background)
-        return self.finish(type(view)(view.image, view.opacity, view.depth, view.opacity), cameras, background)
+        view = draw_balls(representation, cameras, self.behind(background, cameras))
+        middle = (view.depth - (1 - view.opacity) * FAR) / view.opacity.clamp(min=1e-12)
+        full = replace(view, weights=view.opacity, distances=middle)
+        return self.finish(full, cameras, background)
 
     def finish(self, view, cameras, background):
         return view
@@ -146,11 +143,11 @@ class Learner(PixelDenoiser, TrainableDenoiser):
         for name, module in self.modules.items():
             module.load_state_dict({key: state[f"{name}.{key}"] for key in ("weight", "bias")})
 
-    def condition(self, picture, input_camera):
+    def condition(self, subject):
         return None
 
-    def denoise(self, noised, sigma, condition, cameras, guidance_scale):
-        return self.modules["two"](noised).detach()
+    def predict(self, noised, sigma, condition, cameras, branches):
+        return dict.fromkeys(branches, self.modules["two"](noised).detach())
 
     def trainable(self, stage):
         return self.modules[stage]
@@ -255,6 +252,19 @@ class Notes(Observer):
         (run.folder / "notes.txt").write_text(str(finished))
 
 
+class Shot(Reconstructor):
+    """A ball as large as the picture is dark."""
+
+    name = "shot"
+    picture_resolution = 8
+
+    def reconstruct(self, subject, step):
+        return self.ball(subject, step)
+
+    def ball(self, subject, step):
+        return SphereField(SphereConfig(radius=float(1.1 - subject.pictures[0].picture.rgb.mean())))
+
+
 @dataclass
 class DiscConfig:
     """`path`: a file that must be there, or nothing."""
@@ -268,7 +278,7 @@ class Disc(ImageSource):
     name = "disc"
     Config = DiscConfig
 
-    def load(self, mask):
+    def read(self, mask):
         if self.config.path:
             raise PictureError(f"image.path: {self.config.path}: no such file; leave it out")
         if mask is not None:

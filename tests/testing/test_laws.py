@@ -64,6 +64,7 @@ def test_the_lawful_pass():
     broken_models.check_learner(lawful.Learner)
     check_denoiser(lawful.Learner())
     broken_views.check_cameras(lawful.Around)
+    testing.check_reconstructor(lawful.Shot(None))
     testing.check_exporter(lawful.Spheres)
     testing.check_observer(lawful.Notes)
     testing.check_image_source(lawful.Disc)

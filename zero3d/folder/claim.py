@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,12 @@ from PIL import Image
 from zero3d import lock
 from zero3d.errors import RecipeError, RunError
 from zero3d.files import LEFTOVER, cannot_write, remove_leftovers, replacing, write_text
-from zero3d.folder.layout import CHECKPOINT, MANIFEST, METRICS, PICTURE, RECIPE, stage_folders
+from zero3d.folder.layout import CHECKPOINT, MANIFEST, METRICS, PICTURE, PICTURES, RECIPE, picture_name, stage_folders
 from zero3d.folder.manifest import read_manifest
 from zero3d.interfaces import Observer
 from zero3d.labels import is_file_name
 from zero3d.mesh_files import FORMATS
+from zero3d.recipe import read_yaml
 from zero3d.registry import Registry
 
 REPORT = ".report.yaml"
@@ -90,19 +91,25 @@ def claimed(folder: Path, overwrite: bool, reads: Iterable[Path] = ()) -> Iterat
                 path.rmdir()
 
 
-def create(folder: Path, recipe: dict[str, Any], picture: Any, manifest: str) -> None:
-    """Write the resolved recipe, the picture (H, W, 4) uint8 and the manifest, which comes first: it says whose it is.
+def create(folder: Path, recipe: dict[str, Any], pictures: Mapping[str, Any], manifest: str) -> None:
+    """Write the resolved recipe, the pictures and the manifest, which comes first: it says whose the folder is.
+
+    Args:
+        pictures: label -> (H, W, 4) uint8.
 
     Raises:
         WriteError: the folder cannot be made or written.
     """
     try:
         folder.mkdir(exist_ok=True)
+        if len(pictures) > 1:
+            (folder / PICTURES).mkdir(exist_ok=True)
     except OSError as error:
         raise cannot_write(folder, error) from error
     write_text(folder / MANIFEST, manifest)
     write_recipe(folder, recipe)
-    save_picture(picture, folder / PICTURE)
+    for label, picture in pictures.items():
+        save_picture(picture, folder / picture_name(label, pictures))
 
 
 def write_recipe(folder: Path, recipe: dict[str, Any]) -> None:
@@ -142,12 +149,12 @@ def clear(folder: Path, registry: Registry) -> None:
             METRICS,
             CHECKPOINT,
             "eval.json",
-            PICTURE,
+            *_pictures(folder),
             RECIPE,
         ):
             _remove(folder / name)
         remove_leftovers(folder)
-        for place in ((folder / CHECKPOINT).parent, *stages):
+        for place in ((folder / CHECKPOINT).parent, folder / PICTURES, *stages):
             with contextlib.suppress(OSError):  # not there, or something is in it
                 place.rmdir()
     except OSError as error:
@@ -170,6 +177,16 @@ def _exported(folder: Path) -> Iterator[str]:
             files = [f"{label}.{kind}" for kind in FORMATS]  # a report from before it had `files`
         yield from (name for name in files if is_file_name(name)) if isinstance(files, list) else ()
         yield report.name
+
+
+def _pictures(folder: Path) -> list[str]:
+    """The copies of the recipe's pictures."""
+    try:
+        images = read_yaml(folder / RECIPE).get("images")
+    except RecipeError:
+        images = None
+    labels = [str(label) for label in images] if isinstance(images, dict) else []
+    return [PICTURE, *(picture_name(label, labels) for label in labels if is_file_name(label))]
 
 
 def _observed(manifest: dict[str, Any], registry: Registry) -> Iterator[str]:

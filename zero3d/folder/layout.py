@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from zero3d.errors import RecipeError, RunError
@@ -9,7 +10,20 @@ from zero3d.recipe import read_yaml
 from zero3d.recipe.stages import folder_names
 
 RECIPE, MANIFEST, METRICS, PICTURE = "recipe.yaml", "manifest.json", "metrics.jsonl", "picture.png"
+PICTURES = "pictures"
+"""The folder of several pictures' copies."""
 CHECKPOINT = "checkpoint/state.safetensors"
+
+
+def picture_name(label: str, labels: Collection[str]) -> str:
+    """Where a folder keeps the picture of that label: the only one as picture.png."""
+    return PICTURE if len(labels) == 1 else f"{PICTURES}/{label}.png"
+
+
+def is_whole(folder: Path, labels: Collection[str]) -> bool:
+    """Whether all first files of a run with pictures of these labels are there."""
+    names = [MANIFEST, RECIPE, *(picture_name(label, labels) for label in labels)]
+    return all((folder / name).is_file() for name in names)
 
 
 def open_run(folder: str | Path) -> Path:
@@ -21,7 +35,7 @@ def open_run(folder: str | Path) -> Path:
     """
     path = Path(folder)
     try:
-        missing = [name for name in (RECIPE, MANIFEST, PICTURE) if not (path / name).is_file()]
+        missing = [name for name in (RECIPE, MANIFEST) if not (path / name).is_file()]
         if missing:
             raise RunError(
                 f"{path}: no run's folder (no {missing[0]}); name the folder that `zero3d run` wrote, its out"
@@ -47,7 +61,7 @@ def whole_run(folder: str | Path) -> Path:
     path = Path(folder)
     above = path.absolute().parent
     try:
-        is_stage = (above / PICTURE).is_file() and path.absolute() in stage_folders(above)
+        is_stage = (above / MANIFEST).is_file() and path.absolute() in stage_folders(above)
     except (RecipeError, OSError, ValueError):
         return path
     return above if is_stage else path

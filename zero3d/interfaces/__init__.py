@@ -1,29 +1,35 @@
 """The interfaces that plug-ins implement: abstract classes, one a file."""
 
+from zero3d.interfaces.background import Background
 from zero3d.interfaces.camera_sampler import CameraSampler
 from zero3d.interfaces.command import Command
 from zero3d.interfaces.component import Component, NoOptions
 from zero3d.interfaces.dataset import Dataset, Share
-from zero3d.interfaces.denoiser import Denoiser, Teacher
+from zero3d.interfaces.denoiser import COND, NEGATIVE, NULL, Denoiser, Teacher
+from zero3d.interfaces.encoder import Encoder, EncoderTeacher
 from zero3d.interfaces.exporter import Exporter, ExportSubject
 from zero3d.interfaces.guidance import Guidance
 from zero3d.interfaces.image_source import ImageSource, SourcePicture
 from zero3d.interfaces.observer import Observer, RunView
 from zero3d.interfaces.pixel_denoiser import PixelDenoiser
+from zero3d.interfaces.reconstructor import Reconstructor
 from zero3d.interfaces.regularizer import Regularizer
 from zero3d.interfaces.renderer import Renderer
-from zero3d.interfaces.representation import RadianceField, Representation, SurfaceRepresentation
+from zero3d.interfaces.representation import RadianceField, Representation, RowOptimizer, SurfaceRepresentation
 from zero3d.interfaces.trainable_denoiser import TrainableDenoiser, TrainingBatch
 
 INTERFACES: tuple[type[Component], ...] = (
+    Background,
     CameraSampler,
     Command,
     Dataset,
     Denoiser,
+    Encoder,
     Exporter,
     Guidance,
     ImageSource,
     Observer,
+    Reconstructor,
     Regularizer,
     Renderer,
     Representation,
@@ -31,12 +37,18 @@ INTERFACES: tuple[type[Component], ...] = (
 """The kinds of component there are."""
 
 __all__ = [
+    "COND",
     "INTERFACES",
+    "NEGATIVE",
+    "NULL",
+    "Background",
     "CameraSampler",
     "Command",
     "Component",
     "Dataset",
     "Denoiser",
+    "Encoder",
+    "EncoderTeacher",
     "ExportSubject",
     "Exporter",
     "Guidance",
@@ -45,9 +57,11 @@ __all__ = [
     "Observer",
     "PixelDenoiser",
     "RadianceField",
+    "Reconstructor",
     "Regularizer",
     "Renderer",
     "Representation",
+    "RowOptimizer",
     "RunView",
     "Share",
     "SourcePicture",

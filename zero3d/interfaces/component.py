@@ -5,7 +5,11 @@ from __future__ import annotations
 from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass
@@ -20,7 +24,11 @@ class Component(ABC):
     `zero3d plugins` prints) and a dataclass `Config` whose fields are its options: typed, with defaults, units in
     the docstring, range checks in `__post_init__` (raise ValueError: "field: value; remedy"). A field that may
     change over a run is annotated `Any` and parsed with `Schedule.parse(value, "field")` in `__post_init__`.
-    Making a component is cheap: no weights, no large allocation; those wait for the interface's own method.
+    Making a component is cheap: no weights, no large allocation; those wait for `load`.
+
+    The engine loads each part of a run once, hashes its weight files into the manifest, counts its size in the plan, and
+    keeps its state in the checkpoint under its key in the recipe. What a part remembers from one step to the next
+    (parameters of its own and their moments, held cameras, target pictures, a counter) is its state.
     """
 
     kind: ClassVar[str]
@@ -31,3 +39,27 @@ class Component(ABC):
 
     def __init__(self, config: Any) -> None:
         self.config = config
+
+    def load(self, device: torch.device) -> None:  # noqa: B027 (a default, not a hook to fill)
+        """Read weights and move to `device`. Called once, after every check that needs no weights."""
+
+    def weight_files(self) -> list[Path]:
+        """The files that `load` reads, for the manifest's hashes."""
+        return []
+
+    def size(self, device: torch.device) -> tuple[int, int] | None:
+        """Parameters and bytes that `load` will hold there, known without reading a weight; None if it cannot tell."""
+        return (0, 0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that it remembers between steps: name -> a tensor or a value that JSON can hold."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave, after `load`, on a fresh instance of the same options.
+
+        Raises:
+            ValueError: the state is not one of these options; the message says why.
+        """
+        if state:
+            raise ValueError(f"{self.kind} {self.name!r} keeps no state, but was given {', '.join(sorted(state))}")

@@ -1,28 +1,37 @@
-"""Denoiser: the frozen teacher D(x, sigma), conditioned on a picture and a relative camera."""
+"""Denoiser: the frozen teacher D(x, sigma), conditioned on pictures or words and a relative camera."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
 
+from zero3d.diffusion import guided
 from zero3d.interfaces.component import Component
-from zero3d.interfaces.representation import Representation
-from zero3d.values import Cameras, Picture
+from zero3d.values import Cameras, Subject
+
+COND, NULL, NEGATIVE = "cond", "null", "negative"
+"""Names of the predictions that guidances combine: with the condition, without it, with the negative prompt."""
 
 
 class Denoiser(Component):
     """A view-conditioned diffusion model in sigma form. A foreign model is adapted once, here.
 
     Its image space is pixels (then `encode` and `decode` are the identity) or a latent. Cameras come in as Cameras;
-    the denoiser derives its own pose vector, rays or maps.
+    the denoiser derives its own pose vector, rays or maps. `load` reads the weights, frozen.
     """
 
     kind: ClassVar[str] = "denoiser"
+    needs: frozenset[str] = frozenset({"picture"})
+    """What `condition` reads of the subject: "picture", "prompt"."""
+    branches: tuple[str, ...] = (COND, NULL)
+    """The predictions that `predict` can make: "cond", "null", "negative", and names of its own."""
+    group: int = 1
+    """How many views it denoises jointly, at one noise level: 1, or n views of one elevation, 360 / n degrees apart."""
     channels: int
     """C of its image space: 3 for pixels, 4 for Stable Diffusion's latent. Known before the weights are loaded."""
     resolution: int
@@ -36,41 +45,37 @@ class Denoiser(Component):
     centre: float = 0.0
     """The value of its image space that such a model takes for zero."""
     knows_elevation: bool = False
-    """It is told the input's absolute elevation in place of the change of distance (Stable Zero123)."""
-
+    """It is given the input's absolute elevation in place of the change of distance (Stable Zero123)."""
     dtype: torch.dtype = torch.float32
     """What its network computes in, once it is loaded: named in the manifest, and the laws allow for its rounding."""
 
-    @abstractmethod
-    def load(self, device: torch.device) -> None:
-        """Load the weights onto `device`, frozen. Called once, after every check that needs no weights."""
-
-    def weight_files(self) -> list[Path]:
-        """The files that `load` reads, for the manifest's hashes."""
-        return []
-
     def size(self, device: torch.device) -> tuple[int, int] | None:
-        """Parameters and bytes that `load` will hold there, known without reading a weight; None if it cannot tell."""
+        """As Component's; None, as here, if only its files can tell."""
         return None
 
     @abstractmethod
-    def condition(self, picture: Picture, input_camera: Cameras) -> Any:
-        """What the network needs to know of the picture, computed once a run. `picture` has `picture_resolution`."""
-
-    def solid(self, condition: Any) -> Representation | None:
-        """What it takes the pictured object for, in world axes, before any step; None (as here) if it makes no guess."""
-        return None
+    def condition(self, subject: Subject) -> Any:
+        """What the network needs to know of the subject, computed once a run; pictures have `picture_resolution`."""
 
     @abstractmethod
-    def denoise(self, noised: Tensor, sigma: Tensor, condition: Any, cameras: Cameras, guidance_scale: float) -> Tensor:
-        """x0 = D(noised; sigma), (B, H, W, C), without a graph.
+    def predict(
+        self, noised: Tensor, sigma: Tensor, condition: Any, cameras: Cameras, branches: Sequence[str]
+    ) -> dict[str, Tensor]:
+        """x0 of each branch asked for: name -> (B, H, W, C), without a graph. Another branch is not computed.
 
         Args:
-            noised: (B, H, W, C), x0 + sigma * n in the denoiser's image space.
-            sigma: (B,).
+            noised: (B, H, W, C), x0 + sigma * n in the denoiser's image space; B a multiple of `group`.
+            sigma: (B,), one level for the views of a group.
             cameras: the B cameras to draw from.
-            guidance_scale: s in uncond + s * (cond - uncond); 1 is purely conditional.
+            branches: of `self.branches`, each once.
         """
+
+    @final
+    def denoise(self, noised: Tensor, sigma: Tensor, condition: Any, cameras: Cameras, guidance_scale: float) -> Tensor:
+        """Guided x0 = D(noised; sigma), (B, H, W, C): s in null + s * (cond - null); 1 is purely conditional."""
+        asked = {0.0: (NULL,), 1.0: (COND,)}.get(float(guidance_scale), (NULL, COND))
+        x0 = self.predict(noised, sigma, condition, cameras, asked)
+        return guided(x0[NULL], x0[COND], guidance_scale) if len(asked) == 2 else x0[asked[0]]
 
     @abstractmethod
     def encode(self, image: Tensor) -> Tensor:
@@ -87,12 +92,18 @@ class Denoiser(Component):
 
 @dataclass
 class Teacher:
-    """A denoiser together with what it was told of the picture."""
+    """A denoiser together with what it was conditioned on."""
 
     denoiser: Denoiser
     condition: Any = None
+    subject: Subject = field(default_factory=Subject)
+
+    def predict(self, noised: Tensor, sigma: Tensor, cameras: Cameras, branches: Sequence[str]) -> dict[str, Tensor]:
+        """x0 (B, H, W, C) of each branch; see Denoiser.predict."""
+        with torch.no_grad():
+            return self.denoiser.predict(noised, sigma, self.condition, cameras, branches)
 
     def denoise(self, noised: Tensor, sigma: Tensor, cameras: Cameras, guidance_scale: float) -> Tensor:
-        """x0 (B, H, W, C); see Denoiser.denoise."""
+        """Guided x0 (B, H, W, C); see Denoiser.denoise."""
         with torch.no_grad():
             return self.denoiser.denoise(noised, sigma, self.condition, cameras, guidance_scale)

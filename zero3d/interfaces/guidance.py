@@ -5,25 +5,47 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any, ClassVar
 
+from zero3d.interfaces.camera_sampler import CameraSampler
 from zero3d.interfaces.component import Component
 from zero3d.interfaces.denoiser import Teacher
-from zero3d.values import Cameras, ImageGradient, Step, View
+from zero3d.interfaces.encoder import EncoderTeacher
+from zero3d.values import Cameras, Step, View, ViewGradient
 
 
 class Guidance(Component):
-    """dL/dx for a rendered picture x, from a frozen teacher."""
+    """dL/dx for a rendered view x, from a frozen teacher, from a network of its own, or from nothing but the view.
+
+    Parameters that it trains, and their moments, are its state (`state_dict`); `load` moves them to the device.
+    """
 
     kind: ClassVar[str] = "guidance"
     needs: ClassVar[frozenset[str]] = frozenset({"image"})
-    """What it reads: fields of View."""
+    """What it reads: fields of View, or extras that the renderer provides."""
+    asks: ClassVar[str | None] = "denoiser"
+    """Its teacher: "denoiser" (a Teacher), "encoder" (an EncoderTeacher), or None. The recipe names which one."""
+    branches: ClassVar[tuple[str, ...]] = ("cond",)
+    """The predictions of a denoiser that it cannot do without."""
+    teacher: Any
+    """The Teacher or EncoderTeacher that it asks; None if it asks none."""
 
-    def __init__(self, config: Any, teacher: Teacher) -> None:
+    def __init__(self, config: Any, teacher: Teacher | EncoderTeacher | None = None) -> None:
         super().__init__(config)
         self.teacher = teacher
 
+    def cameras(self, step: Step, sampler: CameraSampler) -> Cameras | None:
+        """The views it wants in this step; None, as here, takes the step's novel views.
+
+        One that fits target pictures for some steps holds their cameras: drawn from `sampler.sample(step)` when the
+        pictures are made anew, and part of its state. `sampler`: its own, if the recipe gives it one, or the run's.
+        """
+        return None
+
     @abstractmethod
-    def gradient(self, view: View, cameras: Cameras, step: Step) -> ImageGradient:
-        """The direction in which L grows: (B, H, W, C) for `view.image`, summed over pixels, without a graph.
+    def gradient(self, view: View, cameras: Cameras, step: Step) -> ViewGradient:
+        """The direction in which L grows, for every field of the view that it acts on, summed over pixels.
 
         `view` is detached and must not be changed; random numbers come from `step.generator(name)` alone.
         """
+
+    def after_step(self, step: Step) -> None:
+        """Called after each optimisation step in which it was asked: to train a network of its own, or to count."""

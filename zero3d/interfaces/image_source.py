@@ -15,7 +15,7 @@ from zero3d.interfaces.component import Component
 class SourcePicture:
     """`rgba` (H, W, 4) uint8, straight alpha, mask in alpha; `notes` for the user; `origin`: what it was.
 
-    `masked`: False where nobody has looked for the object yet; the source called "file" then does.
+    `masked`: False where nobody has looked for the object yet; the source of picture files then does.
     """
 
     rgba: numpy.ndarray
@@ -28,9 +28,11 @@ class ImageSource(Component):
     """Delivers the picture with the object's mask."""
 
     kind: ClassVar[str] = "image_source"
+    reads_paths: ClassVar[bool] = False
+    """It is what a recipe means by a plain path, `image: cat.png`; its Config has `path`. One of those installed."""
 
     @abstractmethod
-    def load(self, mask: str | None) -> SourcePicture:
+    def read(self, mask: str | None) -> SourcePicture:
         """Read the picture, or make it: called once a run, after the recipe's parts were checked. A resumed run keeps it.
 
         Args:

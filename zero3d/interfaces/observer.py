@@ -15,15 +15,17 @@ from zero3d.values import Cameras, Picture, Step, StepTerms, View
 
 @dataclass(frozen=True)
 class RunView:
-    """What an observer sees of a run: its folder, the length, and a way to draw the representation as it is now.
+    """What an observer sees of a run: its folder, the length, and a way to render the representation as it is now.
 
-    `draw(cameras)` renders without a graph and without touching the run's random streams; `decode` makes RGB of it.
+    `picture`: the first input picture, prepared, or None. `input_camera`: where it was taken from; without a picture, in
+    front of the object. `draw(cameras)` renders without a graph and without touching the run's random streams; `decode`
+    makes RGB of it.
     """
 
     folder: Path
     steps: int
     first_step: int
-    picture: Picture
+    picture: Picture | None
     input_camera: Cameras
     draw: Callable[[Cameras], View]
     decode: Callable[[Tensor], Tensor]

@@ -26,9 +26,6 @@ class PixelDenoiser(Denoiser):
         super().__init__(config)
         self.sigmas = self.unit * stable_diffusion_sigmas()
 
-    def load(self, device: torch.device) -> None:
-        """Nothing to load."""
-
     def encode(self, image: Tensor) -> Tensor:
         return image
 

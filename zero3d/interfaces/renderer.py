@@ -20,7 +20,7 @@ class Renderer(Component):
     accepts: ClassVar[type[Representation]]
     """The representations it can draw."""
     provides: ClassVar[frozenset[str]]
-    """Which of View's fields it can fill: "image" and "opacity" always; "depth", "weights", "normals"."""
+    """What it can fill: "image" and "opacity" always; "depth", "weights", "distances", "normals", and extras by name."""
 
     @abstractmethod
     def render(
@@ -34,18 +34,21 @@ class Renderer(Component):
         """Draw B views.
 
         Args:
-            background: what lies behind, (C,) or (h, w, C) resized bilinearly to the picture; image space of the field.
-            needs: optional fields of View that somebody will read; others may be left None.
+            background: what lies behind, image space of the field: (C,) or (h, w, C) for all, or (B, h, w, C), one a view;
+                pictures are resized bilinearly.
+            needs: optional fields and extras of View that somebody will read; others may be left out.
             step: the optimisation step, whose generators jitter may use; None for exact pictures (export, previews).
         """
 
     @staticmethod
     def behind(background: Tensor, cameras: Cameras) -> Tensor:
-        """`render`'s background at the size of the pictures: (C,) or (H, W, C)."""
-        if background.ndim == 1 or background.shape[:2] == (cameras.height, cameras.width):
+        """`render`'s background at the size of the pictures: (C,), (H, W, C) or (B, H, W, C)."""
+        if background.ndim == 1 or background.shape[-3:-1] == (cameras.height, cameras.width):
             return background
-        planes, size = background.permute(2, 0, 1)[None], (cameras.height, cameras.width)
-        return functional.interpolate(planes, size, mode="bilinear", align_corners=False)[0].permute(1, 2, 0)
+        planes, size = background.movedim(-1, -3), (cameras.height, cameras.width)
+        many = planes.reshape(-1, *planes.shape[-3:])
+        resized = functional.interpolate(many, size, mode="bilinear", align_corners=False)
+        return resized.reshape(*planes.shape[:-2], *size).movedim(-3, -1)
 
     @abstractmethod
     def memory_bytes(self, representation: Representation, rays: int) -> int:

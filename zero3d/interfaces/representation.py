@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
 
@@ -11,18 +12,33 @@ from zero3d.interfaces.component import Component
 from zero3d.values import Step
 
 
-class Representation(Component, nn.Module):
+class RowOptimizer(Protocol):
+    """What a representation that grows or prunes asks of the run's optimizer; names are those of `named_parameters()`."""
+
+    def rearrange(self, name: str, rows: Tensor, new: Tensor | None = None) -> None:
+        """Make the parameter's rows (its first axis) those of `rows` (M,), int64 indices into the present ones.
+
+        A row may be left out or taken several times; its moments follow. `new` (M,) bool: rows whose moments begin at
+        zero, as those of a clone do; write their values to `.data` afterwards. The parameter stays the same object, its
+        gradient is dropped.
+        """
+
+    def reset(self, name: str, rows: Tensor | None = None) -> None:
+        """Set the moments of some rows (indices or a mask), or of all, to zero: their values were changed by hand."""
+
+
+class Representation(nn.Module, Component):
     """A trainable 3D model; its parameters are ordinary `nn.Parameter`s, allocated in `__init__`.
 
     (The engine first builds it on torch's "meta" device to learn its size, so `__init__` must only use tensor
-    factories and modules, and draw random numbers in `initialise`.)
+    factories and modules, and draw random numbers in `initialise`.) Its state is `nn.Module`'s.
     """
 
     kind: ClassVar[str] = "representation"
     channels: int
-    """Channels C of the images drawn from it: 3 for RGB, or a latent's."""
-    starts_from_solid: bool = False
-    """As set, it follows what a denoiser takes the object for (`Denoiser.solid`), if one says so."""
+    """Channels C of the images rendered from it: 3 for RGB, or a latent's."""
+    grows: ClassVar[bool] = False
+    """Whether the first axis of its parameters and buffers may change, by `optimizer.rearrange` in `after_step` alone."""
 
     def __init__(self, config: Any) -> None:
         nn.Module.__init__(self)
@@ -33,14 +49,35 @@ class Representation(Component, nn.Module):
         """Fill the parameters before the first step, with random numbers from `step.generator(...)` alone."""
 
     def param_groups(self) -> list[dict[str, Any]]:
-        """Groups for the optimizer; each parameter in exactly one. "lr_scale" multiplies the recipe's rate."""
+        """Groups for the optimizer; each parameter in exactly one.
+
+        "lr_scale", a number or a Schedule, multiplies the recipe's rate; "lr" itself is refused.
+        """
         return [{"params": list(self.parameters())}]
 
-    def after_step(self, step: Step) -> None:
-        """Called after each optimisation step, for representations that grow, prune or change resolution."""
+    def parameter_bytes(self) -> int:
+        """Bytes of all parameters at the most, for the check before a run: one that grows counts its largest size."""
+        return sum(tensor.numel() * tensor.element_size() for tensor in self.parameters())
+
+    def after_step(self, step: Step, optimizer: RowOptimizer) -> None:
+        """Called after each optimisation step, for representations that grow, prune or change resolution.
+
+        Gradients of the step are still there. Random numbers come from `step.generator(...)` alone.
+        """
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """As nn.Module's; one that grows takes the number of rows in `state_dict` first."""
+        if self.grows:
+            for name, tensor in [*self.named_parameters(), *self.named_buffers()]:
+                saved = state_dict.get(name)
+                if saved is not None and saved.ndim and saved.shape[1:] == tensor.shape[1:]:
+                    tensor.data = tensor.data.new_empty(saved.shape)
+        return super().load_state_dict(state_dict, strict, assign)
 
     def can_follow(self, previous: Representation | None) -> bool:
-        """Whether it can start from a recipe's former stage, or without one (None); asked before either is filled.
+        """Whether it can start from a former stage, from what a Reconstructor made, or from neither (None).
+
+        Asked of a former stage before either is filled.
 
         By default without one, or where the tensors have the same names and shapes.
         """
@@ -62,6 +99,8 @@ class RadianceField(Representation):
     """(2, 3) buffer: the corners of the axis-aligned box, world units; outside it density is 0."""
     spacing: float
     """Size of the finest detail it can hold (a voxel's side), world units: renderers derive their step from it."""
+    takes_directions: bool = False
+    """Whether its features depend on the viewing direction: renderers then ask `features_seen`."""
 
     @abstractmethod
     def density(self, points: Tensor) -> Tensor:
@@ -69,7 +108,11 @@ class RadianceField(Representation):
 
     @abstractmethod
     def features(self, points: Tensor) -> Tensor:
-        """(N, 3) world points -> (N, C): RGB in [0, 1], or a latent."""
+        """(N, 3) world points -> (N, C): RGB in [0, 1], or a latent; of all directions at once, as exports want it."""
+
+    def features_seen(self, points: Tensor, directions: Tensor) -> Tensor:
+        """`features` seen along `directions` (N, 3), unit vectors from the camera; here, the same from everywhere."""
+        return self.features(points)
 
 
 class SurfaceRepresentation(Representation):

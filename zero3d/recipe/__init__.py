@@ -1,6 +1,7 @@
 """A recipe: YAML and key=value overrides -> checked blocks. Nothing is built and no weight is read here."""
 
 from zero3d.recipe.blocks import VIEWS, Block, make_block
+from zero3d.recipe.images import file_source
 from zero3d.recipe.load import BLOCK_MAPS, EXPORT_KEYS, SINGLE_BLOCKS, Recipe, load_recipe
 from zero3d.recipe.options import CheckpointOptions, InputOptions, OptimizerOptions, RunOptions
 from zero3d.recipe.reading import check_keys, read_yaml
@@ -18,6 +19,7 @@ __all__ = [
     "SINGLE_BLOCKS",
     "VIEWS",
     "check_keys",
+    "file_source",
     "load_recipe",
     "make_block",
     "read_yaml",

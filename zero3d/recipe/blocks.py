@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +13,43 @@ from zero3d.interfaces import Component, Regularizer
 from zero3d.recipe.schema import typed
 from zero3d.registry import Registry
 from zero3d.schedule import Schedule
+from zero3d.values import PUBLISHED_FOV
 
 VIEWS = ("novel", "near", "input")
-"""What a regularizer's `view` may be."""
+"""What a regularizer's `view` may be; or "input.LABEL" of a recipe with several pictures."""
 HEAVIEST = 1e9
 """The largest weight of a term; the published ones end at 100,000."""
+
+
+@dataclass
+class Placed:
+    """Where one of several pictures was taken from.
+
+    azimuth_deg: to the front picture, counter-clockwise seen from above, -360 to 360. elevation_deg: up from the horizon,
+    -90 to 90; None takes input.elevation_deg. distance: from the object's centre, world units, above 0. fov_deg: across
+    the picture's width, 0 to 180; the published 49.13. view_weight: its share among the pictures, above 0.
+    """
+
+    azimuth_deg: float = 0.0
+    elevation_deg: float | None = None
+    distance: float = 2.0
+    fov_deg: float = math.degrees(PUBLISHED_FOV)
+    view_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not -360 <= self.azimuth_deg <= 360:
+            raise ValueError(f"azimuth_deg: {self.azimuth_deg}; degrees to the front picture, -360 to 360")
+        if self.elevation_deg is not None and not -90 <= self.elevation_deg <= 90:
+            raise ValueError(f"elevation_deg: {self.elevation_deg}; degrees up from the horizon, -90 to 90")
+        if not 0.1 <= self.distance <= 100:
+            raise ValueError(f"distance: {self.distance}; 0.1 to 100 world units")
+        if not 0 < self.fov_deg < 180:
+            raise ValueError(f"fov_deg: {self.fov_deg}; degrees between 0 and 180")
+        if not 0 < self.view_weight <= 1e6:
+            raise ValueError(f"view_weight: {self.view_weight}; above 0, at most 1e6")
+
+
+PLACED = tuple(field.name for field in dataclasses.fields(Placed))
 
 
 @dataclass(frozen=True)
@@ -24,7 +57,8 @@ class Block:
     """One component of a recipe with its checked options; `place` is "file: key.path" for errors.
 
     What belongs to the engine, not to the component: `weight` (guidance and regularizers), `view` (regularizers),
-    `denoiser` (guidance: the label of its teacher), `cameras` (guidance: a sampler of its own).
+    `denoiser`, `encoder` (guidance; encoder: regularizers too: the label of the teacher), `cameras` (guidance: a sampler of
+    its own), `placed` (images: where the picture was taken from).
     """
 
     place: str
@@ -34,7 +68,9 @@ class Block:
     weight: Schedule | None = None
     view: str = "novel"
     denoiser: str | None = None
+    encoder: str | None = None
     cameras: Block | None = None
+    placed: Placed | None = None
 
     def build(self, *arguments: Any) -> Any:
         """The component itself. A class may choose another by a classmethod `build(config, ...)`."""
@@ -67,7 +103,8 @@ def make_block(registry: Registry, kind: str, file: str, key: str, value: Any, l
         config=typed(component.Config, options, place),
         weight=_weight(component, engine, place, kind),
         view=_view(component, engine, place),
-        denoiser=_teacher(engine, place),
+        denoiser=_label(engine, "denoiser", place),
+        encoder=_label(engine, "encoder", place),
         cameras=make_block(registry, "camera_sampler", file, f"{key}.cameras", engine["cameras"])
         if engine.get("cameras") is not None
         else None,
@@ -75,7 +112,15 @@ def make_block(registry: Registry, kind: str, file: str, key: str, value: Any, l
 
 
 def _engine_keys(kind: str) -> tuple[str, ...]:
-    return {"guidance": ("weight", "denoiser", "cameras"), "regularizer": ("weight", "view")}.get(kind, ())
+    guidance, regularizer = ("weight", "denoiser", "encoder", "cameras"), ("weight", "view", "encoder")
+    return {"guidance": guidance, "regularizer": regularizer}.get(kind, ())
+
+
+def _label(engine: Mapping[str, Any], key: str, place: str) -> str | None:
+    value = engine.get(key)
+    if value is not None and not isinstance(value, (str, int)):
+        raise RecipeError(f"{place}.{key}: {value!r}; the label of one of the recipe's {key}s")
+    return None if value is None else str(value)
 
 
 def _check_options(component: type[Component], options: Mapping[str, Any], place: str, kind: str) -> None:
@@ -97,16 +142,9 @@ def _weight(component: type[Component], engine: Mapping[str, Any], place: str, k
         raise RecipeError(f"{place}.{error}") from None
 
 
-def _teacher(engine: Mapping[str, Any], place: str) -> str | None:
-    label = engine.get("denoiser")
-    if label is not None and not isinstance(label, (str, int)):
-        raise RecipeError(f"{place}.denoiser: {label!r}; the label of one of the recipe's denoisers")
-    return None if label is None else str(label)
-
-
 def _view(component: type[Component], engine: Mapping[str, Any], place: str) -> str:
     default = component.default_view if issubclass(component, Regularizer) else "novel"
     view = engine.get("view", default)
-    if view not in VIEWS:
+    if view not in VIEWS and not str(view).startswith("input."):
         raise RecipeError(f"{place}.view: {view!r}.{did_you_mean(str(view), VIEWS)}")
     return str(view)

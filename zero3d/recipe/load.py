@@ -11,10 +11,12 @@ from typing import Any
 from zero3d.errors import RecipeError, did_you_mean
 from zero3d.labels import OWN_FILES, check_label
 from zero3d.recipe.blocks import Block, make_block
+from zero3d.recipe.images import load_images
 from zero3d.recipe.options import RunOptions
 from zero3d.recipe.reading import read_yaml
 from zero3d.recipe.schema import typed
 from zero3d.recipe.stages import split_stages
+from zero3d.recipe.teachers import with_teacher
 from zero3d.registry import Registry
 
 SINGLE_BLOCKS = {
@@ -23,10 +25,15 @@ SINGLE_BLOCKS = {
     "denoiser": "denoiser",
     "representation": "representation",
     "renderer": "renderer",
+    "encoder": "encoder",
+    "background": "background",
+    "start": "reconstructor",
 }
 """Recipe keys that hold one block, and the kind of component there."""
 BLOCK_MAPS = {
+    "images": "image_source",
     "denoisers": "denoiser",
+    "encoders": "encoder",
     "guidance": "guidance",
     "regularizers": "regularizer",
     "observers": "observer",
@@ -35,6 +42,8 @@ BLOCK_MAPS = {
 """Recipe keys that map labels to blocks, and the kind of component there."""
 EXPORT_KEYS = ("export", "renderer", "denoiser", "denoisers", "device")
 """Recipe keys that matter when a finished run is exported again."""
+TERMS = ("guidance", "regularizers")
+"""The keys of the objective's terms."""
 
 
 @dataclass(frozen=True)
@@ -42,23 +51,37 @@ class Recipe:
     """A checked recipe, or the first stage of one that has stages.
 
     `source` is the plain, resolved mapping that recipe.yaml keeps, of this stage alone. `later`: the stages that follow it.
-    `whole`: of a stage, the mapping of the recipe with all its stages.
+    `whole`: of a stage, the mapping of the recipe with all its stages. `images`: the front picture's first; of a recipe with
+    `image`, that one.
     """
 
     file: str
     source: dict[str, Any]
     options: RunOptions
-    image: Block | None
+    images: dict[str, Block]
     cameras: Block
     representation: Block
     renderer: Block
+    background: Block | None
+    start: Block | None
     denoisers: dict[str, Block]
+    encoders: dict[str, Block]
     guidance: dict[str, Block]
     regularizers: dict[str, Block]
     observers: dict[str, Block]
     export: dict[str, Block]
     later: tuple[Recipe, ...] = ()
     whole: dict[str, Any] | None = None
+
+    @property
+    def image(self) -> Block | None:
+        """The first picture's source."""
+        return next(iter(self.images.values()), None)
+
+    @property
+    def subject(self) -> frozenset[str]:
+        """Which of "picture" and "prompt" it gives."""
+        return frozenset({"picture"} if self.images else ()) | frozenset({"prompt"} if self.options.prompt else ())
 
     def place(self, key: str) -> str:
         """`file: key`, the beginning of an error's line."""
@@ -95,18 +118,16 @@ def _check(source: dict[str, Any], name: str, registry: Registry) -> Recipe:
     for key in source:
         if key not in known:
             raise RecipeError(f"{name}: {key}: no such key.{did_you_mean(key, known)}")
-    for key in ("cameras", "representation", "renderer", "guidance"):
+    for key in ("cameras", "representation", "renderer"):
         if source.get(key) is None:
             raise RecipeError(f"{name}: {key}: missing; a recipe needs this block")
+    if source.get("guidance") is None and source.get("regularizers") is None:
+        raise RecipeError(f"{name}: guidance: missing; a recipe needs this block, or regularizers")
     options = typed(RunOptions, {key: source[key] for key in plain if source.get(key) is not None}, f"{name}:")
 
     def single(key: str) -> Block | None:
         value = source.get(key)
-        if value is None:
-            return None
-        if key == "image" and isinstance(value, str):
-            value = {"type": "file", "path": value}
-        return make_block(registry, SINGLE_BLOCKS[key], name, key, value)
+        return None if value is None else make_block(registry, SINGLE_BLOCKS[key], name, key, value)
 
     def labelled(key: str) -> dict[str, Block]:
         value = source.get(key)
@@ -126,19 +147,17 @@ def _check(source: dict[str, Any], name: str, registry: Registry) -> Recipe:
                 found[label] = make_block(registry, BLOCK_MAPS[key], name, f"{key}.{label}", block, label)
         return found
 
-    denoisers = labelled("denoisers")
-    one = single("denoiser")
-    if one is not None:
-        if denoisers:
-            raise RecipeError(f"{name}: denoiser: given beside denoisers; move it to denoisers.<label>")
-        denoisers = {"denoiser": one}
-    guidance = labelled("guidance")
-    for label, block in guidance.items():
-        teacher = block.denoiser or (next(iter(denoisers)) if len(denoisers) == 1 else None)
-        if teacher not in denoisers:
-            hint = did_you_mean(str(teacher), denoisers)
-            raise RecipeError(f"{block.place}.denoiser: {teacher!r} is no denoiser of this recipe.{hint}")
-        guidance[label] = dataclasses.replace(block, denoiser=teacher)
+    def teachers(one: str) -> dict[str, Block]:
+        """The denoisers or encoders, of which a recipe may give one without a label."""
+        many, alone = labelled(f"{one}s"), single(one)
+        if alone is None:
+            return many
+        if many:
+            raise RecipeError(f"{name}: {one}: given beside {one}s; move it to {one}s.<label>")
+        return {one: alone}
+
+    denoisers, encoders = teachers("denoiser"), teachers("encoder")
+    own = {key: {k: with_teacher(b, denoisers, encoders) for k, b in labelled(key).items()} for key in TERMS}
     cameras, representation, renderer = single("cameras"), single("representation"), single("renderer")
     assert cameras
     assert representation
@@ -147,13 +166,16 @@ def _check(source: dict[str, Any], name: str, registry: Registry) -> Recipe:
         file=name,
         source=source,
         options=options,
-        image=single("image"),
+        images=load_images(source, name, registry),
         cameras=cameras,
         representation=representation,
         renderer=renderer,
+        background=single("background"),
+        start=single("start"),
         denoisers=denoisers,
-        guidance=guidance,
-        regularizers=labelled("regularizers"),
+        encoders=encoders,
+        guidance=own["guidance"],
+        regularizers=own["regularizers"],
         observers=labelled("observers"),
         export=labelled("export"),
     )

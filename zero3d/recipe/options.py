@@ -20,42 +20,64 @@ class InputOptions:
 
     elevation_deg: the camera's height over the object's horizon, degrees in [-90, 90]; None assumes 20 and says so.
     mask: a file, or a method of the image source; None finds it. framing: keep, demo or fit (see zero3d.picture).
+    resolution: side of the input views as they are rendered, pixels; None takes the novel views'.
     """
 
     elevation_deg: float | None = None
     mask: str | None = None
     framing: str = "fit"
+    resolution: int | None = None
 
     def __post_init__(self) -> None:
+        if self.resolution is not None and not 2 <= self.resolution <= 4096:
+            raise ValueError(f"resolution: {self.resolution}; 2 to 4096 pixels")
         if self.elevation_deg is not None and not -90 <= self.elevation_deg <= 90:
             raise ValueError(f"elevation_deg: {self.elevation_deg}; degrees up from the horizon, -90 to 90")
         if self.framing not in FRAMINGS:
             raise ValueError(f"framing: {self.framing!r}.{did_you_mean(self.framing, FRAMINGS)}")
 
 
+MOMENTS = {"adam": 2, "adamw": 2, "adamax": 2, "adan": 4, "sgd": 0}
+"""The optimizers, and how many numbers each keeps of a parameter."""
+
+
 @dataclass
 class OptimizerOptions:
-    """`optimizer`. type: adam, adamax or sgd. lr: the rate, a number or a schedule, 0 to 10,000. betas, eps: as in torch,
-    eps from 0 to 1."""
+    """`optimizer`. type: adam, adamw, adamax, adan or sgd. lr: the rate, a number or a schedule, 0 to 10,000.
+    eps: as in torch, 0 to 1.
+
+    betas: shares of the moments that are kept; by default [0.9, 0.99], and [0.98, 0.92, 0.99] for adan. weight_decay: as in
+    torch: added to the gradient (adam, adamax, sgd), or taken off the parameter (adamw, adan).
+    """
 
     type: str = "adam"
     lr: Any = 0.01
-    betas: list[float] = field(default_factory=lambda: [0.9, 0.99])
+    betas: list[float] | None = None
     eps: float = 1e-8
+    weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.type not in ("adam", "adamax", "sgd"):
-            raise ValueError(f"type: {self.type!r}.{did_you_mean(self.type, ('adam', 'adamax', 'sgd'))}")
+        if self.type not in MOMENTS:
+            raise ValueError(f"type: {self.type!r}.{did_you_mean(self.type, MOMENTS)}")
         self.rate.within(0, FASTEST, "lr")
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(f"betas: {self.betas}; two numbers in [0, 1)")
+        count = 3 if self.type == "adan" else 2
+        if len(self.kept) != count or not all(0 <= beta < 1 for beta in self.kept):
+            raise ValueError(f"betas: {self.betas}; {count} numbers in [0, 1) for {self.type}")
         if not 0 <= self.eps <= 1:
             raise ValueError(f"eps: {self.eps}; 0 to 1")
+        if not 0 <= self.weight_decay <= 100:
+            raise ValueError(f"weight_decay: {self.weight_decay}; 0 to 100")
+
+    @property
+    def kept(self) -> tuple[float, ...]:
+        """The betas, given or by default."""
+        default = (0.98, 0.92, 0.99) if self.type == "adan" else (0.9, 0.99)
+        return default if self.betas is None else tuple(self.betas)
 
     @property
     def moments(self) -> int:
         """How many numbers it keeps of each parameter."""
-        return 0 if self.type == "sgd" else 2
+        return MOMENTS[self.type]
 
     @property
     def rate(self) -> Schedule:
@@ -79,8 +101,9 @@ class RunOptions:
     """The plain keys of a recipe.
 
     out: the run's folder. overwrite: the files of a former run there are removed first. seed: of all random streams, 0 or
-    more. device: auto, cpu, cuda or mps. steps: of the optimisation, at least 1. input: how the picture is read.
-    optimizer: which, and how fast. checkpoint: how often the run is saved.
+    more. device: auto, cpu, cuda or mps. steps: of the optimisation, at least 1. prompt, negative: what is
+    wanted in words, and what is not. input: how the picture is read. optimizer: which, and how fast. checkpoint: how often
+    the run is saved.
     """
 
     out: str | None = None
@@ -88,6 +111,8 @@ class RunOptions:
     seed: int = 0
     device: str = "auto"
     steps: int = 1000
+    prompt: str | None = None
+    negative: str = ""
     input: InputOptions = field(default_factory=InputOptions)
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
     checkpoint: CheckpointOptions = field(default_factory=CheckpointOptions)
@@ -98,3 +123,7 @@ class RunOptions:
         if self.seed < 0:
             raise ValueError(f"seed: {self.seed}; not negative")
         self.device = self.device.lower()
+        if self.prompt is not None and not self.prompt.strip():
+            raise ValueError(f"prompt: {self.prompt!r}; say what is wanted, or leave it out")
+        if self.negative and self.prompt is None:
+            raise ValueError(f"negative: {self.negative!r}; it stands beside a prompt, and there is none")

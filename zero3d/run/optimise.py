@@ -42,7 +42,7 @@ def _steps(session: Session, first_step: int) -> int:
     """The steps with all that listens to them; the index of the next one."""
     engine, every = session.engine, session.recipe.options.checkpoint.every
     view = _run_view(session, first_step)
-    observers = session.parts.observers
+    observers = list(session.parts.observers.values())
     log = MetricsLog(session.folder, first_step)
     started = time.monotonic()
     with _stop_on_interrupt() as interrupted:

@@ -14,7 +14,7 @@ from zero3d.recipe import Recipe, load_recipe
 from zero3d.registry import Registry
 from zero3d.run.further import change_steps
 from zero3d.run.optimise import optimise
-from zero3d.run.pictures import kept_picture
+from zero3d.run.pictures import kept_pictures
 from zero3d.run.session import Session, open_session, out_of, say
 from zero3d.run.start import start_stages
 
@@ -42,13 +42,13 @@ def _go_on(whole: Path, registry: Registry, tell: Callable[[str], None]) -> Sess
     rest = _recipes(whole, registry)
     if (path / folder.CHECKPOINT).is_file() or path != whole:
         session = open_session(path, registry, tell=tell, teach=True)
-        optimise(session, checkpoint.load(session.engine, path))
+        optimise(session, checkpoint.load(session.engine, path, states=True))
         rest = rest[[out_of(stage).name for stage in rest].index(path.name) + 1 :] if path != whole else []
         if not rest:
             return session
         former = session.parts.representation
         del session  # its denoisers make room for the next stage's
-    return start_stages(rest, kept_picture(whole, registry), registry, tell, former)
+    return start_stages(rest, kept_pictures(whole, rest[0]), registry, tell, former)
 
 
 def _recipes(whole: Path, registry: Registry) -> list[Recipe]:

@@ -9,37 +9,31 @@ from pathlib import Path
 from typing import Any
 
 from zero3d import checkpoint, folder
-from zero3d.engine import input_camera_at
 from zero3d.errors import RecipeError
-from zero3d.interfaces import Representation, SourcePicture
+from zero3d.interfaces import Representation
 from zero3d.parts import Parts, build_parts, build_stages
-from zero3d.picture import Framed
-from zero3d.recipe import Recipe, load_recipe
+from zero3d.recipe import BLOCK_MAPS, SINGLE_BLOCKS, Block, Recipe, load_recipe
 from zero3d.registry import Registry
 from zero3d.run.optimise import optimise
-from zero3d.run.pictures import load_picture
-from zero3d.run.session import (
-    Session,
-    elevation,
-    elevation_note,
-    frame_picture,
-    make_engine,
-    out_of,
-    say,
-    teach_denoisers,
-)
+from zero3d.run.pictures import Pictures, load_pictures
+from zero3d.run.session import Session, load_parts, make_engine, out_of, say
+from zero3d.run.subject import FramedSubject, camera_of, elevation, elevation_note, frame_subject, subject_at
 from zero3d.values import Cameras
 
 
 @dataclass
 class Plan:
-    """What a run would do; its parts are built, no weight is read. `framed` is None for a picture that the run makes."""
+    """What a run would do; its parts are built, no weight is read.
+
+    `input_cameras`: label -> where that picture was taken from. `framed` is None while a picture is still to be made;
+    `origin`: where the pictures come from, in words.
+    """
 
     folder: Path
     recipe: Recipe
     parts: Parts
-    input_camera: Cameras
-    framed: Framed | None
+    input_cameras: dict[str, Cameras]
+    framed: FramedSubject | None
     origin: str
     notes: list[str]
 
@@ -55,7 +49,7 @@ def run(file: str, registry: Registry, overrides: Sequence[str] = (), tell: Call
     whole = recipe.whole or recipe.source
     with folder.claimed(Path(whole["out"]), recipe.options.overwrite, _files_read(file, whole)):
         stages = (recipe, *recipe.later)
-        return start_stages(stages, load_picture(recipe, registry), registry, tell, fresh=True)
+        return start_stages(stages, load_pictures(recipe, registry), registry, tell, fresh=True)
 
 
 def plan(file: str, registry: Registry, overrides: Sequence[str] = ()) -> Plan:
@@ -73,7 +67,7 @@ def plans(file: str, registry: Registry, overrides: Sequence[str] = ()) -> list[
     Raises:
         UserError: as `plan`.
     """
-    return [_plan(recipe, parts) for recipe, parts in _checked(file, registry, overrides)]
+    return [_plan(recipe, parts, registry) for recipe, parts in _checked(file, registry, overrides)]
 
 
 def check(file: str, registry: Registry, overrides: Sequence[str] = ()) -> list[tuple[Recipe, Parts]]:
@@ -84,28 +78,29 @@ def check(file: str, registry: Registry, overrides: Sequence[str] = ()) -> list[
     """
     found = _checked(file, registry, overrides, whole=False)
     for recipe, parts in found:
-        if recipe.image is not None:
-            _plan(recipe, parts)
+        if recipe.images:
+            _plan(recipe, parts, registry)
     return found
 
 
-def _plan(recipe: Recipe, parts: Parts) -> Plan:
-    assert recipe.image is not None
-    picture = recipe.image.build()
-    framed, origin, notes = None, "made when the run starts", []
-    if recipe.image.component.name == "file":
-        source: SourcePicture = picture.load(recipe.options.input.mask)
-        framed, origin = frame_picture(recipe, source, parts), source.origin
-        make_engine(recipe, parts, framed)
-        notes = [*source.notes, *framed.notes]
-    camera = input_camera_at(elevation(recipe))
-    return Plan(out_of(recipe), recipe, parts, camera, framed, origin, notes + elevation_note(recipe))
+def _plan(recipe: Recipe, parts: Parts, registry: Registry) -> Plan:
+    framed, origin, notes = None, "none: the recipe has a prompt alone", []
+    if all(block.component.reads_paths for block in recipe.images.values()):
+        pictures = load_pictures(recipe, registry)
+        framed = frame_subject(recipe, pictures, parts)
+        origin = ", ".join((pictures.origins or {}).values()) or origin
+        make_engine(recipe, parts, framed.subject)
+        notes = [*pictures.notes, *framed.notes]
+    else:
+        origin = "made when the run starts"
+    cameras = {label: camera_of(recipe, label) for label in recipe.images}
+    return Plan(out_of(recipe), recipe, parts, cameras, framed, origin, notes + elevation_note(recipe))
 
 
 def _checked(file: str, registry: Registry, overrides: Sequence[str], whole: bool = True) -> list[tuple[Recipe, Parts]]:
-    """What can be told before the picture is read: each stage with its parts. `whole`: nothing may be left to be given."""
+    """What can be told before a picture is read: each stage with its parts. `whole`: nothing may be left to be given."""
     recipe = load_recipe(file, registry, overrides)
-    if recipe.image is None and whole:
+    if not recipe.subject and whole:
         raise RecipeError(f"{recipe.place('image')}: missing; give a picture, for example image=examples/mug.png")
     source = recipe.whole or recipe.source
     if source.get("out") is not None or whole:
@@ -128,7 +123,7 @@ def _files_read(file: str, source: Mapping[str, Any]) -> list[Path]:
 
 def start_stages(
     recipes: Sequence[Recipe],
-    source: SourcePicture,
+    pictures: Pictures,
     registry: Registry,
     tell: Callable[[str], None],
     former: Representation | None = None,
@@ -140,21 +135,19 @@ def start_stages(
     """
     recipe, out = recipes[0], out_of(recipes[0])
     parts = build_parts(recipe)
-    framed = frame_picture(recipe, source, parts)
-    engine = make_engine(recipe, parts, framed)
-    teach_denoisers(recipe, source, engine)
-    start = former or parts.solid()
-    engine.initialise(start)
-    notes = [*source.notes, *framed.notes, *elevation_note(recipe)]
-    if parts.representation.starts_from_solid and not start:
-        notes.append(f"{recipe.representation.place}: no denoiser knows a solid to start from; it may want more steps")
+    framed = frame_subject(recipe, pictures, parts)
+    engine = make_engine(recipe, parts, framed.subject)
+    load_parts(recipe, pictures, parts)
+    beginning = former or parts.reconstructed(subject_at(recipe, pictures), engine.at(0))
+    engine.initialise(beginning)
+    notes = [*pictures.notes, *framed.notes, *elevation_note(recipe)]
     manifest = folder.make_manifest(
         registry,
         _components(recipe),
         notes,
-        image=source.origin,
+        image=_only(pictures.origins or {}),
         input_elevation_deg=elevation(recipe),
-        input_pixels_per_source_pixel=framed.scale,
+        input_pixels_per_source_pixel=_only({label: f.scale for label, f in framed.framed.items()}),
         weights=_weight_hashes(parts),
         precision={label: str(denoiser.dtype).removeprefix("torch.") for label, denoiser in parts.denoisers.items()},
     )
@@ -162,9 +155,9 @@ def start_stages(
         for place in {out_of(stage).parent if stage.whole else out: None for stage in recipes}:
             folder.clear(place, registry)
         if recipe.whole is not None:
-            folder.create(out.parent, recipe.whole, source.rgba, manifest)
-    if fresh or not (out / folder.PICTURE).is_file():  # else it was killed before its first checkpoint
-        folder.create(out, recipe.source, source.rgba, manifest)
+            folder.create(out.parent, recipe.whole, pictures.rgba, manifest)
+    if fresh or not folder.is_whole(out, recipe.images):  # else it was killed before its first checkpoint
+        folder.create(out, recipe.source, pictures.rgba, manifest)
     for note in notes:
         tell(f"note: {note}")
     session = Session(out, recipe, engine, tell)
@@ -174,20 +167,23 @@ def start_stages(
         return session
     former = parts.representation
     del session, engine, parts  # its denoisers make room for the next stage's
-    return start_stages(recipes[1:], source, registry, tell, former)
+    return start_stages(recipes[1:], pictures, registry, tell, former)
+
+
+def _only(labelled: Mapping[str, Any]) -> Any:
+    """Of one picture its value, of several all by label."""
+    return next(iter(labelled.values())) if len(labelled) == 1 else dict(labelled)
 
 
 def _components(recipe: Recipe) -> dict[str, str]:
-    single = {"cameras": recipe.cameras, "representation": recipe.representation, "renderer": recipe.renderer}
-    maps = {
-        f"{key}.{label}": block
-        for key in ("denoisers", "guidance", "regularizers", "observers", "export")
-        for label, block in getattr(recipe, key).items()
-    }
-    return {key: f"{b.component.__module__}.{b.component.__qualname__}" for key, b in {**single, **maps}.items()}
+    found = {key: block for key in SINGLE_BLOCKS if isinstance(block := getattr(recipe, key, None), Block)}
+    for key in BLOCK_MAPS:
+        found |= {f"{key}.{label}": block for label, block in getattr(recipe, key).items()}
+    return {key: f"{b.component.__module__}.{b.component.__qualname__}" for key, b in found.items()}
 
 
 def _weight_hashes(parts: Parts) -> dict[str, Any]:
-    """Per denoiser, the files it read with their sha256."""
-    files = {label: denoiser.weight_files() for label, denoiser in parts.denoisers.items()}
-    return {label: folder.file_hashes(paths) for label, paths in files.items() if paths}
+    """By key in the recipe, the files that a component read with their sha256."""
+    files = {key: component.weight_files() for key, component in parts.components()}
+    files |= {"start": parts.start.weight_files()} if parts.start else {}
+    return {key: folder.file_hashes(paths) for key, paths in files.items() if paths}

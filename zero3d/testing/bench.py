@@ -20,7 +20,7 @@ from zero3d.testing.balls import BallRenderer
 from zero3d.testing.gaussian import GaussianConfig, GaussianDenoiser
 from zero3d.testing.laws.common import random_picture
 from zero3d.testing.sphere import SphereConfig, SphereField
-from zero3d.values import Cameras, ImageGradient, LossContext, Step, StepTerms, View
+from zero3d.values import Cameras, ImageGradient, LossContext, Step, StepTerms, Subject, View, ViewGradient
 
 SIZE, STEPS, VIEWS = 8, 4, 2
 
@@ -34,16 +34,13 @@ class _Around(CameraSampler):
     def sample(self, step: Step) -> Cameras:
         return orbit(10.0, 360 * torch.rand(VIEWS, generator=step.generator("azimuth")), SIZE)
 
-    def near(self, cameras: Cameras, step: Step) -> Cameras:
-        return orbit(12.0, torch.rad2deg(cameras.azimuth), SIZE)
-
 
 class _Pull(Guidance):
     """dL/dx = x - D(x + sigma n)."""
 
     name: ClassVar[str] = "pull"
 
-    def gradient(self, view: View, cameras: Cameras, step: Step) -> ImageGradient:
+    def gradient(self, view: View, cameras: Cameras, step: Step) -> ViewGradient:
         x = view.image
         sigma = self.teacher.denoiser.sigmas[500].expand(len(x))
         noised = x + sigma[0] * torch.randn(x.shape, generator=step.generator("noise"))
@@ -73,14 +70,14 @@ def small_engine(terms: bool = True) -> Engine:
         cameras=_Around(None),
         denoisers={"denoiser": teacher.denoiser},
         teachers={"denoiser": teacher},
-        guidances=[GuidanceTerm("pull", _Pull(None, teacher), weight, None)] if terms else [],
+        guidances=[GuidanceTerm("pull", _Pull(None, teacher), weight, _Around(None))] if terms else [],
         regularizers=[RegularizerTerm("thin", _Thin(None), weight, "novel")] if terms else [],
-        observers=[],
+        observers={},
         exporters={},
         device=torch.device("cpu"),
     )
-    picture = random_picture(2 * SIZE)
-    return Engine(parts, picture, input_camera_at(20.0), OptimizerOptions("sgd", 0.02), STEPS, seed=0)
+    subject = Subject.of(random_picture(2 * SIZE), input_camera_at(20.0).resized(SIZE, SIZE))
+    return Engine(parts, subject, OptimizerOptions("sgd", 0.02), STEPS, seed=0)
 
 
 def watch(engine: Engine, observers: Sequence[Observer], folder: Path, first: int = 0, stop: int = STEPS) -> None:

@@ -9,6 +9,7 @@ from zero3d.testing.laws.exporter import check_exporter, three_balls
 from zero3d.testing.laws.guidance import check_guidance
 from zero3d.testing.laws.image_source import check_image_source
 from zero3d.testing.laws.observer import check_observer
+from zero3d.testing.laws.reconstructor import check_reconstructor
 from zero3d.testing.laws.regularizer import check_regularizer
 from zero3d.testing.laws.renderer import check_renderer
 from zero3d.testing.laws.representation import check_representation
@@ -24,6 +25,7 @@ __all__ = [
     "check_guidance",
     "check_image_source",
     "check_observer",
+    "check_reconstructor",
     "check_regularizer",
     "check_renderer",
     "check_representation",

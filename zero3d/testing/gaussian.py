@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from torch import Tensor
 
-from zero3d.diffusion import broadcast, guided
-from zero3d.interfaces import PixelDenoiser
-from zero3d.values import Cameras, Picture
+from zero3d.diffusion import broadcast
+from zero3d.interfaces import COND, NULL, PixelDenoiser
+from zero3d.values import Cameras, Subject
 
 
 @dataclass
@@ -35,17 +36,20 @@ class GaussianDenoiser(PixelDenoiser):
     """
 
     name: ClassVar[str] = "gaussian"
+    needs: frozenset[str] = frozenset()
     Config: ClassVar[type[Any]] = GaussianConfig
 
     def __init__(self, config: GaussianConfig) -> None:
         super().__init__(config)
         self.resolution = self.picture_resolution = config.resolution
+        self.means: dict[str, Sequence[float]] = {COND: config.mean, NULL: [0.0] * 3}
 
-    def condition(self, picture: Picture, input_camera: Cameras) -> None:
-        """The picture does not matter."""
+    def condition(self, subject: Subject) -> None:
+        """The subject does not matter."""
 
-    def denoise(self, noised: Tensor, sigma: Tensor, condition: Any, cameras: Cameras, guidance_scale: float) -> Tensor:
+    def predict(
+        self, noised: Tensor, sigma: Tensor, condition: Any, cameras: Cameras, branches: Sequence[str]
+    ) -> dict[str, Tensor]:
         variance, noise = self.config.std**2, broadcast(sigma, noised) ** 2
-        unconditional = variance * noised / (variance + noise)
-        conditional = unconditional + noise * noised.new_tensor(self.config.mean) / (variance + noise)
-        return guided(unconditional, conditional, guidance_scale)
+        null = variance * noised / (variance + noise)
+        return {b: null + noise * noised.new_tensor(self.means[b]) / (variance + noise) for b in branches}

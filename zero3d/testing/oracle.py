@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,7 +14,7 @@ from zero3d.errors import RecipeError
 from zero3d.interfaces import PixelDenoiser
 from zero3d.mesh_files import load_mesh
 from zero3d.mesh_views import MeshScene
-from zero3d.values import Cameras, Picture
+from zero3d.values import Cameras, Subject
 
 
 @dataclass
@@ -32,6 +33,7 @@ class OracleDenoiser(PixelDenoiser):
     """A teacher that knows the object: its x0 is a mesh, drawn from the asked camera."""
 
     name: ClassVar[str] = "oracle"
+    needs: frozenset[str] = frozenset()
     Config: ClassVar[type[Any]] = OracleConfig
 
     def __init__(self, config: OracleConfig) -> None:
@@ -47,10 +49,14 @@ class OracleDenoiser(PixelDenoiser):
     def weight_files(self) -> list[Path]:
         return [Path(self.config.mesh)]
 
-    def condition(self, picture: Picture, input_camera: Cameras) -> None:
+    def condition(self, subject: Subject) -> None:
         """The oracle needs no picture."""
 
-    def denoise(self, noised: Tensor, sigma: Tensor, condition: Any, cameras: Cameras, guidance_scale: float) -> Tensor:
+    def predict(
+        self, noised: Tensor, sigma: Tensor, condition: Any, cameras: Cameras, branches: Sequence[str]
+    ) -> dict[str, Tensor]:
         size = self.resolution
-        assert self._scene is not None, "load() first"
-        return self._scene.draw(cameras.resized(size, size)).image.to(noised.device)
+        if self._scene is None:
+            raise RuntimeError("load() first")
+        drawn = self._scene.draw(cameras.resized(size, size)).image.to(noised.device)
+        return dict.fromkeys(branches, drawn)

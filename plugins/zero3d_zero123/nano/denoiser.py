@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,16 +10,15 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from zero3d.diffusion import broadcast, guided
+from zero3d.diffusion import broadcast
 from zero3d.geometry import relative_pose
-from zero3d.interfaces import PixelDenoiser, TrainableDenoiser, TrainingBatch
-from zero3d.values import Cameras, Picture
+from zero3d.interfaces import COND, PixelDenoiser, TrainableDenoiser, TrainingBatch
+from zero3d.values import Cameras, Subject
 from zero3d_zero123.nano import weights
 from zero3d_zero123.nano.blocks import channels_last
 from zero3d_zero123.nano.draw import draw_views
-from zero3d_zero123.nano.lift import PICTURE, Lift, Lifted, lift_both_ways
+from zero3d_zero123.nano.lift import PICTURE, Lift, Lifted, lifted_from
 from zero3d_zero123.nano.losses import denoiser_loss, lift_loss
-from zero3d_zero123.nano.solid import SolidField
 from zero3d_zero123.nano.unet import UNet
 
 TEMPERATURE = 0.25
@@ -34,8 +34,7 @@ class NanoCondition:
 
     def drawn(self, cameras: Cameras) -> Tensor:
         """The solid from the B cameras, (B, 5, 64, 64); a sampler's many steps from one camera draw it once."""
-        pose = cameras.camera_to_world
-        if self.last is None or not torch.equal(self.last[0].camera_to_world, pose) or self.last[0].fov != cameras.fov:
+        if self.last is None or not self.last[0].same_as(cameras):
             self.last = (cameras, draw_views(self.lifted, cameras.resized(PICTURE, PICTURE)))
         return self.last[1]
 
@@ -72,18 +71,14 @@ class NanoDenoiser(PixelDenoiser, TrainableDenoiser):
             count = sum(value.numel() for network in (Lift(), UNet()) for value in network.state_dict().values())
         return count, 4 * count
 
-    def condition(self, picture: Picture, input_camera: Cameras) -> NanoCondition:
+    def condition(self, subject: Subject) -> NanoCondition:
         lift, _ = self._networks()
-        planes = torch.cat([picture.rgb, picture.mask], dim=-1).permute(2, 0, 1)[None]
         with torch.no_grad():
-            return NanoCondition(lift_both_ways(lift, planes, input_camera.to(planes.device)))
+            return NanoCondition(lifted_from(lift, subject))
 
-    def solid(self, condition: NanoCondition) -> SolidField:
-        return SolidField(condition.lifted)
-
-    def denoise(
-        self, noised: Tensor, sigma: Tensor, condition: NanoCondition, cameras: Cameras, guidance_scale: float
-    ) -> Tensor:
+    def predict(
+        self, noised: Tensor, sigma: Tensor, condition: NanoCondition, cameras: Cameras, branches: Sequence[str]
+    ) -> dict[str, Tensor]:
         cameras = cameras.to(noised.device)
         views = len(cameras)
         pose = relative_pose(cameras, condition.lifted.cameras)
@@ -91,10 +86,8 @@ class NanoDenoiser(PixelDenoiser, TrainableDenoiser):
         planes, sigma = noised.permute(0, 3, 1, 2), sigma.to(noised)
         with torch.no_grad():
             drawn = condition.drawn(cameras)
-            kept = self._ask(planes, sigma, drawn, pose, context, 1.0)
-            if guidance_scale != 1:
-                kept = guided(self._ask(planes, sigma, drawn, pose, context, 0.0), kept, guidance_scale)
-        return kept.permute(0, 2, 3, 1)
+            x0 = {b: self._ask(planes, sigma, drawn, pose, context, float(b == COND)) for b in branches}
+        return {branch: answer.permute(0, 2, 3, 1) for branch, answer in x0.items()}
 
     def drawing(self, condition: NanoCondition, cameras: Cameras) -> Tensor:
         """The lifted solid as it is, without the U-Net: RGB on white, (B, H, W, 3). For evaluation."""
@@ -131,7 +124,8 @@ class NanoDenoiser(PixelDenoiser, TrainableDenoiser):
         Were every picture drawn towards `base` by the factor T, the noised picture y = base + T (x0 - base) + sigma n
         would be base + T (x0 - base + (sigma / T) n): the network's own question at the level sigma / T.
         """
-        assert self._unet is not None, "load() first"
+        if self._unet is None:
+            raise RuntimeError("load() first")
         base = 1 + keep * (drawn[:, :3] - 1)
         level = (sigma / self.temperature).clamp(max=float(self.sigmas[-1]))
         widened = base + broadcast(level / sigma, planes) * (planes - base)

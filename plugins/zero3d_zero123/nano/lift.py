@@ -7,14 +7,13 @@ with the input camera at azimuth 0.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zero3d.values import Cameras
+from zero3d.values import Cameras, Subject
 from zero3d_zero123.nano.blocks import Attention, ResidualBlock, ResidualBlock3d, picture, sinusoids, tokens
 
 PICTURE = 64
@@ -130,6 +129,13 @@ class Lift(nn.Module):
         return torch.cat([v[:, :1], v[:, 1:] + colour], dim=1)
 
 
+def lifted_from(lift: Lift, subject: Subject) -> Lifted:
+    """What the subject's first picture, of PICTURE pixels, is lifted to; without a graph if none is wanted."""
+    front = subject.pictures[0]
+    planes = torch.cat([front.picture.rgb, front.picture.mask], dim=-1).permute(2, 0, 1)[None]
+    return lift_both_ways(lift, planes, front.camera.to(planes.device))
+
+
 def lift_both_ways(lift: Lift, rgba: Tensor, cameras: Cameras) -> Lifted:
     """The mean of what the picture and its mirror image are lifted to, the latter mirrored back; tokens of the picture.
 
@@ -167,7 +173,7 @@ def _cells(grid: int, cameras: Cameras) -> tuple[Tensor, Tensor]:
     with torch.autocast(pose.device.type, enabled=False):  # in bfloat16 places would be a tenth of a pixel off
         local = torch.einsum("bij,bni->bnj", pose[:, :3, :3], points - pose[:, None, :3, 3])
     ahead = -local[..., 2].clamp(max=-1e-3)
-    half = math.tan(cameras.fov / 2)
+    half = torch.tan(cameras.fovs.float() / 2)[:, None]
     places = torch.stack([local[..., 0], -local[..., 1]], dim=-1) / (ahead * half)[..., None]
     depth = (ahead - cameras.distance.float()[:, None]).reshape(-1, grid, grid, grid)
     place = torch.stack([depth, z.expand_as(depth), y.expand_as(depth)], dim=1) / BOX

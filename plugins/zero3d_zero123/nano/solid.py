@@ -19,7 +19,9 @@ class SolidField(RadianceField):
 
     def __init__(self, lifted: Lifted) -> None:
         super().__init__(None)
-        self.lifted = lifted
+        self.cameras = lifted.cameras
+        self.volume: Tensor
+        self.register_buffer("volume", lifted.volume)
         self.channels, self.spacing = 3, CELL
         self.box: Tensor
         self.register_buffer("box", BOX * lifted.volume.new_tensor([[-1.0] * 3, [1.0] * 3]))
@@ -31,11 +33,11 @@ class SolidField(RadianceField):
         """As `draw_rays` has it: softplus(logit) in each cell's length, 0 outside the box."""
         places = self._places(points)
         inside = (places.abs() <= 1).all(dim=-1)[0, 0]
-        return density_at(self.lifted.volume[:, :1], places)[0, 0] * inside / CELL
+        return density_at(self.volume[:, :1], places)[0, 0] * inside / CELL
 
     def features(self, points: Tensor) -> Tensor:
-        return read(self.lifted.volume[:, 1:], self._places(points))[0, :, 0].T.sigmoid()
+        return read(self.volume[:, 1:], self._places(points))[0, :, 0].T.sigmoid()
 
     def _places(self, points: Tensor) -> Tensor:
         """World (N, 3) -> (1, 1, N, 3) in half-sides of the volume's box."""
-        return turned(points[None], self.lifted.cameras)[:, None] / BOX
+        return turned(points[None], self.cameras)[:, None] / BOX

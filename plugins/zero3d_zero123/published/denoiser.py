@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,7 +10,6 @@ import torch
 from torch import Tensor
 
 from zero3d.diffusion import (
-    guided,
     scaled_linear_alphas_cumprod,
     sigma_to_t,
     sigmas_from_alphas_cumprod,
@@ -17,8 +17,8 @@ from zero3d.diffusion import (
     x0_from_eps,
 )
 from zero3d.geometry import relative_pose
-from zero3d.interfaces import Denoiser
-from zero3d.values import Cameras, Picture
+from zero3d.interfaces import COND, Denoiser
+from zero3d.values import Cameras, Subject
 from zero3d_zero123.published.conditioning import PictureCondition, clip_pixels, posed_token, stable_pose
 from zero3d_zero123.published.network import Network
 from zero3d_zero123.published.original import Original
@@ -78,20 +78,21 @@ class PublishedDenoiser(Denoiser):
         self.dtype = next(network.unet.parameters()).dtype
 
     @torch.no_grad()
-    def condition(self, picture: Picture, input_camera: Cameras) -> PictureCondition:
-        x = planes(2 * picture.rgb[None] - 1)
+    def condition(self, subject: Subject) -> PictureCondition:
+        front = subject.pictures[0]
+        x = planes(2 * front.picture.rgb[None] - 1)
         pixels = clip_pixels(x, self._clip.config.image_size)  # type: ignore[union-attr, arg-type]
         embedding = self._clip(pixel_values=pixels).image_embeds[:, None]
-        return PictureCondition(embedding, self._vae.encode(x).latent_dist.mode(), input_camera)  # type: ignore[operator]
+        return PictureCondition(embedding, self._vae.encode(x).latent_dist.mode(), front.camera)  # type: ignore[operator]
 
-    def denoise(
-        self, noised: Tensor, sigma: Tensor, condition: PictureCondition, cameras: Cameras, guidance_scale: float
-    ) -> Tensor:
+    def predict(
+        self, noised: Tensor, sigma: Tensor, condition: PictureCondition, cameras: Cameras, branches: Sequence[str]
+    ) -> dict[str, Tensor]:
         z = planes(noised)
         t = sigma_to_t(sigma.cpu(), self.sigmas).to(z.device)
         pose = self.pose(cameras, condition.camera)
-        eps = self.predict_eps(to_variance_preserving(z, sigma), t, condition, pose, guidance_scale)
-        return x0_from_eps(z, eps, sigma).permute(0, 2, 3, 1)
+        eps = self.predict_eps(to_variance_preserving(z, sigma), t, condition, pose, branches)
+        return {b: x0_from_eps(z, e, sigma).permute(0, 2, 3, 1) for b, e in zip(branches, eps, strict=True)}
 
     def pose(self, cameras: Cameras, input_camera: Cameras) -> Tensor:
         """The pose vector (B, 4) that the network was trained with."""
@@ -99,25 +100,24 @@ class PublishedDenoiser(Denoiser):
         return make(cameras, input_camera)
 
     def predict_eps(
-        self, latent: Tensor, t: Tensor, condition: PictureCondition, pose: Tensor, guidance_scale: float
-    ) -> Tensor:
-        """eps (B, 4, h, w) of the variance-preserving latent at timesteps t (B,), pose T (B, 4).
+        self, latent: Tensor, t: Tensor, condition: PictureCondition, pose: Tensor, branches: Sequence[str]
+    ) -> tuple[Tensor, ...]:
+        """eps (B, 4, h, w) of the variance-preserving latent at timesteps t (B,), pose T (B, 4), for each branch.
 
-        The null branch is zeros for both the concatenated latent and the token (after cc_projection); both branches run
-        in one batch, [uncond, cond]. With s = 1 the null branch is not needed.
+        The null branch is zeros for both the concatenated latent and the token (after cc_projection); all branches run
+        in one batch.
         """
         token = posed_token(self._cc, condition.embedding, pose)
         picture = condition.latent.expand(len(latent), -1, -1, -1)
-        if guidance_scale == 1:
-            return self._run(latent, picture, t, token)
-        both = self._run(
-            latent.repeat(2, 1, 1, 1),
-            torch.cat([torch.zeros_like(picture), picture]),
-            t.repeat(2),
-            torch.cat([torch.zeros_like(token), token]),
+        kept = [float(branch == COND) for branch in branches]
+        many = len(branches)
+        eps = self._run(
+            latent.repeat(many, 1, 1, 1),
+            torch.cat([keep * picture for keep in kept]),
+            t.repeat(many),
+            torch.cat([keep * token for keep in kept]),
         )
-        unconditional, conditional = both.chunk(2)
-        return guided(unconditional, conditional, guidance_scale)
+        return eps.chunk(many)
 
     def _run(self, latent: Tensor, picture: Tensor, t: Tensor, token: Tensor) -> Tensor:
         x = torch.cat([latent, picture], dim=1).to(self.dtype)

@@ -94,9 +94,9 @@ class FineTuned(PublishedDenoiser, TrainableDenoiser):
         return self._module.train().requires_grad_(True)
 
     @torch.no_grad()
-    def denoise(self, *arguments: Any, **named: Any) -> Tensor:
+    def predict(self, *arguments: Any, **named: Any) -> dict[str, Tensor]:
         """As the published denoiser's, also while its weights are being fitted."""
-        return super().denoise(*arguments, **named)
+        return super().predict(*arguments, **named)
 
     def learning_rate_factor(self, stage: str, parameter: str) -> float:
         return float(self.config.projection_lr) if parameter.startswith("cc_projection.") else 1.0

@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy
@@ -18,7 +19,7 @@ from zero3d.geometry import orbit
 from zero3d.interfaces import Component
 from zero3d.random import Generators
 from zero3d.registry import check_component
-from zero3d.values import Cameras, LossContext, Picture, Step, View
+from zero3d.values import Cameras, LossContext, Picture, Prompt, Step, Subject, View
 
 
 class BrokenLaw(AssertionError):
@@ -122,9 +123,8 @@ def random_view(views: int, size: int, channels: int = 3, samples: int = 5, seed
     def draw(last: int, scale: float = 1.0) -> Tensor:
         return (scale * torch.rand(views, size, size, last, generator=generator)).requires_grad_()
 
-    return View(
-        image=draw(channels), opacity=draw(1), depth=draw(1), weights=draw(samples, 1 / samples), normals=draw(3)
-    )
+    distances = (2 + draw(samples).detach().sort(dim=-1).values).requires_grad_()
+    return View(draw(channels), draw(1), draw(1), draw(samples, 1 / samples), draw(3), distances)
 
 
 def random_picture(size: int, seed: int = 9) -> Picture:
@@ -134,34 +134,35 @@ def random_picture(size: int, seed: int = 9) -> Picture:
 
 
 def loss_context(
-    view: View,
+    view: View | None,
     near: View | None = None,
     input: View | None = None,
     picture: Picture | None = None,
     representation: Any = None,
     acts_on: str = "novel",
     decode: Callable[[Tensor], Tensor] = lambda image: image,
+    prompt: Prompt | None = None,
 ) -> LossContext:
-    """What a regularizer looks at, from drawn views: `view` is the novel one, `near` and `input` the others (or None).
+    """What a regularizer looks at, from rendered views: `view` is the novel one, `near` and `input` the others (or None).
 
     Args:
         view: (B, H, W, ...) from azimuths 10 and 200 degrees; of another B than 2, evenly around.
         picture: the prepared input; noise of the view's size if not given.
         acts_on: which of them `context.view` is: "novel", "near" or "input".
     """
-    views, size = view.image.shape[0], view.image.shape[1]
-    azimuth = torch.tensor([10.0, 200.0]) if views == 2 else 360 * torch.arange(views) / views
-    chosen = {"novel": view, "near": near, "input": input}[acts_on]
-    assert chosen is not None, f"acts_on: {acts_on}, but no such view was given"
-    cameras = orbit(20.0, 0.0, size) if acts_on == "input" else orbit(20.0, azimuth, size)
+    views = {name: own for name, own in (("novel", view), ("near", near), ("input", input)) if own is not None}
+    if acts_on not in views:
+        raise ValueError(f"acts_on: {acts_on!r}, but no such view was given")
+    count, size = views[acts_on].image.shape[0], views[acts_on].image.shape[1]
+    azimuth = torch.tensor([10.0, 200.0]) if count == 2 else 360 * torch.arange(count) / count
+    front = orbit(20.0, 0.0, size)
+    shown = random_picture(size) if picture is None else picture
     return LossContext(
         step=fresh_step(),
-        view=chosen,
-        cameras=cameras,
-        novel=view,
-        near=near,
-        input=input,
-        picture=random_picture(size) if picture is None else picture,
+        view=views[acts_on],
+        cameras=front if acts_on == "input" else orbit(20.0, azimuth, size),
+        views=views,
+        subject=replace(Subject.of(shown, front), prompt=prompt),
         representation=representation,
         decode=decode,
     )

@@ -10,17 +10,20 @@ from torch import Tensor
 from zero3d.geometry import orbit
 from zero3d.interfaces import Denoiser, PixelDenoiser
 from zero3d.testing.laws.common import Laws, random_picture
+from zero3d.values import Subject
 
 
 def check_denoiser(denoiser: Denoiser, condition: Any = None) -> None:
     """The laws of a denoiser, loaded. Call it from a test; the first broken one is an AssertionError of one line.
 
     - Its noise levels are finite, above 0 and ascending, and it answers at the lowest and the highest.
-    - x0 has the shape of what was noised, is finite, carries no graph (the weights are frozen), changes no input; the
-      same question gets the same answer, whatever a process's shared random numbers are.
-    - It declares its precision, `dtype`. To within that a batch equals its singles, and guidance is uncond + s (cond -
-      uncond): linear in the scale s.
-    - The null branch (scale 0) does not know the picture: conditions of two pictures get one answer there. (Asked
+    - `predict` answers the branches asked for and no others, each the same whatever others are asked. x0 has the shape of
+      what was noised, is finite, carries no graph (the weights are frozen), changes no input; the same question gets the
+      same answer, whatever a process's shared random numbers are.
+    - It declares its precision, `dtype`; all that follows holds to within that.
+    - A batch equals its groups (of one view, for most): other views change nothing. Of a joint denoiser, the views of a
+      group in another order get their answers in that order.
+    - The null branch does not know the picture: conditions of two pictures get one answer there. (Asked
       where `condition` is None and `denoiser.condition` makes one.)
     - `encode` gives its image space, differentiably, `decode` RGB of `picture_resolution`; for a PixelDenoiser both
       leave a picture as it is, and its background is white. `background()` is (C,) or (h, w, C).
@@ -32,7 +35,7 @@ def check_denoiser(denoiser: Denoiser, condition: Any = None) -> None:
     """
     laws = Laws(type(denoiser))
     laws.refuses(denoiser.config)
-    sigmas, size, channels = denoiser.sigmas, denoiser.resolution, denoiser.channels
+    sigmas = denoiser.sigmas
     ascending = sigmas.ndim == 1 and len(sigmas) > 1 and bool((sigmas.diff() > 0).all())
     laws("noise levels ascend", ascending, f"sigmas of shape {tuple(sigmas.shape)} do not")
     good = bool(torch.isfinite(sigmas).all()) and bool(sigmas[0] > 0)
@@ -44,20 +47,28 @@ def check_denoiser(denoiser: Denoiser, condition: Any = None) -> None:
     if condition is None:
         condition, other = (_shown(laws, denoiser, seed) for seed in (9, 10))
     asked = _Question(denoiser, condition)
-    with laws.own_randomness("nothing: D is a function"), laws.runs("it answers", "denoise() fails"):
-        zero, one, three = (asked(scale) for scale in (0.0, 1.0, 3.0))
-    shape = (2, size, size, channels)
-    laws("x0 has the shape of what was noised", tuple(one.shape) == shape, f"{tuple(one.shape)} for {shape}")
-    laws("x0 is finite", all(torch.isfinite(x).all() for x in (zero, one, three)), "it holds nan or inf")
-    laws("no graph", not one.requires_grad, "x0 requires a gradient; freeze the weights in load")
+    names = tuple(denoiser.branches)
+    laws("its branches have names, each once", "cond" in names and len(set(names)) == len(names), f"they are {names}")
+    with laws.own_randomness("nothing: D is a function"), laws.runs("it answers", "predict() fails"):
+        every = asked(*names)
+    shape = tuple(asked.noised.shape)
+    for name, x0 in every.items():
+        laws("x0 has the shape of what was noised", tuple(x0.shape) == shape, f"{name}: {tuple(x0.shape)} for {shape}")
+        laws("x0 is finite", torch.isfinite(x0).all(), f"{name} holds nan or inf")
+        laws("no graph", not x0.requires_grad, f"{name} requires a gradient; freeze the weights in load")
     laws("the inputs are not changed", asked.untouched(), "noised or sigma was written to")
-    laws("the same question gets the same answer", torch.equal(one, asked(1.0)), "two answers differ")
-    off = float((asked(1.0, slice(0, 1)) - one[:1]).abs().max())
-    laws("a batch equals its singles", off <= rounding, f"a view alone differs by {off:.3g}")
-    off = float((three - (zero + 3 * (one - zero))).abs().max())
-    laws("guidance is uncond + s (cond - uncond)", off <= 10 * rounding, f"at s = 3 it is off by {off:.3g}")
-    if other is not None:
-        off = float((zero - _Question(denoiser, other)(0.0)).abs().max())
+    law = "it answers the branches asked for"
+    laws(law, tuple(sorted(every)) == tuple(sorted(names)), f"of {', '.join(names)} it answers {', '.join(every)}")
+    one = asked("cond")
+    laws(law, list(one) == ["cond"], f"asked for cond alone it answers {', '.join(one)}")
+    laws(
+        "the same question gets the same answer", torch.equal(one["cond"], asked("cond")["cond"]), "two answers differ"
+    )
+    off = float((every["cond"] - one["cond"]).abs().max())
+    laws("a branch does not depend on the others asked", off <= rounding, f"cond differs by {off:.3g}")
+    _groups(laws, asked, one["cond"], rounding)
+    if other is not None and "null" in names:
+        off = float((every["null"] - _Question(denoiser, other)("null")["null"]).abs().max())
         laws("the null branch does not know the picture", off <= rounding, f"two pictures' answers differ by {off:.3g}")
     _sigma_range(laws, asked)
     _space(laws, denoiser)
@@ -71,32 +82,46 @@ def check_denoiser(denoiser: Denoiser, condition: Any = None) -> None:
 def _shown(laws: Laws, denoiser: Denoiser, seed: int) -> Any:
     side = denoiser.picture_resolution
     with laws.runs("it takes a picture", "condition() fails; is the denoiser loaded?"):
-        return denoiser.condition(random_picture(side, seed), orbit(20.0, 0.0, side))
+        return denoiser.condition(Subject.of(random_picture(side, seed), orbit(20.0, 0.0, side)))
 
 
 class _Question:
-    """Two noised views at two levels, from two cameras."""
+    """Two groups of noised views at two levels, from cameras around the object."""
 
     def __init__(self, denoiser: Denoiser, condition: Any) -> None:
-        size, levels = denoiser.resolution, denoiser.sigmas
+        size, levels, group = denoiser.resolution, denoiser.sigmas, denoiser.group
         self.denoiser, self.condition = denoiser, condition
-        self.cameras = orbit(20.0, torch.tensor([10.0, 200.0]), size)
-        shape = (2, size, size, denoiser.channels)
+        around = 360 / group * torch.arange(group)
+        self.cameras = orbit(20.0, torch.cat([10.0 + around, 200.0 + around]), size)
+        shape = (2 * group, size, size, denoiser.channels)
         self.noised = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-        self.sigma = levels[[len(levels) // 3, len(levels) // 2]]
+        self.sigma = levels[[len(levels) // 3, len(levels) // 2]].repeat_interleave(group)
         self._before = self.noised.clone(), self.sigma.clone()
 
-    def __call__(self, scale: float, rows: slice = slice(None)) -> Tensor:
-        return self.denoiser.denoise(self.noised[rows], self.sigma[rows], self.condition, self.cameras[rows], scale)
+    def __call__(self, *branches: str, rows: slice | Tensor = slice(None)) -> dict[str, Tensor]:
+        noised, sigma, cameras = self.noised[rows], self.sigma[rows], self.cameras[rows]
+        return self.denoiser.predict(noised, sigma, self.condition, cameras, branches)
 
     def untouched(self) -> bool:
         return torch.equal(self.noised, self._before[0]) and torch.equal(self.sigma, self._before[1])
 
 
+def _groups(laws: Laws, asked: _Question, whole: Tensor, rounding: float) -> None:
+    group = asked.denoiser.group
+    off = float((asked("cond", rows=slice(0, group))["cond"] - whole[:group]).abs().max())
+    who = "a view" if group == 1 else f"a group of {group}"
+    laws("a batch equals its groups", off <= rounding, f"{who} alone differs by {off:.3g}")
+    if group > 1:
+        turned = torch.arange(group).roll(1)
+        off = float((asked("cond", rows=turned)["cond"] - whole[turned]).abs().max())
+        laws("views in another order get their answers in that order", off <= rounding, f"they differ by {off:.3g}")
+
+
 def _sigma_range(laws: Laws, asked: _Question) -> None:
     ends = asked.denoiser.sigmas[[0, -1]]
-    noised = ends[:, None, None, None] * asked.noised + asked.denoiser.centre
-    answer = asked.denoiser.denoise(noised, ends, asked.condition, asked.cameras, 1.0)
+    levels = ends.repeat_interleave(asked.denoiser.group)
+    noised = levels[:, None, None, None] * asked.noised + asked.denoiser.centre
+    answer = asked.denoiser.predict(noised, levels, asked.condition, asked.cameras, ("cond",))["cond"]
     law = "it answers at the lowest and the highest noise level"
     laws(law, torch.isfinite(answer).all(), f"nan or inf at {float(ends[0]):.4g} or {float(ends[1]):.4g}")
 

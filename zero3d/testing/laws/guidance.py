@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -93,10 +93,11 @@ class Prior(GaussianDenoiser):
         self.channels = channels
         self.mu = torch.linspace(0.2, 0.8, channels)
 
-    def denoise(self, noised: Tensor, sigma: Tensor, condition: Any, cameras: Cameras, guidance_scale: float) -> Tensor:
+    def predict(
+        self, noised: Tensor, sigma: Tensor, condition: Any, cameras: Cameras, branches: Sequence[str]
+    ) -> dict[str, Tensor]:
         variance, noise = self.config.std**2, broadcast(sigma, noised) ** 2
-        answer: Tensor = (variance * noised + noise * self.mu.to(noised)) / (variance + noise)
-        return answer
+        return dict.fromkeys(branches, (variance * noised + noise * self.mu.to(noised)) / (variance + noise))
 
 
 def _closed_form(laws: Laws, guidance: Guidance, prior: Prior, size: int, linear: bool) -> None:

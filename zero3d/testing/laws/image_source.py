@@ -23,7 +23,7 @@ def check_image_source(
 ) -> None:
     """The laws of an image source. Call it from a test; the first broken one is an AssertionError of one line.
 
-    - `load` gives (H, W, 4) uint8, notes of one line each, and where the picture came from; loading again gives the same.
+    - `read` gives (H, W, 4) uint8, notes of one line each, and where the picture came from; loading again gives the same.
     - With a mask (`masked`, the default) something is opaque, and every framing makes a square picture of it, finite and
       in [0, 1], whose mask is not empty. Without, alpha says nothing.
     - What is missing is a UserError of one line, and so is an `input.mask` that it does not know, if it refuses one.
@@ -33,13 +33,13 @@ def check_image_source(
         config: its options, the defaults if None.
         missing: options that name something that is not there. None: `config` with its option `path`, `file` or
             `folder` set to a file that is not there, if it has one.
-        mask: the recipe's `input.mask` for `load`.
+        mask: the recipe's `input.mask` for `read`.
     """
     laws = Laws(component)
     config = laws.default(component, config)
-    with laws.runs("it gives a picture", "load() fails"):
-        first = component(config).load(mask)
-        again = component(config).load(mask)
+    with laws.runs("it gives a picture", "read() fails"):
+        first = component(config).read(mask)
+        again = component(config).read(mask)
     rgba = first.rgba
     good = rgba.ndim == 3 and rgba.shape[-1] == 4 and rgba.dtype == numpy.uint8
     laws("a picture is (H, W, 4) uint8", good, f"{rgba.shape} {rgba.dtype}")
@@ -73,13 +73,13 @@ def _missing(laws: Laws, component: type[ImageSource], config: Any, missing: Any
         if not names:
             return
         missing = dataclasses.replace(config, **dict.fromkeys(names, NOWHERE))
-    laws.says("what is missing is a UserError of one line", lambda: component(missing).load(None))
+    laws.says("what is missing is a UserError of one line", lambda: component(missing).read(None))
 
 
 def _mask(laws: Laws, component: type[ImageSource], config: Any) -> None:
     law = "an unknown input.mask is a UserError of one line, or not its business"
     try:
-        component(config).load("no such mask")
+        component(config).read("no such mask")
     except UserError as error:
         laws(law, len(str(error).splitlines()) == 1, f"the message is not one line: {str(error)!r}")
     except Exception as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from zero3d.interfaces import Regularizer
 from zero3d.testing.laws.common import Laws, differences, fresh_step, loss_context, random_picture, random_view
 from zero3d.testing.sphere import SphereConfig, SphereField
-from zero3d.values import LossContext, Picture, View
+from zero3d.values import VIEW_FIELDS, LossContext, Picture, View
 
 SIZE = 8
 CONTENT = 0.02
@@ -45,7 +45,7 @@ def check_regularizer(
         optimum: a context in which the penalty must vanish; `loss_context` makes one from views.
         smooth: False for a penalty whose gradient is not that of its value on purpose (it stops some gradients).
     """
-    from zero3d.parts import ENGINE_PROVIDES, VIEW_FIELDS  # which reads recipes; the command line need not, to start
+    from zero3d.parts import ENGINE_PROVIDES  # which reads recipes; the command line need not, to start
     from zero3d.recipe import VIEWS
 
     laws = Laws(component)
@@ -95,23 +95,20 @@ def _context(
     needs, acts_on = component.needs, component.default_view
     kept: dict[str, View | None] = {name: _leaves(view, dtype) for name, view in drawn.items()}
     if only_needs:
-        wanted = {"novel", acts_on} | {need.removesuffix("_view") for need in needs if need.endswith("_view")}
+        wanted = {acts_on} | {need.removesuffix("_view") for need in needs if need.endswith("_view")}
         kept = {name: _only(view, needs) if view and name in wanted else None for name, view in kept.items()}
-    novel = kept["novel"]
-    assert novel is not None
     noise = random_picture(SIZE)
     picture = Picture(noise.rgb.to(dtype), noise.mask.to(dtype))
     decode = _no_decoder if only_needs and "rgb" not in needs else _identity
-    return loss_context(novel, kept["near"], kept["input"], picture, representation, acts_on, decode)
+    return loss_context(kept["novel"], kept["near"], kept["input"], picture, representation, acts_on, decode)
 
 
 def _leaves(view: View, dtype: torch.dtype) -> View:
-    tensors = {f.name: getattr(view, f.name) for f in fields(view)}
-    return View(**{name: t.detach().to(dtype).requires_grad_() for name, t in tensors.items() if t is not None})
+    return view.changed(lambda tensor: tensor.detach().to(dtype).requires_grad_())
 
 
 def _only(view: View, needs: frozenset[str]) -> View:
-    withheld: dict[str, Any] = {f.name: None for f in fields(view) if f.name not in needs | {"image", "opacity"}}
+    withheld: dict[str, Any] = dict.fromkeys(VIEW_FIELDS - needs - {"image", "opacity"})
     return replace(view, **withheld)
 
 
@@ -137,8 +134,7 @@ def _same_again(
 
 
 def _tensors(context: LossContext) -> list[Tensor]:
-    views = [view for view in (context.novel, context.near, context.input) if view is not None]
-    return [getattr(view, f.name) for view in views for f in fields(view) if getattr(view, f.name) is not None]
+    return [tensor for view in context.views.values() for tensor in view.tensors().values()]
 
 
 def _gradient(laws: Laws, regularizer: Regularizer, component: type[Regularizer], representation: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from zero3d.interfaces import Renderer, Representation
 from zero3d.testing.balls import ThreeBalls, ThreeBallsConfig, draw_balls
 from zero3d.testing.laws.common import Laws, differences, fresh_step, in_double
 from zero3d.testing.sphere import SphereConfig, SphereField
-from zero3d.values import FAR, Cameras, View
+from zero3d.values import FAR, VIEW_FIELDS, Cameras, View
 
 BALL = SphereConfig(radius=0.9, density=3.0, colour=[0.8, 0.3, 0.2], box=0.95)
 """The ball whose picture is known; see `draw_balls`."""
@@ -52,13 +53,11 @@ def check_renderer(
         ball: for a renderer that does not accept every RadianceField: a ball of radius 0.9 around the origin, of density
             3 and colour 0.8, 0.3, 0.2, as what it accepts. None: without the closed form.
     """
-    from zero3d.parts import VIEW_FIELDS  # which reads recipes; the command line need not, to start
 
     laws = Laws(type(renderer))
     laws.refuses(renderer.config)
     provides = renderer.provides
     laws("it provides image and opacity", provides >= {"image", "opacity"}, f"provides = {sorted(provides)}")
-    laws("it provides fields of View", provides <= VIEW_FIELDS, f"unknown: {sorted(provides - VIEW_FIELDS)}")
     fits = isinstance(representation, renderer.accepts)
     laws(
         "it accepts what it is tried with", fits, f"a {type(representation).__name__} is no {renderer.accepts.__name__}"
@@ -68,6 +67,7 @@ def check_renderer(
     view = _fields(laws, renderer, field, cameras, background.double(), tolerance)
     _batches(laws, renderer, field, cameras, background.double(), view, tolerance)
     _repeats(laws, renderer, field, cameras, background.double(), view, tolerance)
+    _each_its_own(laws, renderer, field, cameras, background.double(), tolerance)
     _gradient(laws, renderer, field, cameras, background.double())
     few, many = (renderer.memory_bytes(representation, count) for count in (100, 10_000))
     laws("memory_bytes tells what a render takes", 0 < few <= many, f"{few} bytes for 100 rays, {many} for 10000")
@@ -86,11 +86,11 @@ def _fields(
         view = renderer.render(field, cameras, background, renderer.provides).detach()
     expected = (len(cameras), cameras.height, cameras.width)
     channels = {"image": field.channels, "opacity": 1, "depth": 1, "normals": 3}
-    for name in sorted(renderer.provides):
-        value = getattr(view, name)
-        if value is None:
-            laws.broken("declared fields are there", f"{name} is declared and asked for, but None")
-        shape = (*expected, channels.get(name, value.shape[-1]))
+    lacking = ", ".join(sorted(renderer.provides - view.tensors().keys()))
+    laws("declared fields are there", not lacking, f"{lacking}: declared and asked for, but not in the view")
+    for name, value in view.tensors().items():
+        own = (*expected, channels.get(name, value.shape[-1]))
+        shape = own if name in VIEW_FIELDS else (expected[0], *value.shape[1:])
         laws("fields have the right shapes", tuple(value.shape) == shape, f"{name}: {tuple(value.shape)}, not {shape}")
         laws("fields are finite", torch.isfinite(value).all(), f"{name} holds nan or inf")
     low, high = float(view.opacity.min()), float(view.opacity.max())
@@ -100,6 +100,9 @@ def _fields(
         off = float((total - view.opacity).abs().max())
         good = bool((view.weights >= -tolerance).all()) and off < max(tolerance, 1e-4)
         laws("a ray's weights are not negative and sum to its opacity", good, f"they are off by {off:.3g}")
+    if view.distances is not None and view.weights is not None:
+        fits = view.distances.shape == view.weights.shape
+        laws("each weight has its distance", fits, f"{tuple(view.distances.shape)} for {tuple(view.weights.shape)}")
     return view
 
 
@@ -112,12 +115,33 @@ def _batches(
     view: View,
     tolerance: float,
 ) -> None:
-    names = sorted(renderer.provides - {"weights"})  # how many samples a ray has may depend on the others
+    sampled = {"weights", "distances"}  # how many samples a ray has may depend on the others
+    whole = view.tensors()
     for index in range(len(cameras)):
-        single = renderer.render(field, cameras[index : index + 1], background, renderer.provides).detach()
-        for name in names:
-            off = float((getattr(single, name)[0] - getattr(view, name)[index]).abs().max())
+        single = renderer.render(field, cameras[index : index + 1], background, renderer.provides).detach().tensors()
+        for name in sorted(renderer.provides - sampled):
+            off = float((single[name][0] - whole[name][index]).abs().max())
             laws("a batch equals its singles", off <= tolerance, f"{name} of view {index} differs by {off:.3g}")
+
+
+def _each_its_own(
+    laws: Laws, renderer: Renderer, field: Representation, cameras: Cameras, background: Tensor, tolerance: float
+) -> None:
+    """Fields of view and backgrounds, one a view."""
+    fovs = torch.linspace(0.6, 0.9, len(cameras), dtype=torch.float64)
+    with laws.runs("cameras may have a field of view each", "render() fails with fov (B,)"):
+        many = renderer.render(field, replace(cameras, fov=fovs), background).image
+    for index, fov in enumerate(fovs.tolist()):
+        one = renderer.render(field, replace(cameras[index : index + 1], fov=fov), background).image
+        off = float((many[index] - one[0]).abs().max().detach())
+        laws("cameras may have a field of view each", off <= tolerance, f"view {index} alone differs by {off:.3g}")
+    shades = background * torch.linspace(1.0, 0.5, len(cameras), dtype=torch.float64)[:, None]
+    with laws.runs("views may have a background each", "render() fails with a background (B, h, w, C)"):
+        many = renderer.render(field, cameras, shades[:, None, None].expand(-1, 2, 2, -1)).image
+    for index, shade in enumerate(shades):
+        one = renderer.render(field, cameras[index : index + 1], shade).image
+        off = float((many[index] - one[0]).abs().max().detach())
+        laws("views may have a background each", off <= tolerance, f"view {index} alone differs by {off:.3g}")
 
 
 def _repeats(

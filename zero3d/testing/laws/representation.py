@@ -106,17 +106,23 @@ def _all(module: nn.Module) -> list[tuple[str, Tensor]]:
 
 
 def _after_step(laws: Laws, representation: Representation) -> None:
-    law = "steps leave it finite"
+    from zero3d.engine import Optimizer  # which reads recipes; the command line need not, to start
+    from zero3d.recipe import OptimizerOptions
+
+    law = "steps leave it finite, and the optimizer knows of every change of size"
+    with laws.runs("param_groups give lr_scale, not lr", "no optimizer can be made of them"):
+        optimizer = Optimizer(OptimizerOptions(lr=0.05), representation)
     for index in range(STEPS):
         for k, parameter in enumerate(representation.parameters()):
             if parameter.requires_grad:
                 generator = torch.Generator().manual_seed(97 * index + k)
-                push = torch.randn(parameter.shape, generator=generator).to(parameter)
-                parameter.data.add_(push, alpha=0.05)
+                parameter.grad = torch.randn(parameter.shape, generator=generator).to(parameter)
+        step = fresh_step(index, STEPS)
+        optimizer.step(step)
         with laws.own_randomness(), laws.runs(law, "after_step() fails"):
-            representation.after_step(fresh_step(index, STEPS))
-        for name, parameter in representation.named_parameters():
-            laws(law, torch.isfinite(parameter).all(), f"{name} holds nan or inf after step {index}")
+            representation.after_step(step, optimizer)
+        with laws.runs(law, f"after step {index}"):
+            optimizer.check(index)
     _groups(laws, representation)
 
 

@@ -1,14 +1,10 @@
-"""What the samplers share: options, and the camera close to another."""
+"""What the samplers share: their options."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import torch
-
-from zero3d.geometry import look_at
 from zero3d.interfaces import CameraSampler
-from zero3d.values import Cameras, Step
 
 
 @dataclass
@@ -31,15 +27,10 @@ class SamplerConfig:
             raise ValueError(f"near_offset: {self.near_offset}; above 0, at most 1 world unit")
 
 
-class NearbySampler(CameraSampler):
-    """A sampler whose near views stand a fixed distance away, in a random direction, and look at the origin."""
+class Sampler(CameraSampler):
+    """A sampler with the options that all share."""
 
     def __init__(self, config: SamplerConfig) -> None:
         super().__init__(config)
         self.resolution, self.views = config.resolution, config.views
-
-    def near(self, cameras: Cameras, step: Step) -> Cameras:
-        """eye' = eye + near_offset * n / |n|, n ~ N(0, I) (3drec/run_zero123.py)."""
-        direction = torch.randn(len(cameras), 3, generator=step.generator("near")).to(cameras.position)
-        eye = cameras.position + self.config.near_offset * torch.nn.functional.normalize(direction, dim=-1)
-        return replace(cameras, camera_to_world=look_at(eye))
+        self.near_offset = config.near_offset

@@ -1,0 +1,256 @@
+"""The optimisation step. It reads like the algorithm: sample cameras, render, ask the teachers, regularize, descend.
+
+Each term is differentiated down to the rendered views first, so that its gradient's norm there can be logged and no
+graph of one term lives while another runs; one backward pass through the renderer then serves all terms together.
+Whoever wants to know what a single term does to the parameters asks between the two (`StepTerms.on_parameters`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from zero3d.engine.answers import answered, finite, regularized
+from zero3d.engine.optimizer import Optimizer
+from zero3d.engine.rendering import Rendered, render_views, together
+from zero3d.errors import RunError
+from zero3d.geometry import check_cameras, orbit
+from zero3d.interfaces import Representation
+from zero3d.parts import GuidanceTerm, Parts, RegularizerTerm
+from zero3d.random import Generators
+from zero3d.recipe import OptimizerOptions
+from zero3d.values import Cameras, LossContext, Picture, Step, StepTerms, Subject, TermGradient, View
+
+Look = Callable[[StepTerms], Mapping[str, float]]
+"""Sees what each term says before anything moves, changes nothing, and returns figures to log."""
+
+
+class Engine:
+    """A run's state: the parts, the optimizer and the random streams."""
+
+    def __init__(
+        self, parts: Parts, subject: Subject, optimizer_options: OptimizerOptions, total_steps: int, seed: int
+    ) -> None:
+        """`subject`: pictures framed and square; each camera has the size that its view is rendered at."""
+        self.parts = parts
+        self.subject = subject.to(parts.device)
+        self.total_steps = total_steps
+        self.generators = Generators(seed)
+        self.optimizer = Optimizer(optimizer_options, parts.representation, parts.background.parameters())
+
+    @property
+    def picture(self) -> Picture | None:
+        """The first input picture."""
+        return self.subject.pictures[0].picture if self.subject.pictures else None
+
+    @property
+    def input_camera(self) -> Cameras:
+        """Where the first picture was taken from, at its view's size; in front of the object if there is none."""
+        size = self.parts.cameras.resolution
+        front = self.subject.pictures[0].camera if self.subject.pictures else input_camera_at(0.0).resized(size, size)
+        return front.to(self.parts.device)
+
+    def initialise(self, former: Representation | None = None) -> None:
+        """Fill the representation before step 0, from a former stage's, or what a reconstructor made, if there is one."""
+        with torch.no_grad():
+            self.parts.representation.initialise(self.at(0).scoped("representation"))
+            if former is not None:
+                self.parts.representation.follow(former)
+
+    def at(self, index: int) -> Step:
+        """The step of that index with this run's random streams."""
+        return Step(index, self.total_steps, self.generators)
+
+    def step(self, index: int, look: Look | None = None) -> dict[str, float]:
+        """One optimisation step. Returns the figures to log: per term its value, weight and gradient norm; and `look`'s.
+
+        Raises:
+            StepError: a term failed or answered what is no gradient, or something is no longer finite; nothing moved,
+                unless the line says that the update did it.
+        """
+        step = self.at(index)
+        guidances = [term for term in self.parts.guidances if term.weight(step) != 0]
+        regularizers = [term for term in self.parts.regularizers if term.weight(step) != 0]
+
+        rendered = self._render(self._cameras(step, guidances, regularizers), step, guidances, regularizers)
+        figures: dict[str, Tensor | float] = {}
+        terms = [self._guide(term, rendered, step, figures) for term in guidances]
+        terms += [self._regularize(term, rendered, step, figures) for term in regularizers]
+        if look is not None:
+            figures |= look(self._terms(step, rendered, terms))
+        logged = finite(_to_floats(figures), step)
+
+        self.optimizer.zero_grad()
+        self._backward(rendered, terms)
+        self.optimizer.step(step)
+        self.parts.representation.after_step(step.scoped("representation"), self.optimizer)
+        for term in guidances:
+            term.guidance.after_step(step.scoped(f"guidance.{term.label}"))
+        self.optimizer.check(index)
+        return logged
+
+    def draw(self, cameras: Cameras) -> View:
+        """The representation as it is now, on white, without a graph and without touching the random streams."""
+        with torch.no_grad():
+            needs = self.parts.renderer.provides - {"weights", "distances"}
+            cameras = check_cameras(cameras, "cameras to draw").to(self.parts.device)
+            view = self.parts.renderer.render(self.parts.representation, cameras, self.parts.white, needs)
+        if not bool(view.image.isfinite().all()):
+            bad = [name for name, value in self._parameters().items() if not bool(value.isfinite().all())]
+            raise RunError(
+                f"representation: its picture holds nan or inf{', as do ' + ', '.join(bad) if bad else ''}; it diverged, "
+                "go back to an earlier run or lower optimizer.lr"
+            )
+        return view
+
+    def _cameras(
+        self, step: Step, guidances: list[GuidanceTerm], regularizers: list[RegularizerTerm]
+    ) -> dict[str, Cameras]:
+        """Which views are rendered in this step, by name: those that some term acts on or needs."""
+        scoped, sampler = step.scoped("cameras"), self.parts.cameras
+        needs = frozenset().union(*(term.needs for term in regularizers))
+        own = {term.views: term.cameras(step) for term in guidances}
+        chosen = {name: cameras for name, cameras in own.items() if cameras is not None}
+        asked: dict[str, Cameras] = {}
+        if len(chosen) < len(own) or needs & {"novel_view", "near_view"}:
+            asked["novel"] = self._checked(sampler.sample(scoped), step, "cameras")
+        if "near_view" in needs:
+            asked["near"] = self._checked(sampler.near(asked["novel"], scoped), step, "cameras: near view")
+        if "input_view" in needs:
+            asked |= {name: posed.camera for name, posed in self.subject.named().items()}
+        return asked | {name: self._checked(own, step, f"{name}.cameras") for name, own in chosen.items()}
+
+    def _checked(self, cameras: Cameras, step: Step, place: str) -> Cameras:
+        return check_cameras(cameras, f"step {step.index + 1}: {place}").to(self.parts.device)
+
+    def _render(
+        self,
+        asked: dict[str, Cameras],
+        step: Step,
+        guidances: list[GuidanceTerm],
+        regularizers: list[RegularizerTerm],
+    ) -> dict[str, Rendered]:
+        needs = frozenset().union(*(t.guidance.needs for t in guidances), *(t.needs for t in regularizers))
+        return render_views(self.parts, asked, needs & self.parts.renderer.provides, step)
+
+    def _guide(
+        self, term: GuidanceTerm, rendered: dict[str, Rendered], step: Step, figures: dict[str, Tensor | float]
+    ) -> TermGradient:
+        """<dL/dx, x> averaged over B: the teacher's gradient enters at the view, nothing leaks beyond it."""
+        acts_on = term.views if term.views in rendered else "novel"
+        target = rendered[acts_on]
+        answer = answered(term, target.leaf.detach(), target.cameras, step)
+        weight = term.weight(step)
+        weighted = {name: g * (weight / len(target.cameras)) for name, g in answer.gradients.items()}
+        label = f"guidance.{term.label}"
+        figures |= {f"{label}.{name}": value for name, value in answer.metrics.items()}
+        figures |= {f"{label}.weight": weight, f"{label}.gradient": _norm(weighted.values())}
+        return TermGradient(
+            label,
+            acts_on,
+            weight,
+            {acts_on: weighted},
+            pictures=answer.pictures,
+            decode=term.decode or self.parts.decode,
+        )
+
+    def _regularize(
+        self, term: RegularizerTerm, rendered: dict[str, Rendered], step: Step, figures: dict[str, Tensor | float]
+    ) -> TermGradient:
+        """weight * d penalty on the rendered views, and what falls on parameters directly."""
+        context = LossContext(
+            step=step.scoped(f"regularizers.{term.label}"),
+            view=rendered[term.view].leaf,
+            cameras=rendered[term.view].cameras,
+            views={name: r.leaf for name, r in rendered.items()},
+            subject=self.subject,
+            representation=self.parts.representation,
+            decode=self.parts.decode,
+        )
+        penalty = regularized(term, context)
+        weight = term.weight(step)
+        places = [(view, name, tensor) for view, r in rendered.items() for name, tensor in r.leaf.tensors().items()]
+        parameters = list(self._parameters().values())
+        gradients: tuple[Tensor | None, ...] = (None,) * (len(places) + len(parameters))
+        if penalty.requires_grad:
+            inputs = [tensor for _, _, tensor in places] + parameters
+            gradients = torch.autograd.grad(weight * penalty, inputs, allow_unused=True)
+        views: dict[str, dict[str, Tensor]] = {}
+        for (view, name, _), gradient in zip(places, gradients, strict=False):
+            if gradient is not None:
+                views.setdefault(view, {})[name] = gradient
+        label = f"regularizers.{term.label}"
+        figures |= {
+            f"{label}.value": penalty.detach(),
+            f"{label}.weight": weight,
+            f"{label}.gradient": _norm(g for g in gradients if g is not None),
+        }
+        past_views = zip(parameters, gradients[len(places) :], strict=True)
+        direct = tuple((parameter, gradient) for parameter, gradient in past_views if gradient is not None)
+        return TermGradient(label, term.view, weight, views, direct, penalty.detach())
+
+    def _backward(self, rendered: dict[str, Rendered], terms: Iterable[TermGradient]) -> None:
+        """(dx/dtheta)^T of all terms, in one pass through the renderer, and what passes by it."""
+        tensors, gradients = together(rendered, terms)
+        if tensors:
+            torch.autograd.backward(tensors, gradients)
+        for term in terms:
+            for parameter, gradient in term.direct:
+                parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+
+    def _parameters(self) -> dict[str, Tensor]:
+        """Those that are optimised, by name; a representation may hold others fixed."""
+        return {name: p for name, p in self.parts.representation.named_parameters() if p.requires_grad}
+
+    def _terms(self, step: Step, rendered: dict[str, Rendered], terms: list[TermGradient]) -> StepTerms:
+        """What a `Look` sees; asking for a term's gradient on the parameters leaves graph and `.grad` as they are."""
+        parameters = self._parameters()
+
+        def on_parameters(term: TermGradient) -> dict[str, Tensor]:
+            tensors, gradients = together(rendered, [term])
+            found: tuple[Tensor | None, ...] = (None,) * len(parameters)
+            if tensors:
+                inputs = list(parameters.values())
+                found = torch.autograd.grad(tensors, inputs, gradients, retain_graph=True, allow_unused=True)
+            past_views = {id(parameter): gradient for parameter, gradient in term.direct}
+            totals = {}
+            for (name, parameter), gradient in zip(parameters.items(), found, strict=True):
+                told = [g for g in (gradient, past_views.get(id(parameter))) if g is not None]
+                totals[name] = torch.stack(told).sum(dim=0) if told else torch.zeros_like(parameter)
+            return totals
+
+        cameras = {name: r.cameras for name, r in rendered.items()}
+        views = {name: r.leaf.detach() for name, r in rendered.items()}
+        return StepTerms(step, cameras, views, tuple(terms), on_parameters)
+
+
+def fit(
+    engine: Engine, first_step: int, after: Callable[[int, dict[str, float]], bool], look: Look | None = None
+) -> int:
+    """Run the steps from `first_step`; `after(index, figures)` returns True to stop early. Returns the next index."""
+    for index in range(first_step, engine.total_steps):
+        figures = engine.step(index, look)
+        if after(index, figures):
+            return index + 1
+    return engine.total_steps
+
+
+def input_camera_at(elevation_deg: float, azimuth_deg: float = 0.0) -> Cameras:
+    """An input camera at distance 2 (one pixel; resize it); the first picture's is at azimuth 0."""
+    return orbit(elevation_deg, azimuth_deg, 1)
+
+
+def _norm(gradients: Iterable[Tensor]) -> Tensor | float:
+    norms = [gradient.norm() for gradient in gradients]
+    return torch.stack(norms).norm() if norms else 0.0
+
+
+def _to_floats(figures: dict[str, Tensor | float]) -> dict[str, float]:
+    """One transfer from the device for all figures."""
+    tensors = {name: value for name, value in figures.items() if isinstance(value, Tensor)}
+    if not tensors:
+        return {name: float(value) for name, value in figures.items()}
+    moved = dict(zip(tensors, torch.stack([t.float().reshape(()) for t in tensors.values()]).tolist(), strict=True))
+    return {name: moved[name] if name in moved else float(value) for name, value in figures.items()}

@@ -1,0 +1,146 @@
+"""The run's optimizer: torch's algorithms and Adan, rates by schedule, and rows that come and go with their moments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zero3d.engine.adan import Adan
+from zero3d.errors import RecipeError, StepError
+from zero3d.interfaces import Representation
+from zero3d.recipe import OptimizerOptions
+from zero3d.schedule import Schedule
+from zero3d.values import Step
+
+
+class Optimizer:
+    """Descends on a representation's groups, and on `others` (a learned background) at the recipe's own rate."""
+
+    def __init__(
+        self, options: OptimizerOptions, representation: Representation, others: Iterable[nn.Parameter] = ()
+    ) -> None:
+        """
+        Raises:
+            RecipeError: a group gives "lr" itself, or a scale that is no schedule.
+        """
+        self.options = options
+        self._representation = representation
+        groups = [_group(group, representation.name) for group in representation.param_groups()]
+        extra = list(others)
+        self.torch = _make(options, [*groups, *([_group({"params": extra}, "")] if extra else [])])
+
+    def step(self, step: Step) -> None:
+        """Descend on the gradients that are there, each group at its rate of this step."""
+        rate = self.options.rate(step)
+        for group in self.torch.param_groups:
+            group["lr"] = rate * group["lr_scale"](step)
+        self.torch.step()
+
+    def zero_grad(self) -> None:
+        self.torch.zero_grad(set_to_none=True)
+
+    def rearrange(self, name: str, rows: Tensor, new: Tensor | None = None) -> None:
+        """See `RowOptimizer`."""
+        parameter = self._representation.get_parameter(name)
+        count = len(parameter)
+        for key, value in self.torch.state.get(parameter, {}).items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                moved = value.index_select(0, rows)
+                if new is not None:
+                    moved[new] = 0
+                self.torch.state[parameter][key] = moved
+        if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < count:
+            raise IndexError(f"rearrange({name!r}): rows must lie in 0 to {count - 1}")
+        parameter.data = parameter.data.index_select(0, rows)
+        parameter.grad = None
+
+    def reset(self, name: str, rows: Tensor | None = None) -> None:
+        """See `RowOptimizer`."""
+        parameter = self._representation.get_parameter(name)
+        for value in self.torch.state.get(parameter, {}).values():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                value[slice(None) if rows is None else rows] = 0
+
+    def check(self, index: int) -> None:
+        """Hold the parameters and moments against the representation's after a step.
+
+        Raises:
+            StepError: a parameter was replaced or changed its size past `rearrange`, or is no longer finite.
+        """
+        held = {id(p): p for group in self.torch.param_groups for p in group["params"]}
+        sums = []
+        for name, parameter in self._representation.named_parameters():
+            place = f"step {index}: representation {self._representation.name!r}: parameter {name!r}"
+            if parameter.requires_grad and id(parameter) not in held:
+                raise StepError(
+                    f"{place} is new or was replaced, so that nothing optimises it; change rows by optimizer.rearrange"
+                )
+            for key, value in self.torch.state.get(parameter, {}).items():
+                if isinstance(value, Tensor) and key != "step" and value.shape != parameter.shape:
+                    raise StepError(
+                        f"{place} became {tuple(parameter.shape)}, its moments are {tuple(value.shape)}; "
+                        "change rows by optimizer.rearrange"
+                    )
+            sums.append(parameter.detach().sum(dtype=torch.float32))
+        if sums and not bool(torch.isfinite(torch.stack(sums)).all()):
+            names = [n for n, p in self._representation.named_parameters() if not bool(torch.isfinite(p).all())]
+            if names:
+                raise StepError(
+                    f"step {index}: the optimizer's update made {', '.join(names)} of the representation nan or inf; "
+                    "lower optimizer.lr or raise optimizer.eps"
+                )
+
+    def state_dict(self) -> dict[int, dict[str, Any]]:
+        """Per parameter, in the groups' order: its moments and counters."""
+        found: dict[int, dict[str, Any]] = self.torch.state_dict()["state"]
+        return found
+
+    def load_state_dict(self, state: Mapping[int, Mapping[str, Any]]) -> None:
+        """Go on from `state_dict`; moments get the layout of their parameter, so that sums round as they did before.
+
+        Raises:
+            ValueError: a moment has another shape than its parameter.
+        """
+        parameters = [parameter for group in self.torch.param_groups for parameter in group["params"]]
+        for index, own in state.items():
+            for name, value in own.items():
+                shape = parameters[index].shape
+                if isinstance(value, Tensor) and value.numel() != 1 and value.shape != shape:
+                    raise ValueError(f"optimizer.{index}.{name} is {list(value.shape)}, its parameter {list(shape)}")
+        self.torch.load_state_dict({"state": state, "param_groups": self.torch.state_dict()["param_groups"]})
+        for parameter, values in self.torch.state.items():
+            for name, value in values.items():
+                if (
+                    isinstance(value, Tensor)
+                    and value.shape == parameter.shape
+                    and value.stride() != parameter.stride()
+                ):
+                    values[name] = torch.empty_like(parameter).copy_(value)
+
+
+def _group(group: Mapping[str, Any], name: str) -> dict[str, Any]:
+    if "lr" in group:
+        raise RecipeError(
+            f"representation {name!r}: param_groups: 'lr' is the recipe's; give 'lr_scale', a factor of it"
+        )
+    try:
+        return {**group, "lr_scale": Schedule.parse(group.get("lr_scale", 1.0), "lr_scale")}
+    except ValueError as error:
+        raise RecipeError(f"representation {name!r}: param_groups: {error}") from None
+
+
+def _make(options: OptimizerOptions, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    betas, decay = (options.kept[0], options.kept[1]), options.weight_decay
+    common: dict[str, Any] = {"lr": 0.0, "weight_decay": decay}
+    if options.type == "adam":
+        return torch.optim.Adam(groups, betas=betas, eps=options.eps, fused=True, **common)
+    if options.type == "adamw":
+        return torch.optim.AdamW(groups, betas=betas, eps=options.eps, fused=True, **common)
+    if options.type == "adamax":
+        return torch.optim.Adamax(groups, betas=betas, eps=options.eps, **common)
+    if options.type == "adan":
+        return Adan(groups, betas=options.kept, eps=options.eps, **common)
+    return torch.optim.SGD(groups, **common)

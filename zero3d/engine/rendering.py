@@ -1,0 +1,84 @@
+"""A step's views: rendered together where their sizes agree, cut from the graph for the terms, and joined again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zero3d.parts import Parts
+from zero3d.values import Cameras, Step, TermGradient, View
+
+
+@dataclass
+class Rendered:
+    """A rendered view, cut from its graph: terms see `leaf`."""
+
+    cameras: Cameras
+    view: View
+    leaf: View
+
+
+def render_views(parts: Parts, asked: dict[str, Cameras], needs: frozenset[str], step: Step) -> dict[str, Rendered]:
+    """Render the named cameras, those of one size in one call, each before its background."""
+    behind = _backgrounds(parts, asked, step)
+    rendered: dict[str, Rendered] = {}
+    for size in dict.fromkeys((c.height, c.width) for c in asked.values()):
+        group = {name: c for name, c in asked.items() if (c.height, c.width) == size}
+        cameras = Cameras.joined(list(group.values()))
+        background = _joined([behind[name] for name in group], list(group.values()))
+        views = parts.renderer.render(parts.representation, cameras, background, needs, step.scoped("renderer"))
+        start = 0
+        for name, own in group.items():
+            view = views[start : start + len(own)]
+            rendered[name] = Rendered(own, view, view.changed(lambda tensor: tensor.detach().requires_grad_()))
+            start += len(own)
+    return rendered
+
+
+def together(rendered: dict[str, Rendered], terms: Iterable[TermGradient]) -> tuple[list[Tensor], list[Tensor]]:
+    """The rendered tensors that any of these terms acts on, and the sum of the terms' gradients on each."""
+    sums: dict[str, dict[str, Tensor]] = {view: {} for view in rendered}
+    for term in terms:
+        for view, own in term.views.items():
+            for name, gradient in own.items():
+                sums[view][name] = sums[view][name] + gradient if name in sums[view] else gradient
+    pairs = []
+    for view, own in sums.items():
+        tensors = rendered[view].view.tensors()
+        pairs += [(tensors[name], gradient) for name, gradient in own.items() if tensors[name].requires_grad]
+    return [tensor for tensor, _ in pairs], [gradient for _, gradient in pairs]
+
+
+def _backgrounds(parts: Parts, asked: dict[str, Cameras], step: Step) -> dict[str, Tensor]:
+    """Near views share the background of their novel ones; input views keep their picture's white."""
+    inputs = {name for name in asked if name.partition(".")[0] == "input"}
+    found = dict.fromkeys(inputs, parts.white)
+    for name, cameras in asked.items():
+        if name not in inputs and name != "near":
+            found[name] = parts.background.paint(cameras, step.scoped(f"background.{name}"), parts.white)
+    return found | ({"near": found["novel"]} if "near" in asked else {})
+
+
+def _joined(backgrounds: list[Tensor], cameras: list[Cameras]) -> Tensor:
+    """One for all views of a call where they agree, else one a view."""
+    first = backgrounds[0]
+    if all(background is first for background in backgrounds) and (first.ndim < 4 or len(backgrounds) == 1):
+        return first
+    size = max((b.shape[-3:-1] for b in backgrounds if b.ndim > 1), default=(1, 1))
+    return torch.cat([_for_each(b, len(c), size) for b, c in zip(backgrounds, cameras, strict=True)])
+
+
+def _for_each(background: Tensor, views: int, size: tuple[int, ...]) -> Tensor:
+    """(B, h, w, C) of `size`."""
+    if background.ndim == 1:
+        background = background.expand(*size, -1)
+    if background.ndim == 3:
+        background = background.expand(views, -1, -1, -1)
+    if background.shape[1:3] != size:
+        planes = background.permute(0, 3, 1, 2)
+        resized = torch.nn.functional.interpolate(planes, size, mode="bilinear", align_corners=False)
+        background = resized.permute(0, 2, 3, 1)
+    return background

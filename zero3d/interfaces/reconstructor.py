@@ -1,0 +1,24 @@
+"""Reconstructor: from the subject to a 3D model at once, without optimisation."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+from zero3d.interfaces.component import Component
+from zero3d.interfaces.representation import Representation
+from zero3d.values import Step, Subject
+
+
+class Reconstructor(Component):
+    """One shot: nano's lift, Point-E, MCC. `load` reads the weights; a recipe's `start` names one."""
+
+    kind: ClassVar[str] = "reconstructor"
+    needs: frozenset[str] = frozenset({"picture"})
+    """What it reads of the subject: "picture", "prompt"."""
+    picture_resolution: int
+    """Side of the square pictures that it reads."""
+
+    @abstractmethod
+    def reconstruct(self, subject: Subject, step: Step) -> Representation:
+        """The model in world axes, on the device of `load`; random numbers come from `step.generator(name)` alone."""

@@ -1,0 +1,20 @@
+"""The parts of a run, built from a recipe and held against each other before any weight is read."""
+
+from zero3d.parts.build import build_parts, build_stages
+from zero3d.parts.devices import choose_device
+from zero3d.parts.fit import ENGINE_PROVIDES
+from zero3d.parts.memory import Memory, estimate_memory, free_bytes
+from zero3d.parts.parts import GuidanceTerm, Parts, RegularizerTerm
+
+__all__ = [
+    "ENGINE_PROVIDES",
+    "GuidanceTerm",
+    "Memory",
+    "Parts",
+    "RegularizerTerm",
+    "build_parts",
+    "build_stages",
+    "choose_device",
+    "estimate_memory",
+    "free_bytes",
+]

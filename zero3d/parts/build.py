@@ -1,0 +1,112 @@
+"""From a recipe's blocks to parts that fit each other, before any weight is read."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+
+from zero3d.errors import RecipeError
+from zero3d.interfaces import Denoiser, Encoder, EncoderTeacher, Representation, Teacher
+from zero3d.parts.devices import choose_device
+from zero3d.parts.fit import check_fit
+from zero3d.parts.memory import estimate_memory, free_bytes
+from zero3d.parts.parts import GuidanceTerm, Parts, RegularizerTerm, White
+from zero3d.recipe import Block, Recipe
+from zero3d.schedule import Schedule
+
+ONE = Schedule.parse(1.0)
+
+
+def build_parts(recipe: Recipe) -> Parts:
+    """Build every part and check that they fit: needs, channels, accepted classes, memory.
+
+    Raises:
+        RecipeError: two parts do not fit; the line names the places and the remedy.
+    """
+    device = choose_device(recipe.options.device)
+    denoisers: dict[str, Denoiser] = {label: block.build() for label, block in recipe.denoisers.items()}
+    encoders: dict[str, Encoder] = {label: block.build() for label, block in recipe.encoders.items()}
+    cameras = recipe.cameras.build()
+    parts = Parts(
+        representation=_sketch(recipe.representation),
+        renderer=recipe.renderer.build(),
+        cameras=cameras,
+        denoisers=denoisers,
+        teachers={b.denoiser: Teacher(denoisers[b.denoiser]) for b in recipe.guidance.values() if b.denoiser},
+        guidances=[],
+        regularizers=[],
+        observers={label: block.build() for label, block in recipe.observers.items()},
+        exporters={label: block.build() for label, block in recipe.export.items()},
+        device=device,
+        encoders=encoders,
+        encoder_teachers={
+            b.encoder: EncoderTeacher(encoders[b.encoder]) for b in recipe.guidance.values() if b.encoder
+        },
+        background=recipe.background.build() if recipe.background else White(None),
+        start=recipe.start.build() if recipe.start else None,
+    )
+    parts.guidances += [_guidance(label, block, parts) for label, block in recipe.guidance.items()]
+    parts.regularizers += [_regularizer(label, block, parts) for label, block in recipe.regularizers.items()]
+    check_fit(recipe, parts)
+    _check_memory(recipe, parts)
+    return dataclasses.replace(parts, representation=_representation(recipe.representation).to(device))
+
+
+def build_stages(recipe: Recipe) -> list[Parts]:
+    """The parts of a recipe and of its later stages, each held against the one before too.
+
+    Raises:
+        RecipeError: see `build_parts`; or a representation that cannot start from the former stage's.
+    """
+    built: list[Parts] = []
+    for stage in (recipe, *recipe.later):
+        parts, former = build_parts(stage), built[-1].representation if built else None
+        if not parts.representation.can_follow(former):
+            reason = f"cannot start from the former stage's {former.name!r}" if former else "needs a stage before it"
+            raise RecipeError(f"{stage.representation.place}: {parts.representation.name!r} as set {reason}")
+        built.append(parts)
+    return built
+
+
+def _guidance(label: str, block: Block, parts: Parts) -> GuidanceTerm:
+    teacher = parts.teachers[block.denoiser] if block.denoiser else None
+    encoder = parts.encoder_teachers[block.encoder] if block.encoder else None
+    asked = teacher or encoder
+    sampler = block.cameras.build() if block.cameras else parts.cameras
+    guidance = block.build(asked) if asked else block.build()
+    return GuidanceTerm(label, guidance, block.weight or ONE, sampler, own=block.cameras is not None)
+
+
+def _regularizer(label: str, block: Block, parts: Parts) -> RegularizerTerm:
+    regularizer = block.build(parts.encoders[block.encoder]) if block.encoder else block.build()
+    return RegularizerTerm(label, regularizer, block.weight or ONE, block.view)
+
+
+def _sketch(block: Block) -> Representation:
+    """On the meta device: its size, and no memory."""
+    with torch.device("meta"):
+        return _representation(block)
+
+
+def _representation(block: Block) -> Representation:
+    try:
+        built: Representation = block.build()
+    except (RuntimeError, OverflowError, MemoryError) as error:
+        reason = str(error).splitlines()[0]
+        raise RecipeError(
+            f"{block.place}: {block.label!r} cannot be allocated ({reason}); lower its resolution"
+        ) from None
+    return built
+
+
+def _check_memory(recipe: Recipe, parts: Parts) -> None:
+    memory = estimate_memory(parts.representation, parts.renderer, parts.cameras, recipe.options.optimizer)
+    free = free_bytes(parts.device)
+    if memory.total > free:
+        held = memory.total - memory.render
+        raise RecipeError(
+            f"{recipe.representation.place}: needs about {memory.total / 2**30:.1f} GiB ({held / 2**30:.1f} for "
+            f"the representation, {memory.render / 2**30:.1f} for a step's render), {free / 2**30:.1f} GiB are free; "
+            "lower representation.resolution or cameras.resolution"
+        )

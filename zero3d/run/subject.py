@@ -1,0 +1,104 @@
+"""The subject of a run: its pictures framed and placed, and its prompt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from zero3d.engine import input_camera_at
+from zero3d.geometry import orbit
+from zero3d.parts import Parts
+from zero3d.picture import Framed, frame
+from zero3d.recipe import Recipe
+from zero3d.run.pictures import Pictures
+from zero3d.values import Cameras, PosedPicture, Prompt, Subject
+
+DEFAULT_ELEVATION_DEG = 20.0
+"""How far a picture's camera is taken to look down when the recipe does not say."""
+
+
+@dataclass(frozen=True)
+class FramedSubject:
+    """A subject at the largest size that anybody reads, its framings by label, and what the user should know of them."""
+
+    subject: Subject
+    framed: dict[str, Framed]
+
+    @property
+    def notes(self) -> list[str]:
+        several = len(self.framed) > 1
+        return [f"{label}: {note}" if several else note for label, f in self.framed.items() for note in f.notes]
+
+
+def frame_subject(recipe: Recipe, pictures: Pictures, parts: Parts) -> FramedSubject:
+    """What the engine optimises for; each camera has the size that its view is rendered at.
+
+    Raises:
+        PictureError: nothing is opaque in a picture.
+    """
+    readers = [parts.cameras.resolution, view_size(recipe, parts)]
+    readers += [teacher.denoiser.picture_resolution for teacher in parts.teachers.values()]
+    size = max(readers + ([parts.start.picture_resolution] if parts.start else []))
+    framed = {label: frame(rgba, recipe.options.input.framing, size) for label, rgba in pictures.rgba.items()}
+    side = view_size(recipe, parts)
+    posed = tuple(
+        PosedPicture(label, f.picture, camera_of(recipe, label).resized(side, side), weight_of(recipe, label))
+        for label, f in framed.items()
+    )
+    return FramedSubject(Subject(posed, prompt_of(recipe)), framed)
+
+
+def subject_at(recipe: Recipe, pictures: Pictures) -> Callable[[int], Subject]:
+    """size -> the subject with every picture framed anew at `size` pixels, as a teacher reads it."""
+
+    def at(size: int) -> Subject:
+        posed = tuple(
+            PosedPicture(
+                label,
+                frame(rgba, recipe.options.input.framing, size).picture,
+                camera_of(recipe, label).resized(size, size),
+                weight_of(recipe, label),
+            )
+            for label, rgba in pictures.rgba.items()
+        )
+        return Subject(posed, prompt_of(recipe))
+
+    return at
+
+
+def view_size(recipe: Recipe, parts: Parts) -> int:
+    """Side of an input view, pixels."""
+    return recipe.options.input.resolution or parts.cameras.resolution
+
+
+def camera_of(recipe: Recipe, label: str) -> Cameras:
+    """Where a picture was taken from (one pixel; resize it)."""
+    placed = recipe.images[label].placed
+    if placed is None:
+        return input_camera_at(elevation(recipe))
+    up = elevation(recipe) if placed.elevation_deg is None else placed.elevation_deg
+    return orbit(up, placed.azimuth_deg, 1, placed.distance, math.radians(placed.fov_deg))
+
+
+def weight_of(recipe: Recipe, label: str) -> float:
+    placed = recipe.images[label].placed
+    return placed.view_weight if placed else 1.0
+
+
+def prompt_of(recipe: Recipe) -> Prompt | None:
+    text = recipe.options.prompt
+    return Prompt(text, recipe.options.negative) if text else None
+
+
+def elevation(recipe: Recipe) -> float:
+    """Of the front picture where the recipe does not place it otherwise, degrees."""
+    given = recipe.options.input.elevation_deg
+    return DEFAULT_ELEVATION_DEG if given is None else given
+
+
+def elevation_note(recipe: Recipe) -> list[str]:
+    assumed = [b for b in recipe.images.values() if b.placed is None or b.placed.elevation_deg is None]
+    if recipe.options.input.elevation_deg is not None or not assumed:
+        return []
+    return [f"input.elevation_deg not given: the camera is taken to look down by {DEFAULT_ELEVATION_DEG:g} degrees"]
