@@ -224,7 +224,7 @@ class _Books:
         self.failed: dict[str, dict[str, str]] = {}
         self.notes: dict[str, list[str]] = {}
         with contextlib.suppress(OSError, ValueError, AttributeError):
-            noted = json.loads((out / layout.NOTES).read_text())
+            noted = json.loads((out / layout.NOTES).read_text(encoding="utf-8"))
             self.notes = {uid: lines for uid, lines in noted.items() if uid in self.whole}
         asked = {source.uid for source in sources}
         with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -237,7 +237,7 @@ class _Books:
         self.notes.pop(source.uid, None)
         file = _notes_file(self._out, source.uid)
         with contextlib.suppress(FileNotFoundError):
-            self.notes[source.uid] = json.loads(file.read_text())
+            self.notes[source.uid] = json.loads(file.read_text(encoding="utf-8"))
             file.unlink()
         return self.notes.get(source.uid, [])
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
+from zero3d.processes import end_with_parent
+
 Task = TypeVar("Task")
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -148,6 +150,7 @@ def _work(pipe: Connection, make: Callable[[], Work[Any]]) -> None:
     """A worker's life: until the pipe closes, which it also does when the parent dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that close is called
+    end_with_parent()  # also in the middle of a task
     work = make()
     pipe.send(None)  # ready
     try:

@@ -14,6 +14,7 @@ from numpy.lib.format import open_memmap
 
 from zero3d.errors import RunError
 from zero3d.files import write_text
+from zero3d.processes import end_with_parent
 from zero3d_procedural.rendering import GRID, make_example
 
 CHUNK = 50
@@ -61,7 +62,7 @@ class Cache:
         missing = [c for c in range(0, self.spec.objects, CHUNK) if not self._done(c).exists()]
         if not missing:
             return
-        with ProcessPoolExecutor(workers) as pool:
+        with ProcessPoolExecutor(workers, initializer=end_with_parent) as pool:
             jobs = pool.map(_render_chunk, [(self.folder, self.spec, start) for start in missing])
             for _ in tqdm(jobs, total=len(missing), desc=f"objects / {CHUNK}", disable=not progress):
                 pass

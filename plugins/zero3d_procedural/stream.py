@@ -22,6 +22,7 @@ from torch import Tensor
 
 from zero3d.files import replacing
 from zero3d.interfaces import TrainingBatch
+from zero3d.processes import end_with_parent
 from zero3d.values import Cameras
 from zero3d_procedural.families import make_object
 from zero3d_procedural.raster import Scenes, draw
@@ -143,6 +144,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=3, help="of each object")
     parser.add_argument("--targets", type=int, default=4, help="target cameras of each scene")
     given = parser.parse_args()
+    end_with_parent()
     torch.set_num_threads(1)
     os.nice(10)
     write_shapes(given.folder, given.first_seed, given.worker, given.workers, given.scenes, given.targets)

@@ -25,6 +25,7 @@ class Train(Command):
 
     def run(self, arguments: argparse.Namespace) -> int:
         from zero3d.interfaces import Dataset
+        from zero3d.lock import only_writer
         from zero3d_training.options import load_train_recipe
         from zero3d_training.processes import Processes
         from zero3d_training.report import Bar, check_tensorboard
@@ -43,12 +44,14 @@ class Train(Command):
         if not processes.main:
             dataset.prepare(progress=False)  # what the first has made or found
         trainer = Trainer(denoiser, dataset, recipe.stages, recipe.options, processes)
-        if processes.main:
-            out.mkdir(parents=True, exist_ok=True)
+        if not processes.main:
+            trainer.run(out, arguments.resume)
+            return 0
+        out.mkdir(parents=True, exist_ok=True)
+        with only_writer(out, f"out: {out}"):
             _write_source(recipe, out)
-        written = trainer.run(out, arguments.resume, [Bar()] if processes.main else [])
-        if processes.main:
-            print(f"written to {written}")
+            written = trainer.run(out, arguments.resume, [Bar()])
+        print(f"written to {written}")
         return 0
 
 
@@ -56,12 +59,26 @@ def _folder(recipe: TrainRecipe, resume: bool) -> Path:
     """The out folder, new or to be resumed.
 
     Raises:
-        RunError: it holds files and is not to be resumed.
+        RunError: it holds files and is not to be resumed, or is to be and holds no training.
     """
+    from zero3d_training.state import is_training
+
     out = Path(str(recipe.options.out))
-    if not resume and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RunError(f"out: {out} is not empty; go on with --resume, or take another folder")
+    if resume and not is_training(out):
+        raise RunError(f"out: {out} holds no training to go on with; train without --resume, or name another folder")
+    free = not out.exists() or (out.is_dir() and all(_means_nothing(entry.name) for entry in out.iterdir()))
+    if not resume and not free:
+        remedy = "go on with --resume, or take another folder" if is_training(out) else "take another folder"
+        raise RunError(f"out: {out} is not empty; {remedy}")
     return out
+
+
+def _means_nothing(name: str) -> bool:
+    """Whether a killed process left a file of this name before it wrote anything whole."""
+    from zero3d.files import LEFTOVER
+    from zero3d.lock import NAME
+
+    return name == NAME or LEFTOVER.fullmatch(name) is not None
 
 
 def _denoiser(recipe: TrainRecipe):  # type: ignore[no-untyped-def]

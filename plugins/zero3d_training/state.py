@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from zero3d.errors import RunError
 from zero3d.files import replacing
+from zero3d.folder import RECIPE
 
 NAME = "training.safetensors"
 FORMAT = "2"
@@ -58,15 +60,26 @@ def write(
         save_file(plain, temporary, metadata)
 
 
-def read(out: Path) -> State:
-    """The checkpoint in `out`.
+def is_training(out: Path) -> bool:
+    """Whether a training began in `out`: there is a checkpoint, or before the first one its recipe."""
+    if (out / NAME).is_file():
+        return True
+    try:
+        recipe = yaml.safe_load((out / RECIPE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return False
+    return isinstance(recipe, dict) and {"dataset", "denoiser", "stages"} <= recipe.keys()
+
+
+def read(out: Path) -> State | None:
+    """The checkpoint in `out`; None if there is none: a run that was killed before its first one begins again.
 
     Raises:
-        RunError: none there, damaged, or of another format.
+        RunError: it is damaged, or of another format.
     """
     path = out / NAME
     if not path.is_file():
-        raise RunError(f"{path}: no checkpoint; train without --resume")
+        return None
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

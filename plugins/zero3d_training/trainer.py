@@ -69,11 +69,11 @@ class Trainer:
 
         Args:
             out: an existing folder for checkpoint, log and weights.
-            resume: go on from the checkpoint in `out`.
+            resume: go on from the checkpoint in `out`; from the beginning, if there is none yet.
             reports: what hears of the run beside metrics.jsonl.
 
         Raises:
-            RunError: the checkpoint is missing, damaged, or of another recipe; or the loss is no number any more.
+            RunError: the checkpoint is damaged, or of another recipe; or the loss is no number any more.
         """
         names = list(self.stages)
         at = state.read(out) if resume else None

@@ -86,7 +86,9 @@ def weights(folder):
     return load_file(folder / "weights.safetensors")
 
 
-@pytest.mark.parametrize(("killed_at", "optimizer"), [(9, "adamw"), (30, "adamw"), (44, "adamw"), (9, "muon")])
+@pytest.mark.parametrize(
+    ("killed_at", "optimizer"), [(3, "adamw"), (9, "adamw"), (30, "adamw"), (44, "adamw"), (9, "muon")]
+)
 def test_a_killed_run_ends_as_the_whole_one(tmp_path, monkeypatch, killed_at, optimizer):
     monkeypatch.setattr(muon, "LEAST", 2)  # the toy's matrices are small
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -127,8 +129,6 @@ def test_a_damaged_checkpoint_is_one_line(tmp_path):
     (tmp_path / state.NAME).write_bytes(b"no")
     with pytest.raises(RunError, match="damaged"):
         trainer().run(tmp_path, resume=True)
-    with pytest.raises(RunError, match="no checkpoint"):
-        state.read(tmp_path / "elsewhere")
 
 
 def test_learning_rate():

@@ -1,5 +1,6 @@
 """The published data from folders and shards: right pictures and poses, shared out, resumed, damaged."""
 
+import io
 import math
 from collections import Counter
 from itertools import islice
@@ -15,7 +16,7 @@ from zero3d.geometry import relative_pose
 from zero3d.interfaces import Share
 from zero3d_training.data.paths import read_names, split
 from zero3d_training.data.picture import DamagedView, Decoder, pose
-from zero3d_training.data.tar import shard_paths
+from zero3d_training.data.tar import TarObject, read_shard, shard_paths
 from zero3d_training.data.views_folder import ViewsFolder, ViewsFolderConfig
 from zero3d_training.data.webdataset import WebDataset, WebDatasetConfig
 
@@ -267,3 +268,61 @@ def test_shard_patterns(tmp_path):
 def test_options_refuse_nonsense(config, options, message):
     with pytest.raises(ValueError, match=message):
         config(**options)
+
+
+def header(name, size, kind=b"0"):
+    """A tar header of 512 bytes with a true checksum, whatever its size says: octal, or base 256 beyond and below."""
+    field = (
+        b"%011o\0" % size
+        if 0 <= size < 8**11
+        else (b"\x80" if size >= 0 else b"\xff") + size.to_bytes(11, "big", signed=size < 0)
+    )
+    block = bytearray(512)
+    block[:100] = name.encode().ljust(100, b"\0")
+    block[100:136] = b"0000644\0" + b"0000000\0" * 2 + field
+    block[136:156] = b"00000000000\0" + b"        "
+    block[156:157], block[257:265] = kind, b"ustar\x0000"
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+LIES = {
+    "a member of 298 GiB": header("a/000.npy", 298 * 2**30),
+    "a member of minus one block": header("a/000.npy", -1024),
+    "a long name of 298 GiB": header("././@LongLink", 298 * 2**30, b"L"),
+    "a long name of minus one block": header("././@LongLink", -1024, b"L"),
+    "an extended header of 298 GiB": header("x", 298 * 2**30, b"x"),
+    "an extended header of nonsense": header("x", 10, b"x") + b"9 size=zz\n".ljust(512, b"\0"),
+    "a size below zero in an extended header": header("x", 14, b"x")
+    + b"14 size=-1024\n".ljust(512, b"\0")
+    + header("a/000.npy", 0),
+    "a sparse file": header("a/000.png", 10, b"S") + bytes(512),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_shard_s_headers_may_lie(folder, tmp_path, lie):
+    """It is neither believed nor followed for ever: what stands before it is used, and the rest is a note."""
+    make_shards(tmp_path / "true", folder, 1)
+    whole = (tmp_path / "true" / "shard-00.tar").read_bytes().rstrip(b"\0")
+    whole += bytes(-len(whole) % 512)
+    (tmp_path / "s.tar").write_bytes(whole + LIES[lie] + bytes(1024))
+    objects, _ = read_shard(tmp_path / "s.tar", 4, 2)
+    assert len(objects) == len(read_shard(tmp_path / "true" / "shard-00.tar", 4, 2)[0])
+
+
+def test_a_member_that_promises_more_than_there_is_is_damaged(tmp_path):
+    data = bytes(1024)
+    (tmp_path / "s.tar").write_bytes(data)
+    for place, told in (((0, 298 * 2**30), "are read"), ((512, 600), "cut off")):
+        with pytest.raises(DamagedView, match=told):
+            TarObject(tmp_path / "s.tar", "a", {0: (place, place)}).view(0, Decoder(8, "over"))
+
+
+def test_a_pose_whose_header_promises_298_gib_is_damaged():
+    stream = io.BytesIO()
+    numpy.lib.format.write_array_header_1_0(
+        stream, {"descr": "<f8", "fortran_order": False, "shape": (40_000_000_000,)}
+    )
+    with pytest.raises(DamagedView, match="shape"):
+        pose(stream.getvalue() + bytes(96))

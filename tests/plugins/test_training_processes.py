@@ -13,6 +13,9 @@ import torch
 from safetensors.torch import load_file
 
 from tests.plugins.views_data import make_folder
+from zero3d.cli import main
+from zero3d.lock import only_writer
+from zero3d_training import state
 
 RECIPE = """
 out: {out}
@@ -87,3 +90,65 @@ def test_two_processes_take_the_steps_of_one(whole):
         assert both["gradient_norm"] == pytest.approx(one["gradient_norm"], rel=1e-4)
     for name, value in load_file(whole / "whole" / "weights.safetensors").items():
         assert torch.allclose(value, load_file(whole / "two" / "weights.safetensors")[name], atol=1e-5)
+
+
+def told_by(capsys, *words):
+    code = main(["train", *words, "--plugin", "tests/plugins/training_toy.py"])
+    lines = capsys.readouterr().err.splitlines()
+    return code, [line for line in lines if line.startswith("zero3d: ")]
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_again(whole, capsys, monkeypatch):
+    """Left with a recipe and half a log, it goes on by --resume to what an uninterrupted one gives."""
+    out = whole / "early"
+    recipe = command(whole, "early")[4]
+    with monkeypatch.context() as patch:
+        patch.setattr(state, "write", dying)
+        assert main(["train", recipe, "--plugin", "tests/plugins/training_toy.py"]) == 130
+    assert len(curve(out)) == 4, "steps without a checkpoint"
+    assert not (out / state.NAME).exists()
+    (out / ".zero3d-0123456789abcdef.tmp").write_bytes(b"half")
+    capsys.readouterr()
+    assert told_by(capsys, recipe) == (
+        2,
+        [f"zero3d: out: {out} is not empty; go on with --resume, or take another folder"],
+    )
+    assert main(["train", recipe, "--resume", "--plugin", "tests/plugins/training_toy.py"]) == 0
+    assert curve(out) == curve(whole / "whole")
+    for name, value in load_file(whole / "whole" / "weights.safetensors").items():
+        assert torch.equal(value, load_file(out / "weights.safetensors")[name])
+
+
+def dying(*_):
+    raise KeyboardInterrupt
+
+
+def test_what_a_kill_left_before_anything_was_written_is_no_obstacle(whole):
+    recipe, out = command(whole, "earliest")[4], whole / "earliest"
+    out.mkdir()
+    for name in (".zero3d-0123456789abcdef.tmp", ".zero3d.lock"):
+        (out / name).touch()
+    assert main(["train", recipe, "stages.fit.steps=1", "--plugin", "tests/plugins/training_toy.py"]) == 0
+
+
+@pytest.mark.parametrize("content", [None, "notes.txt", "recipe.yaml"])
+def test_nothing_is_resumed_or_written_where_no_training_was(whole, tmp_path, capsys, content):
+    recipe, out = command(tmp_path, "out")[4], tmp_path / "out"
+    if content:
+        out.mkdir()
+        (out / content).write_text("steps: 3\n", encoding="utf-8")
+    code, lines = told_by(capsys, recipe, "--resume")
+    assert (code, len(lines)) == (2, 1)
+    assert "holds no training to go on with" in lines[0]
+    if content:
+        assert (out / content).read_text(encoding="utf-8") == "steps: 3\n"
+        assert len(list(out.iterdir())) == 1
+
+
+def test_two_trainings_in_one_folder_are_refused(whole, capsys):
+    recipe, out = command(whole, "twice")[4], whole / "twice"
+    out.mkdir()
+    with only_writer(out, "out"):
+        code, lines = told_by(capsys, recipe)
+    assert (code, len(lines)) == (2, 1)
+    assert "another zero3d is writing there" in lines[0]

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from zero3d.errors import RunError, UserError
 from zero3d.interfaces import TrainingBatch
+from zero3d.processes import end_with_parent
 from zero3d.values import Cameras
 
 TOLD = 10
@@ -102,7 +103,8 @@ def stream(reader: Reader, workers: int, first: int, tally: Tally) -> Iterator[T
     if workers:
         # not fork: the parent may hold CUDA or running threads; forkserver starts each worker from a clean process
         context = "forkserver" if sys.platform != "win32" else "spawn"
-        source = DataLoader(source, batch_size=None, num_workers=workers, multiprocessing_context=context)
+        options = {"multiprocessing_context": context, "worker_init_fn": end_with_parent}
+        source = DataLoader(source, batch_size=None, num_workers=workers, **options)
     for batch, notes in source:
         if batch is None:
             raise RunError(notes[0])

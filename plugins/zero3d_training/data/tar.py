@@ -18,6 +18,8 @@ from zero3d_training.data.picture import DamagedView, Decoder
 
 MEMBER = re.compile(r"(?:\./)?(?P<uid>.+)[/.](?P<view>\d{3,})\.(?P<kind>png|npy)")
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+LARGEST = 2**28
+"""Bytes of a picture or pose; what a header promises beyond that is not even tried."""
 Place = tuple[int, int]
 """Where a member's bytes begin in the tar file, and how many they are."""
 
@@ -47,8 +49,13 @@ class TarObject:
 
 
 def _bytes(file: Any, place: Place) -> bytes:
-    file.seek(place[0])
-    found: bytes = file.read(place[1])
+    start, size = place
+    if size > LARGEST:
+        raise DamagedView(f"a member of {size} bytes; at most {LARGEST} are read")
+    file.seek(start)
+    found: bytes = file.read(size)
+    if len(found) < size:
+        raise DamagedView("its shard is cut off")
     return found
 
 
@@ -63,13 +70,21 @@ def read_shard(path: Path, views: int, least: int) -> tuple[list[TarObject], lis
         with tarfile.open(path, "r:") as opened:
             tar: Any = opened
             for member in tar:
+                if member.size < 0:  # the next header would be sought before this one, for ever
+                    raise tarfile.TarError(f"{member.name}: a size of {member.size}")
                 match = MEMBER.fullmatch(member.name) if member.isfile() else None
                 if match and int(match["view"]) < views:
                     entry = found.setdefault(match["uid"], {}).setdefault(int(match["view"]), {})
                     entry[match["kind"]] = (member.offset_data, member.size)
                 tar.members = []  # tarfile keeps every header it has read
-    except (OSError, tarfile.TarError) as error:
-        notes.append(f"{path}: {error.strerror if isinstance(error, OSError) else error}")
+    except (
+        OSError,
+        tarfile.TarError,
+        ValueError,
+        OverflowError,
+        MemoryError,
+    ) as error:  # headers are not checked there
+        notes.append(f"{path}: {getattr(error, 'strerror', None) or error or type(error).__name__}")
     objects = []
     for uid, entries in found.items():
         whole = {view: (e["png"], e["npy"]) for view, e in sorted(entries.items()) if len(e) == 2}

@@ -1,0 +1,30 @@
+"""What a worker process owes to the process that started it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+
+
+def end_with_parent(*_: object) -> None:
+    """In a worker: end at once (by SIGTERM) when the process that started it has died, however that died.
+
+    A worker that waits for its next task would otherwise wait for ever, with all that it has imported. Arguments are
+    ignored.
+    """
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    started_by = multiprocessing.parent_process()
+    if started_by is not None:  # of a fork server's child, too, whose own parent is the server
+        started_by.join()
+    else:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+    os.kill(os.getpid(), signal.SIGTERM)  # a worker may tidy up on that
+    time.sleep(5.0)
+    os._exit(1)
