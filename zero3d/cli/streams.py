@@ -39,7 +39,7 @@ class Output:
                 raw = _Lasting(stream.fileno())
             except (AttributeError, OSError, ValueError):  # closed by who started us (None), or no file at all
                 if stream is None:
-                    setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (as long as the process)
+                    setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (as long as the process)
                 continue
             stream.flush()
             buffered = io.TextIOWrapper(
