@@ -269,7 +269,14 @@ def test_buffers_and_pictures_beside_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda tree: tree["accessors"][0].update(count=10**12, normalized=False), "claims"),
+        (
+            lambda tree: (
+                tree["accessors"][0].update(count=10**12, normalized=False),
+                tree["accessors"][0].pop("bufferView"),
+            ),
+            "claims",
+        ),
+        (lambda tree: tree["accessors"][0].update(count=10**12, normalized=False), "reaches out of its buffer"),
         (lambda tree: tree["accessors"][0].update(count=500, normalized=False), "reaches out of its buffer"),
         (lambda tree: tree["accessors"][0].update(normalized=False, type="VEC9"), "cannot be read"),
         (lambda tree: tree["bufferViews"][0].update(byteLength=10**9, x="normalized"), "cut off"),

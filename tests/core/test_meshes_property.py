@@ -1,5 +1,6 @@
 """Whatever a mesh file holds: a mesh that can be normalised and drawn, or one line that names it."""
 
+import json
 import os
 import struct
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from tests.core.gltf_files import quad
 from zero3d.errors import UserError
 from zero3d.geometry import orbit
+from zero3d.glb import packed
 from zero3d.mesh_files import load_mesh, normalise
 from zero3d.mesh_views import MeshScene
 
@@ -145,4 +147,39 @@ def test_any_damage_to_a_file(seeds, tmp_path_factory, name, changes, kept, head
         data = data[:start] + written + data[start + length :]
     path = tmp_path_factory.getbasetemp() / f"damaged.{name.rpartition('.')[2]}"
     path.write_bytes(data[: int(kept * len(data))])
+    used(path)
+
+
+def places(value, path=()):
+    """Every place in a JSON tree."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, below in items:
+        yield (*path, key)
+        yield from places(below, (*path, key))
+
+
+VALUES = st.one_of(
+    st.sampled_from(
+        [None, True, -1, 0, 1, 2, 3, 7, 255, 2**31, 10**12, 0.5, 1e300, "", "MAT4", "x", [], {}, [0], [1, 2, 3]]
+    ),
+    st.sampled_from([5120, 5121, 5122, 5123, 5125, 5126]),
+)
+
+
+@SEARCH
+@given(data=st.data(), name=st.sampled_from(["odd.glb", "odd.glb", "draco.glb", "box.glb"]))
+def test_any_value_in_a_gltf_document(seeds, tmp_path_factory, data, name):
+    content = seeds[name]
+    length = struct.unpack_from("<I", content, 12)[0]
+    tree = json.loads(content[20 : 20 + length])
+    for _ in range(data.draw(st.integers(1, 3))):
+        *above, key = data.draw(st.sampled_from(list(places(tree))))
+        holder = tree
+        for step in above:
+            holder = holder[step]
+        holder[key] = data.draw(VALUES)
+        if not list(places(tree)):
+            break
+    path = tmp_path_factory.getbasetemp() / "document.glb"
+    path.write_bytes(packed(tree, content[28 + length :]))
     used(path)

@@ -33,6 +33,8 @@ def meshopt(blob: bytes, said: dict[str, Any]) -> bytes:
             f"its geometry is compressed ({MESHOPT[0]}); pip install 'zero3d[meshopt]', {REMEDY}"
         ) from None
     count, stride = int(said["count"]), int(said["byteStride"])
+    if not 0 < count * stride <= 1024 * len(blob) + 4096:  # a byte of this code says no more than that
+        raise CannotRead(f"a compressed buffer of {len(blob)} bytes claims {count} elements")
     data = numpy.frombuffer(blob, numpy.uint8)
     if said["mode"] == "ATTRIBUTES":
         found = meshoptimizer.decode_vertex_buffer(count, stride, data)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 DTYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
-MOST = 2**28
-"""Numbers in an accessor: a file that claims more is damaged."""
+MOST = 2**24
+"""Numbers in an accessor that no buffer holds (zeros): a file that claims more is damaged."""
 
 
 class Document:
@@ -85,11 +85,12 @@ class Document:
         """An accessor (N, C): as it is stored, or float64 where it is normalised."""
         said = self.list("accessors")[index]
         dtype, width, count = numpy.dtype(DTYPES[said["componentType"]]), WIDTHS[said["type"]], int(said["count"])
-        if not 0 <= count * width <= MOST:
-            raise CannotRead(f"an accessor claims {count} elements")
-        values = numpy.zeros((count, width), dtype)
         if "bufferView" in said:
             values = self._strided(said["bufferView"], said.get("byteOffset", 0), dtype, width, count)
+        elif 0 <= count * width <= MOST:
+            values = numpy.zeros((count, width), dtype)
+        else:
+            raise CannotRead(f"an accessor without a buffer claims {count} elements")
         if "sparse" in said:
             sparse, values = said["sparse"], values.copy()
             where, what = sparse["indices"], sparse["values"]
