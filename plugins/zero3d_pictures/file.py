@@ -13,7 +13,7 @@ from zero3d.errors import did_you_mean
 from zero3d.interfaces import ImageSource, SourcePicture
 from zero3d_pictures.fringe import fringe
 from zero3d_pictures.grabcut import available, grabcut
-from zero3d_pictures.mask_notes import mask_notes
+from zero3d_pictures.mask_notes import inverted, mask_notes
 from zero3d_pictures.masking import of_one_colour, plain_background
 from zero3d_pictures.reading import Decoded, brightness_or_alpha, exists, read
 
@@ -70,7 +70,7 @@ class PictureFile(ImageSource):
         if brightest < 128:
             state = f"its brightest value is {brightest} of 255" if brightest else "all black"
             raise PictureError(f"input.mask: {method}: the mask is empty ({state}); it must be white on the object")
-        cast = fringe(rgba)
+        cast = None if inverted(rgba[..., 3]) else fringe(rgba)  # the edges of an inverted mask are mixed the other way
         if cast is not None and method == "alpha":
             notes.append(
                 f"half-transparent edges hold a background's colour, {cast}; without input.mask=alpha it is removed"

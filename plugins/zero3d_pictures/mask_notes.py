@@ -24,23 +24,28 @@ THIN, THIN_SHARE = 1 / 40, 0.5
 def mask_notes(alpha: numpy.ndarray) -> list[str]:
     """(H, W) uint8 with something above one half -> a line for each of: inverted, half-transparent regions, several
     large pieces, nothing but thin parts."""
-    step = max(1, max(alpha.shape) // SIDE)
-    alpha = alpha[::step, ::step]
-    body = alpha > 127
-    if not body.any():
-        return []
-    if _inverted(body):
+    if inverted(alpha):
         return [
             "WARNING: the mask covers the picture's border and leaves out its middle: is it inverted? The object is white"
         ]
+    alpha = _coarse(alpha)
+    body = alpha > 127
+    if not body.any():
+        return []
     found = scipy.ndimage.find_objects(body.astype(numpy.uint8))[0]
     longest = max(side.stop - side.start for side in found)
     edge = max(2, round(EDGE * longest))
     return [note for note in (_soft(alpha, body, edge), _pieces(body, edge), _thin(body, longest)) if note]
 
 
-def _inverted(body: numpy.ndarray) -> bool:
-    """The border is object, and what is left out lies nearer the middle than the object does."""
+def _coarse(alpha: numpy.ndarray) -> numpy.ndarray:
+    step = max(1, max(alpha.shape) // SIDE)
+    return alpha[::step, ::step]
+
+
+def inverted(alpha: numpy.ndarray) -> bool:
+    """Whether the border is object, and what is left out lies nearer the middle than the object does."""
+    body = _coarse(alpha) > 127
     border = numpy.concatenate([body[0], body[-1], body[:, 0], body[:, -1]])
     if border.mean() <= BORDER_SHARE or (~body).mean() < LEFT_OUT_SHARE:
         return False
