@@ -36,6 +36,7 @@ from zero3d.recipe import OptimizerOptions
 from zero3d.schedule import Schedule
 from zero3d.testing import random_picture
 from zero3d.testing.gaussian import GaussianConfig, GaussianDenoiser
+from zero3d.values import Subject
 from zero3d_cameras.sphere import SphereCameras, SphereConfig
 from zero3d_losses.input_view import InputView, InputViewConfig
 from zero3d_nerfacc.marching import occupied_cells
@@ -86,21 +87,23 @@ def make_engine(pair: tuple[str, str], options: argparse.Namespace, device: torc
     size = options.resolution
     teacher = Teacher(GaussianDenoiser(GaussianConfig(resolution=size)))
     teacher.denoiser.load(device)
+    sampler = SphereCameras(SphereConfig(resolution=size, views=options.views))
     parts = Parts(
         representation=FIELDS[pair[0]](options.detail).to(device),
         renderer=RENDERERS[pair[1]](),
-        cameras=SphereCameras(SphereConfig(resolution=size, views=options.views)),
+        cameras=sampler,
         denoisers={"denoiser": teacher.denoiser},
         teachers={"denoiser": teacher},
-        guidances=[GuidanceTerm("sds", ScoreDistillation(SdsConfig(), teacher), Schedule.parse(0.0001), None)],
+        guidances=[GuidanceTerm("sds", ScoreDistillation(SdsConfig(), teacher), Schedule.parse(0.0001), sampler)],
         regularizers=[RegularizerTerm("input_view", InputView(InputViewConfig()), Schedule.parse(0.0001), "input")],
-        observers=[],
+        observers={},
         exporters={},
         device=device,
-        background=torch.ones(3, device=device),
+        white=torch.ones(3, device=device),
     )
     # so small a rate that the field stays what it is while it is timed
-    engine = Engine(parts, random_picture(size), input_camera_at(20.0), OptimizerOptions("adam", 1e-6), 10**6, seed=0)
+    subject = Subject.of(random_picture(size), input_camera_at(20.0).resized(size, size))
+    engine = Engine(parts, subject, OptimizerOptions("adam", 1e-6), 10**6, seed=0)
     engine.initialise()
     if solid:
         fit(parts.representation, options.fit)  # type: ignore[arg-type]

@@ -61,6 +61,7 @@ def reconstruct(name: str, recipe: str, folder: Path, overrides: list[str]) -> d
             f"out={folder / name}",
             "overwrite=true",
             f"denoiser={{type: oracle, mesh: {mesh_file}}}",
+            "start=null",  # from noise: the gate is of the engine, the field and the export, not of nano's lift
             f"input={{elevation_deg: {ELEVATION_DEG}, framing: keep, mask: alpha}}",
             "observers={}",
             *overrides,
