@@ -20,6 +20,7 @@ from zero3d.mesh_files import save_mesh
 from zero3d.plugins import load_plugins
 from zero3d.testing import (
     SphereField,
+    check_background,
     check_camera_sampler,
     check_command,
     check_dataset,
@@ -245,6 +246,19 @@ def nerfacc(component, bench):
 def cameras(component, bench):
     for views in (1, 3):
         check_camera_sampler(component(component.Config(resolution=8, views=views)))
+
+
+for name, tried in {
+    "checkerboard": [{}, {"squares": 3}],
+    "constant": [{}, {"colour": [0.2, 0.4, 1.0]}],
+    "learned": [{}, {"colour": "grey"}],
+    "random": [{}, {"shared": True}, {"colours": "black", "chance": 0.5}],
+}.items():
+
+    @case(f"background {name}")
+    def background(component, bench, tried=tried):
+        for options in tried:
+            check_background(component, component.Config(**options))
 
 
 # -- denoisers

@@ -1,6 +1,7 @@
 """One small component of each kind that obeys every law, and what it takes to make a broken one of it."""
 
 import math
+import zlib
 from dataclasses import dataclass, replace
 
 import numpy
@@ -11,9 +12,11 @@ from torch import nn
 from zero3d.errors import ExportError, PictureError
 from zero3d.geometry import orbit, world_to_gltf
 from zero3d.interfaces import (
+    Background,
     CameraSampler,
     Command,
     Dataset,
+    Encoder,
     Exporter,
     Guidance,
     ImageSource,
@@ -263,6 +266,58 @@ class Shot(Reconstructor):
 
     def ball(self, subject, step):
         return SphereField(SphereConfig(radius=float(1.1 - subject.pictures[0].picture.rgb.mean())))
+
+
+class Wall(Background):
+    """A colour that is fitted, lighter in each view by chance, and darker from step to step."""
+
+    name = "wall"
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.steps, self.colour = 0, nn.Parameter(torch.full((3,), 0.2))
+
+    def load(self, device):
+        self.colour = nn.Parameter(self.colour.detach().to(device))
+
+    def paint(self, cameras, step, white):
+        self.steps += 1
+        light = torch.rand(len(cameras), 1, 1, 1, generator=step.generator("light"))
+        return self.finish((light.to(white) + self.colour.to(white)) / (2 + step.index + step.index * self.steps))
+
+    def finish(self, painted):
+        return painted
+
+    def parameters(self):
+        return [self.colour]
+
+    def state_dict(self):
+        return {"colour": self.colour.detach(), "steps": self.steps}
+
+    def load_state_dict(self, state):
+        if set(state) != {"colour", "steps"}:
+            raise ValueError(f"a wall has a colour and steps, not {', '.join(state)}")
+        self.colour.data.copy_(state["colour"])
+        self.steps = state["steps"]
+
+
+class Pooled(Encoder):
+    """A picture's mean colours in 4 x 4 parts, and a text's checksum, each as a unit vector."""
+
+    name = "pooled"
+    reads = frozenset({"picture", "prompt"})
+    dimensions = 48
+
+    def encode_pictures(self, image):
+        pooled = nn.functional.adaptive_avg_pool2d(image.movedim(-1, 1), 4)
+        return self.finish(nn.functional.normalize(pooled.flatten(1) + 0.1, dim=-1), image)
+
+    def finish(self, vectors, image):
+        return vectors
+
+    def encode_texts(self, texts):
+        seeds = [torch.Generator().manual_seed(zlib.crc32(text.encode())) for text in texts]
+        return nn.functional.normalize(torch.stack([torch.randn(48, generator=seed) for seed in seeds]), dim=-1)
 
 
 @dataclass

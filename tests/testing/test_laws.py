@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.testing import broken_files, broken_models, broken_terms, broken_views, lawful
+from tests.testing import broken_files, broken_models, broken_seen, broken_terms, broken_views, lawful
 from tests.testing.broken import BROKEN
 from tests.testing.lawful import variant
 from zero3d import testing
 from zero3d.interfaces import TrainingBatch
 from zero3d.testing import BrokenLaw, GaussianDenoiser, check_denoiser, loss_context, random_view
 
-assert all((broken_files, broken_models, broken_terms, broken_views)), "importing them fills BROKEN"
+assert all((broken_files, broken_models, broken_seen, broken_terms, broken_views)), "importing them fills BROKEN"
 
 
 @pytest.mark.parametrize(("law", "act"), BROKEN)
@@ -64,6 +64,8 @@ def test_the_lawful_pass():
     broken_models.check_learner(lawful.Learner)
     check_denoiser(lawful.Learner())
     broken_views.check_cameras(lawful.Around)
+    testing.check_background(lawful.Wall)
+    testing.check_encoder(lawful.Pooled(None))
     testing.check_reconstructor(lawful.Shot(None))
     testing.check_exporter(lawful.Spheres)
     testing.check_observer(lawful.Notes)

@@ -1,10 +1,12 @@
 """The laws of each kind of component: call one from your plug-in's tests; an AssertionError names the broken law."""
 
+from zero3d.testing.laws.background import check_background
 from zero3d.testing.laws.camera_sampler import check_camera_sampler
 from zero3d.testing.laws.command import check_command
 from zero3d.testing.laws.common import BrokenLaw, fresh_step, loss_context, random_picture, random_view
 from zero3d.testing.laws.dataset import check_dataset
 from zero3d.testing.laws.denoiser import check_denoiser
+from zero3d.testing.laws.encoder import check_encoder
 from zero3d.testing.laws.exporter import check_exporter, three_balls
 from zero3d.testing.laws.guidance import check_guidance
 from zero3d.testing.laws.image_source import check_image_source
@@ -17,10 +19,12 @@ from zero3d.testing.laws.trainable import check_trainable_denoiser, training_bat
 
 __all__ = [
     "BrokenLaw",
+    "check_background",
     "check_camera_sampler",
     "check_command",
     "check_dataset",
     "check_denoiser",
+    "check_encoder",
     "check_exporter",
     "check_guidance",
     "check_image_source",
