@@ -80,12 +80,27 @@ def plain(check, **options):
 # -- guidance, regularizers
 
 
-@case("guidance sds", "guidance sjc")
+GUIDANCES = {
+    "sds": [{}, {"weighting": "one"}, {"weighting": "sigma", "recon_rescale": 0.5}],
+    "sjc": [{}, {"variance_reduction": False}],
+    "csd": [{"cond": 3.0, "null": -2.0, "noise": -1.0}],
+    "nfsd": [{"max_t": 0.2, "negative": "null"}],
+}
+"""For each guidance, the options with which it goes to the mean of a Gaussian prior."""
+CLASSIFIERS = {"csd": [{}, {"weighting": "fantasia3d"}], "nfsd": [{"min_t": 0.2, "negative": "null"}]}
+"""Those with which only the difference of two predictions acts."""
+LIMITED = {"sds": [{"clip": 0.5}], "csd": [{"normalise": True, "clip": 1.0}]}
+"""Those with which the gradient is not linear in the view."""
+
+
+@case(*(f"guidance {name}" for name in GUIDANCES))
 def guidance(component, bench):
-    check_guidance(component)
-    options = {"sds": [{"weighting": "one"}, {"weighting": "sigma"}], "sjc": [{"variance_reduction": False}]}
-    for changed in options[component.name]:
-        check_guidance(component, component.Config(**changed))
+    for options in GUIDANCES[component.name]:
+        check_guidance(component, component.Config(**options))
+    for options in CLASSIFIERS.get(component.name, []):
+        check_guidance(component, component.Config(**options), prior=False)
+    for options in LIMITED.get(component.name, []):
+        check_guidance(component, component.Config(**options), linear=False, prior=component.name not in CLASSIFIERS)
 
 
 def flat(image=0.5, opacity=0.0, depth=2.0, weights=0.0):

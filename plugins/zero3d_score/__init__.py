@@ -1,4 +1,4 @@
-"""Score distillation over any denoiser: sjc and sds."""
+"""Score distillation over any denoiser, one algorithm a file; what they have in common is in `shared`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from zero3d.interfaces import Component
 
 @hookimpl
 def register_components(register: Callable[[type[Component]], None]) -> None:
+    from zero3d_score.csd import ClassifierScoreDistillation
+    from zero3d_score.nfsd import NoiseFreeScoreDistillation
     from zero3d_score.sds import ScoreDistillation
     from zero3d_score.sjc import ScoreJacobianChaining
 
     register(ScoreDistillation)
     register(ScoreJacobianChaining)
+    register(ClassifierScoreDistillation)
+    register(NoiseFreeScoreDistillation)

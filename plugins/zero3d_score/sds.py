@@ -5,42 +5,50 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
-from zero3d import Schedule
-from zero3d.diffusion import broadcast, one_minus_alphas_cumprod
-from zero3d.interfaces import Guidance
+from zero3d.interfaces import COND, NULL, Guidance, Teacher
 from zero3d.values import Cameras, ImageGradient, Step, View, ViewGradient
-from zero3d_score.perturb import LARGEST_SCALE, SCALE_MEANS, figures, perturb, pictures
-
-WEIGHTINGS = ("one_minus_alphas_cumprod", "one", "sigma")
+from zero3d_score.shared import perp_neg
+from zero3d_score.shared.noising import Noised, noised_view
+from zero3d_score.shared.options import Limits, Timesteps, check_weighting, scale_schedule, weight_of
+from zero3d_score.shared.predictions import guided_x0, rescaled_x0, times
 
 
 @dataclass
 class SdsConfig:
     """Options of `sds`. guidance_scale: 3 as threestudio's zero123.yaml; a number or a schedule, -1000 to 1000.
 
-    min_t, max_t: the range of timesteps as shares of the teacher's list, numbers or schedules (annealing).
-    weighting: w(t); "one_minus_alphas_cumprod" (threestudio), "one" (SJC with variance reduction), or "sigma", under
-    which the gradient is x - D: that of half the squared distance to the teacher's x0.
+    min_t, max_t: the range of timesteps as shares of the teacher's list, numbers or schedules (annealing). inclusive:
+    also draw the range's end, as threestudio does: 0.98 of 1000 is then 980, else 979.
+    weighting: w(t); "one_minus_alphas_cumprod" (threestudio), "one" (SJC with variance reduction), "fantasia3d" (their
+    sqrt(a) (1 - a)), or "sigma", under which the gradient is x - D: that of half the squared distance to the teacher's x0.
+    recon_rescale: 0 to 1, how far the guided x0's spread is drawn back to the conditional one's, over a group of views
+    (MVDream 0.5, ImageDream 0.2, both with weighting sigma). perp_neg: count off the texts "front" and "side", across the
+    view's own, by azimuth; for a teacher that has those branches.
+    clip: no entry of the gradient in the teacher's space beyond it; a number or a schedule above 0. normalise: then divide
+    it by its norm over the batch.
     """
 
     guidance_scale: Any = 3.0
     min_t: Any = 0.02
     max_t: Any = 0.98
     weighting: str = "one_minus_alphas_cumprod"
+    inclusive: bool = False
+    recon_rescale: float = 0.0
+    perp_neg: bool = False
+    clip: Any = None
+    normalise: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("guidance_scale", "min_t", "max_t"):
-            setattr(self, name, Schedule.parse(getattr(self, name), name))
-        self.guidance_scale.within(-LARGEST_SCALE, LARGEST_SCALE, "guidance_scale", SCALE_MEANS)
-        if self.min_t.extremes[0] < 0 or self.max_t.extremes[1] > 1 or self.min_t.extremes[0] >= self.max_t.extremes[1]:
-            raise ValueError(
-                f"min_t: {self.min_t.extremes[0]}, max_t: {self.max_t.extremes[1]}; 0 <= min_t < max_t <= 1"
-            )
-        if self.weighting not in WEIGHTINGS:
-            raise ValueError(f"weighting: {self.weighting!r}; one of {', '.join(WEIGHTINGS)}")
+        self.guidance_scale = scale_schedule(self.guidance_scale)
+        self.times = Timesteps(self.min_t, self.max_t, self.inclusive)
+        self.limits = Limits(self.clip, self.normalise)
+        check_weighting(self.weighting)
+        if not 0 <= self.recon_rescale <= 1:
+            raise ValueError(f"recon_rescale: {self.recon_rescale}; 0 to 1")
+        if self.perp_neg and self.recon_rescale:
+            raise ValueError(f"recon_rescale: {self.recon_rescale}; 0 with perp_neg, or perp_neg: false")
 
 
 class ScoreDistillation(Guidance):
@@ -49,15 +57,22 @@ class ScoreDistillation(Guidance):
     name: ClassVar[str] = "sds"
     Config: ClassVar[type[Any]] = SdsConfig
 
-    def gradient(self, view: View, cameras: Cameras, step: Step) -> ViewGradient:
-        count = len(self.teacher.denoiser.sigmas)
-        low = min(int(self.config.min_t(step) * count), count - 1)
-        high = max(int(self.config.max_t(step) * count), low + 1)
-        p = perturb(view, cameras, step, self.teacher, (low, high), self.config.guidance_scale(step))
-        gradient = broadcast(self._weight(p.sigma) / p.sigma, p.y) * (p.y - p.x0)
-        return ImageGradient(p.pull_back(gradient), figures(p), pictures(p))
+    def __init__(self, config: SdsConfig, teacher: Teacher) -> None:
+        super().__init__(config, teacher)
+        if config.recon_rescale or config.perp_neg:
+            extra = perp_neg.BRANCHES if config.perp_neg else ()
+            self.branches = (COND, NULL, *extra)  # type: ignore[misc]  # by its options
 
-    def _weight(self, sigma: Tensor) -> Tensor:
-        if self.config.weighting == "sigma":
-            return sigma
-        return one_minus_alphas_cumprod(sigma) if self.config.weighting.startswith("one_") else torch.ones_like(sigma)
+    def gradient(self, view: View, cameras: Cameras, step: Step) -> ViewGradient:
+        denoiser = self.teacher.denoiser
+        noised = noised_view(view, step, denoiser, self.config.times.t_range(step, len(denoiser.sigmas)))
+        x0 = self._x0(noised, cameras, step)
+        gradient = times(weight_of(self.config.weighting, noised.sigma) / noised.sigma, noised.y - x0)
+        limited = self.config.limits.limited(gradient, step)
+        return ImageGradient(noised.pull_back(limited), noised.figures(x0), noised.pictures(x0))
+
+    def _x0(self, at: Noised, cameras: Cameras, step: Step) -> Tensor:
+        scale, rescale = self.config.guidance_scale(step), self.config.recon_rescale
+        if rescale:
+            return rescaled_x0(self.teacher, at.noised, at.sigma, cameras, scale, rescale)
+        return guided_x0(self.teacher, at.noised, at.sigma, cameras, scale, self.config.perp_neg)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from zero3d import Schedule
 from zero3d.diffusion import broadcast
 from zero3d.interfaces import Guidance, Teacher
 from zero3d.values import Cameras, ImageGradient, Step, View, ViewGradient
-from zero3d_score.perturb import LARGEST_SCALE, SCALE_MEANS, figures, perturb, pictures
+from zero3d_score.shared.noising import noised_view
+from zero3d_score.shared.options import scale_schedule
 
 
 @dataclass
@@ -26,8 +26,7 @@ class SjcConfig:
     t_range: list[float] = field(default_factory=lambda: [0.01, 0.97])
 
     def __post_init__(self) -> None:
-        scale = Schedule.parse(self.guidance_scale, "guidance_scale")
-        self.guidance_scale = scale.within(-LARGEST_SCALE, LARGEST_SCALE, "guidance_scale", SCALE_MEANS)
+        self.guidance_scale = scale_schedule(self.guidance_scale)
         if len(self.t_range) != 2 or not 0 <= self.t_range[0] < self.t_range[1] <= 1:
             raise ValueError(f"t_range: {self.t_range}; [low, high] with 0 <= low < high <= 1")
 
@@ -49,7 +48,8 @@ class ScoreJacobianChaining(Guidance):
         self._t_range = (low, max(high, low + 1))
 
     def gradient(self, view: View, cameras: Cameras, step: Step) -> ViewGradient:
-        p = perturb(view, cameras, step, self.teacher, self._t_range, self.config.guidance_scale(step))
-        start = p.y if self.config.variance_reduction else p.noised
-        gradient = (start - p.x0) / broadcast(p.sigma, p.y)
-        return ImageGradient(p.pull_back(gradient), figures(p), pictures(p))
+        at = noised_view(view, step, self.teacher.denoiser, self._t_range)
+        x0 = self.teacher.denoise(at.noised, at.sigma, cameras, self.config.guidance_scale(step))
+        start = at.y if self.config.variance_reduction else at.noised
+        gradient = (start - x0) / broadcast(at.sigma, at.y)
+        return ImageGradient(at.pull_back(gradient), at.figures(x0), at.pictures(x0))

@@ -12,8 +12,8 @@ from zero3d.testing import GaussianDenoiser, check_guidance
 from zero3d.testing.conformance import fresh_step, random_view
 from zero3d.testing.gaussian import GaussianConfig
 from zero3d_score.sds import ScoreDistillation, SdsConfig
+from zero3d_score.shared.space import resized, to_teacher
 from zero3d_score.sjc import ScoreJacobianChaining, SjcConfig
-from zero3d_score.space import resized, to_teacher
 
 SIZE, MEAN, STD = 8, 0.3, 0.2
 

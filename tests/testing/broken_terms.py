@@ -76,6 +76,23 @@ guidance(PRIOR, answer=told(lambda v, x, s: v.flip(2)))  # mirrored
 guidance(PRIOR, answer=told(lambda v, x, s: v * torch.tensor([1.0, 1.0, 0.5])))  # a channel weighs less
 guidance(PRIOR, answer=told(lambda v, x, s: v.tanh()))  # curbed, which `linear=False` allows
 
+
+def apart(change):
+    """Another combination of the two predictions: change(cond, null)."""
+
+    def answer(self, x, cameras, step):
+        return ImageGradient(change(*lawful.Apart.both(self, x, cameras, step)))
+
+    return answer
+
+
+classifier = of(testing.check_guidance, lawful.Apart, prior=False)
+MOVED = "the condition moves the mean gradient its own way"
+classifier(MOVED, answer=apart(lambda cond, null: cond - null))  # away from what is wanted
+classifier(MOVED, answer=apart(lambda cond, null: null - cond + 0.1 * null))  # and towards the prior without it
+classifier(MOVED, answer=apart(lambda cond, null: (null - cond).flip(-1)))  # red for blue
+classifier(MOVED, answer=apart(lambda cond, null: (null - cond).mean(-1, keepdim=True).expand_as(cond)))  # grey
+
 # -- regularizer
 
 

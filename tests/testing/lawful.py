@@ -59,6 +59,26 @@ class Pull(Guidance):
         )
 
 
+class Apart(Guidance):
+    """dL/dx = D_null(x + sigma n) - D_cond(x + sigma n)."""
+
+    name = "apart"
+
+    def gradient(self, view, cameras, step):
+        return self.answer(view.image, cameras, step)
+
+    def answer(self, x, cameras, step):
+        cond, null = self.both(x, cameras, step)
+        return ImageGradient(null - cond)
+
+    def both(self, x, cameras, step):
+        t = torch.randint(400, 600, (1,), generator=step.generator("sigma"))
+        sigma = self.teacher.denoiser.sigmas[t].expand(len(x))
+        noised = x + sigma[0] * torch.randn(x.shape, generator=step.generator("noise"))
+        found = self.teacher.predict(noised, sigma, cameras, ("cond", "null"))
+        return found["cond"], found["null"]
+
+
 class Dark(Regularizer):
     """Mean square of the image, under a random light."""
 

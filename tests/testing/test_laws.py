@@ -55,6 +55,9 @@ def test_every_law_is_broken_by_something():
 def test_the_lawful_pass():
     testing.check_guidance(lawful.Pull)
     testing.check_guidance(variant(lawful.Pull, answer=broken_terms.told(lambda v, x, s: v.tanh())), linear=False)
+    curbed = broken_terms.apart(lambda cond, null: (10 * (null - cond)).tanh())
+    testing.check_guidance(lawful.Apart, prior=False)
+    testing.check_guidance(variant(lawful.Apart, answer=curbed), prior=False, linear=False)
     optimum = loss_context(replace(random_view(2, 8), image=torch.zeros(2, 8, 8, 3)))
     testing.check_regularizer(lawful.Dark, optimum=optimum)
     testing.check_regularizer(variant(lawful.Dark, **broken_terms.penalty(broken_terms.detached_half)), smooth=False)

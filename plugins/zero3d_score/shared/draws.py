@@ -1,0 +1,24 @@
+"""The random numbers of a score guidance, and the levels they name."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from zero3d.interfaces import Denoiser
+from zero3d.values import Step
+
+
+def normal(like: Tensor, step: Step, stream: str = "noise") -> Tensor:
+    """Standard normal numbers of the shape, type and device of `like`."""
+    return torch.randn(like.shape, generator=step.generator(stream)).to(like)
+
+
+def timesteps(views: int, t_range: tuple[int, int], group: int, step: Step) -> Tensor:
+    """(views,) uniform in [low, high), one for each `group` of views that are denoised jointly. Stream "sigma"."""
+    return torch.randint(*t_range, (views // group,), generator=step.generator("sigma")).repeat_interleave(group)
+
+
+def levels(denoiser: Denoiser, t: Tensor | list[int], like: Tensor) -> Tensor:
+    """The noise levels of timesteps `t`, of the type and device of `like`."""
+    return denoiser.sigmas[torch.as_tensor(t)].to(like)

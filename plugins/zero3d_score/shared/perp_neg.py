@@ -1,0 +1,48 @@
+"""Perp-Neg: what a negative prompt says across the positive direction, per view (arXiv 2304.04968).
+
+Only texts that look from the front and from the side serve as negatives. A teacher offers them as branches "front" and
+"side"; its "cond" is the text of the view's own direction. The weights are threestudio's. Each view's negatives are
+predicted from its own latent; threestudio pairs them with other views' when a step has more than one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from zero3d.diffusion import broadcast
+from zero3d.values import Cameras
+
+FRONT, SIDE = "front", "side"
+BRANCHES = (FRONT, SIDE)
+OVERHEAD = math.radians(60)
+"""Above this elevation a view is seen from overhead, and has no negatives."""
+
+
+def across(other: Tensor, along: Tensor) -> Tensor:
+    """perp(p, q) = p - <p, q> / <q, q> q, for each view over all its entries; <q, q> at least 1e-6."""
+    axes = tuple(range(1, other.ndim))
+    share = (other * along).sum(axes) / along.square().sum(axes).clamp(min=1e-6)
+    return other - broadcast(share, along) * along
+
+
+def weights(cameras: Cameras) -> dict[str, Tensor]:
+    """q <= 0 of each negative, (B,): 4 exp(-r / 2) - 2.426 and the like, r how near the front (or the side) is."""
+    turn = cameras.azimuth.abs() / (math.pi / 2)
+    ahead = turn < 1
+    r = torch.where(ahead, 1 - turn, 2 - turn)
+    front = torch.where(ahead, -(4 * torch.exp(-0.5 * r) - 2.426), -(torch.exp(-0.5 * r) + 0.967))
+    side = torch.where(ahead, -(4 * torch.exp(-0.5 * (1 - r)) - 2.426), -(torch.exp(-0.5 * r) - 0.606))
+    below = cameras.elevation <= OVERHEAD
+    return {FRONT: front * below, SIDE: side * below}
+
+
+def total(eps: Mapping[str, Tensor], base: Tensor, positive: Tensor, cameras: Cameras) -> Tensor:
+    """sum_i q_i perp(eps_i - base, positive), (B, h, w, C)."""
+    told = torch.zeros_like(positive)
+    for name, weight in weights(cameras).items():
+        told = told + broadcast(weight.to(positive), positive) * across(eps[name] - base, positive)
+    return told

@@ -1,0 +1,158 @@
+"""The algorithms against the numbers of their authors' own functions, in float64 (see score_golden.py)."""
+
+import numpy
+import pytest
+import torch
+
+from tests.plugins.score_golden import GOLDEN, SIGMAS, ask, error, golden, use
+from zero3d.geometry import orbit
+from zero3d.interfaces import Denoiser, PixelDenoiser, Teacher
+from zero3d.testing import fresh_step
+from zero3d.values import View
+from zero3d_score.csd import ClassifierScoreDistillation
+from zero3d_score.nfsd import NoiseFreeScoreDistillation
+from zero3d_score.sds import ScoreDistillation
+from zero3d_score.shared import perp_neg
+from zero3d_score.sjc import ScoreJacobianChaining
+
+TOLERANCE = 1e-9
+T = torch.tensor(GOLDEN["t"])
+TEXT = {"cond": "text", "null": "uncond"}
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The golden noise and timesteps."""
+    return use(monkeypatch, T, noise=[golden("noise")])
+
+
+def test_the_teacher_is_the_golden_one():
+    from tests.plugins.score_golden import Priors
+
+    a = torch.tensor(GOLDEN["alphas_cumprod"])[T].sqrt()[:, None, None, None]
+    sigma = SIGMAS[T]
+    names = {name: name for name in ("text", "uncond", "neg", "neg2", "null", "lora_camera", "lora_null")}
+    y = golden("z") / a
+    x0 = Priors(names).predict(y, sigma, None, None, list(names))
+    for name in names:
+        assert error((y - x0[name]) / sigma[:, None, None, None], f"eps_{name}") < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("name", "weighting"), [("sds", "one_minus_alphas_cumprod"), ("uniform", "one"), ("fantasia3d", "fantasia3d")]
+)
+def test_sds(drawn, name, weighting):
+    answer, _ = ask(ScoreDistillation, TEXT, guidance_scale=8.5, weighting=weighting)
+    assert error(answer.value, f"sds_{name}") < TOLERANCE
+
+
+@pytest.mark.parametrize("reduced", [True, False])
+def test_sjc(drawn, reduced):
+    answer, _ = ask(ScoreJacobianChaining, TEXT, guidance_scale=8.5, variance_reduction=reduced)
+    assert error(answer.value, f"sjc_var_red_{str(reduced).lower()}") < TOLERANCE
+
+
+@pytest.fixture
+def golden_weights(monkeypatch):
+    """Perp-Neg's weights as the golden numbers have them, in place of the azimuth's."""
+    first, second = torch.tensor(GOLDEN["perpneg_weights"]).T
+    monkeypatch.setattr(perp_neg, "weights", lambda cameras: {"front": first, "side": second})
+
+
+DIRECTIONS = {"front": "neg", "side": "neg2"}
+
+
+def test_sds_with_perp_neg_for_two_views_at_once(drawn, golden_weights):
+    answer, denoiser = ask(ScoreDistillation, TEXT | DIRECTIONS, guidance_scale=7.5, perp_neg=True)
+    assert error(answer.value, "sds_perpneg") < TOLERANCE
+    assert denoiser.asked == {"cond": 1, "null": 1, "front": 1, "side": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("csd_null", {"cond": 1, "null": -1}),
+        ("csd_annealed", {"cond": 1, "negative": -0.5, "null": -0.5}),
+        ("csd_neg", {"cond": 1, "negative": -1, "null": 0}),
+        ("csd_as_sds", {"cond": 7.5, "negative": -6.5, "null": 0, "noise": -1}),
+    ],
+)
+def test_csd(drawn, name, options):
+    answer, denoiser = ask(ClassifierScoreDistillation, {"cond": "text", "negative": "neg", "null": "null"}, **options)
+    assert error(answer.value, name) < TOLERANCE
+    assert denoiser.asked == dict.fromkeys((k for k, v in options.items() if v and k != "noise"), 1)
+
+
+def test_csd_with_perp_neg(drawn, golden_weights):
+    conditions = {"cond": "text", "negative": "uncond", "null": "null"} | DIRECTIONS
+    options = {"cond": 1, "negative": -0.5, "null": -0.5, "perp_neg": 3}
+    answer, _ = ask(ClassifierScoreDistillation, conditions, **options)
+    assert error(answer.value, "csd_perpneg3") < TOLERANCE
+
+
+def test_csd_follows_its_schedules_and_asks_what_they_need(drawn):
+    schedule = {"cond": 1, "negative": {0: 0, 5: -1}, "null": {0: -1, 5: 0}}
+    conditions = {"cond": "text", "negative": "neg", "null": "null"}
+    answer, denoiser = ask(ClassifierScoreDistillation, conditions, **schedule)
+    assert error(answer.value, "csd_null") < TOLERANCE
+    assert denoiser.asked == {"cond": 1, "null": 1}
+
+
+def test_nfsd(drawn):
+    answer, _ = ask(NoiseFreeScoreDistillation, TEXT | {"negative": "neg"})
+    assert error(answer.value, "nfsd") < TOLERANCE
+
+
+def test_nfsd_asks_no_negative_where_noise_is_low(monkeypatch):
+    use(monkeypatch, [120, 199], noise=[golden("noise")])
+    _, denoiser = ask(NoiseFreeScoreDistillation, TEXT | {"negative": "neg"})
+    assert denoiser.asked == {"cond": 1, "null": 1}
+
+
+def test_perp_neg_weights_by_azimuth():
+    azimuth, elevation = GOLDEN["perpneg_azimuth_deg"], GOLDEN["perpneg_elevation_deg"]
+    which = GOLDEN["perpneg_negative_which"]
+    for k in range(len(azimuth)):
+        camera = orbit(float(elevation[k]), float(azimuth[k]), 8)
+        found = perp_neg.weights(camera)
+        expected = GOLDEN["perpneg_azimuth_weights"][k]
+        for column in range(2):
+            name = {0: "side", 1: "front"}.get(int(which[k, column]))
+            weight = float(found[name][0]) if name else 0.0
+            assert weight == pytest.approx(expected[column], abs=2e-6), (azimuth[k], column)  # float32 cameras
+
+
+MVDREAM = numpy.load("tests/data/mvdream_guidance.npz")
+
+
+class Recorded(PixelDenoiser):
+    """MVDream's eps at t = 120, as it was recorded."""
+
+    name = "recorded"
+    unit, centre, channels, resolution, picture_resolution, group = 1.0, 0.0, 4, 16, 16, 4
+
+    def __init__(self):
+        super().__init__(None)
+        self.sigmas = SIGMAS
+
+    def condition(self, subject):
+        return None
+
+    def predict(self, noised, sigma, condition, cameras, branches):
+        assert len(set(sigma.tolist())) == 1
+        names = {"cond": "text", "null": "null"}
+        eps = {b: torch.tensor(MVDREAM[f"guidance_eps_{names[b]}_t120"]).movedim(1, -1) for b in branches}
+        return {b: noised - sigma[:, None, None, None] * e for b, e in eps.items()}
+
+
+@pytest.mark.parametrize(("scale", "rescale"), [(7.5, 0.5), (50, 0.5), (50, 0)])
+def test_mvdreams_reconstruction_rescales_each_group(monkeypatch, scale, rescale):
+    """The originals ran in float32."""
+    noise, image = (torch.tensor(MVDREAM[f"guidance_{k}"]).movedim(1, -1).double() for k in ("noise", "x"))
+    use(monkeypatch, [120] * 8, noise=[noise])
+    denoiser: Denoiser = Recorded()
+    config = ScoreDistillation.Config(guidance_scale=scale, recon_rescale=rescale, weighting="sigma")
+    guidance = ScoreDistillation(config, Teacher(denoiser))
+    answer = guidance.gradient(View(image, image[..., :1]), orbit(15.0, torch.arange(8.0), 16), fresh_step())
+    expected = torch.tensor(MVDREAM[f"guidance_t120_s{scale}_rescale{rescale}"]).movedim(1, -1)
+    assert (answer.value - expected).abs().max() < 1e-5 * expected.abs().max()
