@@ -18,8 +18,8 @@ class EmptinessConfig:
     scale: float = 10.0
 
     def __post_init__(self) -> None:
-        if self.scale <= 0:
-            raise ValueError(f"scale: {self.scale}; above 0")
+        if not 0 < self.scale <= 1e6:
+            raise ValueError(f"scale: {self.scale}; above 0, at most 1e6")
 
 
 class Emptiness(Regularizer):

@@ -22,8 +22,8 @@ class InputViewConfig:
     mask: float = 0.1
 
     def __post_init__(self) -> None:
-        if min(self.rgb, self.mask) < 0 or self.rgb + self.mask == 0:
-            raise ValueError(f"rgb: {self.rgb}, mask: {self.mask}; both at least 0, one above")
+        if not 0 <= min(self.rgb, self.mask) <= max(self.rgb, self.mask) <= 1e6 or self.rgb + self.mask == 0:
+            raise ValueError(f"rgb: {self.rgb}, mask: {self.mask}; both 0 to 1e6, one above 0")
 
 
 class InputView(Regularizer):

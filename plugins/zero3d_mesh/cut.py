@@ -29,6 +29,10 @@ SurfaceSource.register(RadianceField)  # type: ignore[type-abstract]
 SurfaceSource.register(SurfaceRepresentation)  # type: ignore[type-abstract]
 
 
+DENSEST = 1e9
+"""The highest density, per world unit, that a surface may be cut at."""
+
+
 @dataclass
 class SurfaceConfig:
     """What all exporters of a surface take. Of a representation that is a mesh, only `faces` matters.
@@ -52,14 +56,14 @@ class SurfaceConfig:
         if not 8 <= self.resolution <= 1024:
             raise ValueError(f"resolution: {self.resolution}; 8 to 1024 samples")
         number = isinstance(self.threshold, (int, float)) and not isinstance(self.threshold, bool)
-        if self.threshold not in ("auto", "paper") and not (number and self.threshold > 0):
-            raise ValueError(f"threshold: {self.threshold!r}; a density above 0, auto or paper")
+        if self.threshold not in ("auto", "paper") and not (number and 0 < self.threshold <= DENSEST):
+            raise ValueError(f"threshold: {self.threshold!r}; a density above 0, at most {DENSEST:g}, auto or paper")
         if not 0 <= self.smallest_share <= 1:
             raise ValueError(f"smallest_share: {self.smallest_share}; 0 to 1")
         if not 0 <= self.smoothing <= 8:
             raise ValueError(f"smoothing: {self.smoothing}; 0 to 8 samples")
-        if self.paper_multiple <= 0:
-            raise ValueError(f"paper_multiple: {self.paper_multiple}; above 0, times the mean density")
+        if not 0 < self.paper_multiple <= 1e6:
+            raise ValueError(f"paper_multiple: {self.paper_multiple}; above 0, at most 1e6 times the mean density")
         if self.faces and self.faces < FEWEST:
             raise ValueError(f"faces: {self.faces}; 0 for all of them, or at least {FEWEST}")
 

@@ -22,6 +22,9 @@ LEAST_SLOPE = 1e-6
 """Of density, per world unit and world unit, below which a normal loses length."""
 
 
+FURTHEST = 1e6
+
+
 @dataclass
 class NerfaccConfig:
     """Options of `nerfacc`.
@@ -52,8 +55,8 @@ class NerfaccConfig:
             raise ValueError(f"step_ratio: {self.step_ratio}; 0.05 to 4 of the field's spacing a step")
         if not 0 <= self.weight_threshold < 0.5:
             raise ValueError(f"weight_threshold: {self.weight_threshold}; 0 to below 0.5")
-        if self.far <= 0:
-            raise ValueError(f"far: {self.far}; above 0, world units")
+        if not 0 < self.far <= FURTHEST:
+            raise ValueError(f"far: {self.far}; above 0, at most {FURTHEST:g} world units")
         if not 1 <= self.cells <= 512:
             raise ValueError(f"cells: {self.cells}; 1 to 512 along the longest side")
         if not 0 <= self.tolerance <= 0.1:

@@ -14,13 +14,13 @@ from zero3d_surface.topology import edges
 
 @dataclass
 class MeshEdgeLengthConfig:
-    """`target`: the length that costs nothing, world units, not negative; 0 draws all edges together."""
+    """`target`: the length that costs nothing, world units, 0 to 1000; 0 draws all edges together."""
 
     target: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.target < 0:
-            raise ValueError(f"target: {self.target}; a length in world units, not negative")
+        if not 0 <= self.target <= 1000:
+            raise ValueError(f"target: {self.target}; a length in world units, 0 to 1000")
 
 
 class MeshEdgeLength(Regularizer):

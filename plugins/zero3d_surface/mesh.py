@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -11,12 +12,17 @@ from torch import Tensor, nn
 
 from zero3d.geometry import check_surface
 from zero3d.interfaces import RadianceField, Representation, SurfaceRepresentation
+from zero3d.mesh_files import FORMATS
 from zero3d.values import Step
 from zero3d_surface.start import Start, from_field, from_file, sphere
 from zero3d_surface.unwrapped import layout, looked_up, painted
 
 EDGE = 1e-3
 """A colour begins at most this near to 0 and 1, where the sigmoid's slope would hold it."""
+
+
+DENSEST = 1e9
+"""The highest density, per world unit, that a surface may be cut at."""
 
 
 @dataclass
@@ -51,12 +57,14 @@ class MeshConfig:
                 raise ValueError(f"{name}: {getattr(self, name)}; {low} to {high}")
         if self.texture and not 16 <= self.texture <= 4096:
             raise ValueError(f"texture: {self.texture}; 16 to 4096 texels, or 0 for a colour at each vertex")
-        for name in ("radius", "colour_lr"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name}: {getattr(self, name)}; above 0")
+        for name, least, most in (("radius", 1e-3, 1e3), ("colour_lr", 1e-6, 1e6)):
+            if not least <= getattr(self, name) <= most:
+                raise ValueError(f"{name}: {getattr(self, name)}; {least:g} to {most:g}")
+        if self.start not in ("sphere", "previous") and Path(self.start).suffix[1:].lower() not in FORMATS:
+            raise ValueError(f"start: {self.start!r}; previous, sphere, or a mesh file: {', '.join(FORMATS)}")
         number = isinstance(self.threshold, (int, float)) and not isinstance(self.threshold, bool)
-        if self.threshold != "auto" and not (number and self.threshold > 0):
-            raise ValueError(f"threshold: {self.threshold!r}; a density above 0, or auto")
+        if self.threshold != "auto" and not (number and 0 < self.threshold <= DENSEST):
+            raise ValueError(f"threshold: {self.threshold!r}; a density above 0, at most {DENSEST:g}, or auto")
         if not 0 <= self.smallest_share <= 1:
             raise ValueError(f"smallest_share: {self.smallest_share}; 0 to 1")
 

@@ -22,10 +22,12 @@ class GaussianConfig:
     resolution: int = 64
 
     def __post_init__(self) -> None:
-        if self.std <= 0:
-            raise ValueError(f"std: {self.std}; a standard deviation above 0")
+        if not 0 < self.std <= 1000 or max(map(abs, self.mean), default=0) > 1000:
+            raise ValueError(f"std: {self.std}, mean: {self.mean}; std above 0, and all at most 1000")
         if len(self.mean) != 3:
             raise ValueError(f"mean: {self.mean}; three numbers")
+        if not 1 <= self.resolution <= 4096:
+            raise ValueError(f"resolution: {self.resolution}; 1 to 4096 pixels")
 
 
 class GaussianDenoiser(PixelDenoiser):

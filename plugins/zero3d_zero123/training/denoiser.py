@@ -49,8 +49,8 @@ class FineTuneConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.drop <= 1 / 3:
             raise ValueError(f"drop: {self.drop}; 0 to 1/3, three times that share is touched")
-        if self.projection_lr < 0:
-            raise ValueError(f"projection_lr: {self.projection_lr}; not negative")
+        if not 0 <= self.projection_lr <= 1e6:
+            raise ValueError(f"projection_lr: {self.projection_lr}; 0 to 1e6")
         if self.pose not in ("zero123", "stable"):
             raise ValueError(f"pose: {self.pose!r}; zero123 or stable")
 
