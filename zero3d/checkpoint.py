@@ -129,8 +129,9 @@ def read(folder: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         size = path.stat().st_size
         raise RunError(f"{path}: damaged or truncated ({size} bytes: {error}); {_elsewhere(folder)}") from None
     if metadata.get("format") != FORMAT:
+        found = str(metadata.get("format"))[:40]
         raise RunError(
-            f"{path}: format {metadata.get('format')!r}, this zero3d reads {FORMAT!r}; use the version in manifest.json"
+            f"{path}: format {found!r}, this zero3d reads {FORMAT!r}; use the version in manifest.json beside it"
         )
     return tensors, metadata
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from zero3d.errors import RecipeError, RunError
+from zero3d.files import remove_leftovers
 from zero3d.interfaces import Command
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Train(Command):
             return 0
         out.mkdir(parents=True, exist_ok=True)
         with only_writer(out, f"out: {out}"):
+            remove_leftovers(out)
             _write_source(recipe, out)
             written = trainer.run(out, arguments.resume, [Bar()])
         print(f"written to {written}")

@@ -98,6 +98,7 @@ def load_recipe(file: str | Path, registry: Registry, overrides: Sequence[str] =
     if whole.get("out") is not None:
         whole["out"] = _out(whole["out"], name)
     if whole.get("stages") is None:
+        whole.pop("stages", None)  # null removes them, as anything
         return _check(whole, name, registry)
     stages = split_stages(whole, name, BLOCK_MAPS)
     recipes = [dataclasses.replace(_check(own, place, registry), whole=whole) for place, own in stages.items()]
