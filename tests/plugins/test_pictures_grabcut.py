@@ -49,7 +49,7 @@ def test_pictures_of_few_colours_come_to_an_end(name, monkeypatch):
 def test_the_picture_of_one_colour_has_no_object(tmp_path):
     Image.fromarray(ENDLESS["one colour"]).save(tmp_path / "a.png")
     with pytest.raises(PictureError, match=r"no object: it is of one colour"):
-        PictureFile(FileConfig(str(tmp_path / "a.png"))).load(None)
+        PictureFile(FileConfig(str(tmp_path / "a.png"))).read(None)
 
 
 class TestWhatNeverEnds:

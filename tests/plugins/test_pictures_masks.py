@@ -21,7 +21,7 @@ def disc(row=0.5, column=0.5, radius=0.25, side=SIDE):
 
 
 def load(path, mask=None):
-    return PictureFile(FileConfig(str(path))).load(mask)
+    return PictureFile(FileConfig(str(path))).read(mask)
 
 
 def painted(alpha, colour=(180, 60, 40), seed=0):

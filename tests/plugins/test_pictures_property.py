@@ -51,7 +51,7 @@ def without_grabcut(monkeypatch):
 def holds(path, mask):
     line, found = None, None
     try:
-        found = PictureFile(FileConfig(str(path))).load(mask)
+        found = PictureFile(FileConfig(str(path))).read(mask)
     except PictureError as error:
         line = str(error)
     if found is None:
