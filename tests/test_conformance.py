@@ -85,6 +85,8 @@ GUIDANCES = {
     "sjc": [{}, {"variance_reduction": False}],
     "csd": [{"cond": 3.0, "null": -2.0, "noise": -1.0}],
     "nfsd": [{"max_t": 0.2, "negative": "null"}],
+    "sdi": [{}, {"hop": 0.3, "jitter": 0.0}],
+    "hifa": [{}, {"samples": 1, "annealing": "none", "latent_weight": 0.0, "guidance_scale": 1, "min_t": 0.6}],
 }
 """For each guidance, the options with which it goes to the mean of a Gaussian prior."""
 CLASSIFIERS = {"csd": [{}, {"weighting": "fantasia3d"}], "nfsd": [{"min_t": 0.2, "negative": "null"}]}

@@ -11,7 +11,9 @@ from zero3d.interfaces import Component
 @hookimpl
 def register_components(register: Callable[[type[Component]], None]) -> None:
     from zero3d_score.csd import ClassifierScoreDistillation
+    from zero3d_score.hifa import HighFidelity
     from zero3d_score.nfsd import NoiseFreeScoreDistillation
+    from zero3d_score.sdi import ScoreDistillationViaInversion
     from zero3d_score.sds import ScoreDistillation
     from zero3d_score.sjc import ScoreJacobianChaining
 
@@ -19,3 +21,5 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     register(ScoreJacobianChaining)
     register(ClassifierScoreDistillation)
     register(NoiseFreeScoreDistillation)
+    register(ScoreDistillationViaInversion)
+    register(HighFidelity)

@@ -4,15 +4,17 @@ import numpy
 import pytest
 import torch
 
-from tests.plugins.score_golden import GOLDEN, SIGMAS, ask, error, golden, use
+from tests.plugins.score_golden import GOLDEN, NOTES, SIGMAS, Priors, ask, error, golden, use
 from zero3d.geometry import orbit
 from zero3d.interfaces import Denoiser, PixelDenoiser, Teacher
 from zero3d.testing import fresh_step
 from zero3d.values import View
 from zero3d_score.csd import ClassifierScoreDistillation
+from zero3d_score.hifa import HighFidelity
 from zero3d_score.nfsd import NoiseFreeScoreDistillation
+from zero3d_score.sdi import ScoreDistillationViaInversion
 from zero3d_score.sds import ScoreDistillation
-from zero3d_score.shared import perp_neg
+from zero3d_score.shared import draws, perp_neg
 from zero3d_score.sjc import ScoreJacobianChaining
 
 TOLERANCE = 1e-9
@@ -27,8 +29,6 @@ def drawn(monkeypatch):
 
 
 def test_the_teacher_is_the_golden_one():
-    from tests.plugins.score_golden import Priors
-
     a = torch.tensor(GOLDEN["alphas_cumprod"])[T].sqrt()[:, None, None, None]
     sigma = SIGMAS[T]
     names = {name: name for name in ("text", "uncond", "neg", "neg2", "null", "lora_camera", "lora_null")}
@@ -156,3 +156,65 @@ def test_mvdreams_reconstruction_rescales_each_group(monkeypatch, scale, rescale
     answer = guidance.gradient(View(image, image[..., :1]), orbit(15.0, torch.arange(8.0), 16), fresh_step())
     expected = torch.tensor(MVDREAM[f"guidance_t120_s{scale}_rescale{rescale}"]).movedim(1, -1)
     assert (answer.value - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+# -- several levels
+
+
+@pytest.mark.parametrize("t", [640, 120])
+@pytest.mark.parametrize("kind", ["plain", "perpneg"])
+def test_sdi(monkeypatch, t, kind):
+    one = slice(0, 1)
+    use(monkeypatch, hops=golden("sdi_step_noise")[:, None])
+    monkeypatch.setattr(draws, "uniform", lambda step, stream: float(GOLDEN["sdi_uniform"]))
+    options = {"guidance_scale": 8.5, "inversion_scale": -6.5}
+    conditions = TEXT
+    if kind == "perpneg":
+        first, second = torch.tensor(GOLDEN["perpneg_weights"])[0]
+        monkeypatch.setattr(perp_neg, "weights", lambda cameras: {"front": first, "side": second})
+        options, conditions = {"perp_neg": True}, TEXT | DIRECTIONS
+    share = (t + 0.5) / 1000
+    options |= {"start_t": share, "end_t": share, "published": True}
+    answer, denoiser = ask(ScoreDistillationViaInversion, conditions, one, **options)
+    name = f"sdi_{kind}_t{t}"
+    assert error(answer.pictures["denoised"], f"{name}_target") < TOLERANCE
+    assert error(answer.value, f"{name}_target") > 1e-3, "the gradient is x - target"
+    assert error(golden("x")[one] - answer.value, f"{name}_target") < TOLERANCE
+    a = (1 + SIGMAS[t + 37] ** 2).rsqrt()
+    assert error(a * answer.pictures["noised"], f"{name}_noisy") < TOLERANCE
+    # the original asks at t = -99 for 0, and at t for the level it noised to
+    visited = [0, *NOTES[f"{name}_timesteps"][1:]]
+    assert [levels[0] for _, levels in denoiser.calls] == visited
+
+
+def test_hifas_target_of_several_steps(monkeypatch):
+    use(monkeypatch, [640, 640], noise=[golden("noise")], hops=golden("hifa_step_noise"))
+    answer, denoiser = ask(HighFidelity, TEXT, guidance_scale=7.5)
+    last = golden("x") - answer.value  # the original leaves its latent scaled to the first level
+    assert error(SIGMAS[0].square().add(1).rsqrt() * last, "hifa_x0_multistep") < TOLERANCE
+    assert [levels[0] for _, levels in denoiser.calls] == NOTES["hifa_timesteps"]
+
+
+class Encoding(Priors):
+    """Of a view's RGB it makes the golden latent, and of a latent RGB."""
+
+    picture_resolution = 8
+
+    def encode(self, image):
+        return golden("x") + 0 * image.sum()
+
+    def decode(self, latent):
+        return (0.5 + 0.25 * latent[..., :3]).clamp(0, 1)
+
+
+def test_hifas_term_on_rgb(drawn):
+    image = golden("image")
+    options = {"guidance_scale": 8.5, "samples": 1, "image_weight": 1.0, "weighting": "one_minus_alphas_cumprod"}
+    guidance = HighFidelity(HighFidelity.Config(**options), Teacher(Encoding(TEXT)))
+    answer = guidance.gradient(View(image, image[..., :1]), orbit(20.0, torch.zeros(2), 8), fresh_step())
+    assert error(answer.value, "hifa_grad_img") < TOLERANCE
+
+
+def test_hifas_timesteps_fall_by_the_square_root():
+    config = HighFidelity.Config()
+    assert [config.t_range(fresh_step(k, 100), 1000)[0] for k in (0, 25, 99)] == [980, 640, 303]

@@ -22,3 +22,8 @@ def timesteps(views: int, t_range: tuple[int, int], group: int, step: Step) -> T
 def levels(denoiser: Denoiser, t: Tensor | list[int], like: Tensor) -> Tensor:
     """The noise levels of timesteps `t`, of the type and device of `like`."""
     return denoiser.sigmas[torch.as_tensor(t)].to(like)
+
+
+def uniform(step: Step, stream: str) -> float:
+    """One number, uniform in [0, 1)."""
+    return float(torch.rand((), generator=step.generator(stream)))

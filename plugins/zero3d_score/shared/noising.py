@@ -34,9 +34,12 @@ class Noised:
         return {"sigma": float(self.sigma.mean()), "distance": float((x0 - self.y).abs().mean())}
 
 
-def noised_view(view: View, step: Step, denoiser: Denoiser, t_range: tuple[int, int]) -> Noised:
-    """The view with noise of a timestep uniform in [low, high), one a group. Streams "sigma" and "noise"."""
+def noised_view(view: View, step: Step, denoiser: Denoiser, t_range: tuple[int, int], shared: bool = False) -> Noised:
+    """The view with noise of a timestep uniform in [low, high), one a group, or one `shared` by all.
+
+    Streams "sigma" and "noise".
+    """
     y, pull_back = to_teacher(view.image.detach(), denoiser)
-    t = draws.timesteps(len(y), t_range, denoiser.group, step)
+    t = draws.timesteps(len(y), t_range, len(y) if shared else denoiser.group, step)
     sigma, noise = draws.levels(denoiser, t, y), draws.normal(y, step)
     return Noised(y, y + broadcast(sigma, y) * noise, noise, sigma, t, pull_back)
