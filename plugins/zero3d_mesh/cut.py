@@ -12,8 +12,10 @@ import psutil
 from zero3d import ExportError, UserError
 from zero3d.geometry import check_surface
 from zero3d.interfaces import ExportSubject, RadianceField, Representation, SurfaceRepresentation
+from zero3d_mesh.advice import another_threshold, no_threshold
 from zero3d_mesh.decimate import decimated
 from zero3d_mesh.grid import DensityGrid, sample_density
+from zero3d_mesh.patience import COLLAPSING, CUTTING, announce
 from zero3d_mesh.surface import extract
 from zero3d_mesh.threshold import PAPER_MULTIPLE, by_silhouette, paper_grid
 
@@ -81,6 +83,10 @@ def cut_surface(subject: ExportSubject, config: SurfaceConfig) -> tuple[Any, dic
     else:
         assert isinstance(source, RadianceField)
         mesh, figures = _cut(source, subject, config)
+    if 0 < config.faces < len(mesh.faces):
+        announce(
+            subject.tell, f"collapsing {len(mesh.faces):,} faces to {config.faces:,}", COLLAPSING * len(mesh.faces)
+        )
     mesh = decimated(mesh, config.faces)
     counts = {"vertices": len(mesh.vertices), "faces": len(mesh.faces), "watertight": bool(mesh.is_watertight)}
     return mesh, counts | {"volume": round(float(mesh.volume), 5)} | figures
@@ -99,15 +105,21 @@ def _own(source: SurfaceRepresentation) -> Any:
 
 def _cut(field: RadianceField, subject: ExportSubject, config: SurfaceConfig) -> tuple[Any, dict[str, Any]]:
     _check_memory(config.resolution)
+    announce(subject.tell, f"cutting the surface from {config.resolution}^3 samples", CUTTING * config.resolution**3)
     grid = sample_density(field, config.resolution)
     span = _span(grid)
+    sampled = grid
     grid, threshold = _threshold(grid, subject, config)
     if not threshold:
-        raise ExportError(f"no surface: no density casts the field's silhouette; {span}")
+        advice = no_threshold(sampled, subject, config.smallest_share)
+        raise ExportError(f"no surface: no density casts the field's silhouette; {span}; {advice}")
     ceiling = math.inf if config.threshold == "paper" else 2.0  # its filters have softened every edge
     surface = extract(grid, threshold, config.smallest_share, config.smoothing, ceiling)
     if surface is None or len(surface.mesh.faces) == 0:
-        raise ExportError(f"no surface: nothing reaches {threshold:.4g}; {span}")
+        advice = another_threshold(sampled, subject, config.smallest_share)
+        raise ExportError(f"no surface: nothing reaches {threshold:.4g}; {span}; {advice}")
+    if _cut_flat(surface.mesh, grid):
+        subject.tell("note: the object reaches the sides of representation.box, where its mesh is cut flat")
     return surface.mesh, {
         "components": surface.kept,
         "dropped": surface.dropped,
@@ -134,16 +146,20 @@ def _check_memory(resolution: int) -> None:
 
 
 def _span(grid: DensityGrid) -> str:
-    """The field's densities in words, with a remedy; raises ExportError where none of them can be a surface."""
+    """The field's densities in words; raises ExportError where none of them can be a surface."""
     inner = grid.inner
     if not numpy.isfinite(inner).all():
         raise ExportError("no surface: some densities are not finite; the run diverged, lower optimizer.lr")
     low, middle, high = (float(v) for v in (inner.min(), numpy.median(inner), inner.max()))
     if high - low <= 1e-6 * high:
         raise ExportError(
-            f"no surface: the density is {high:.4g} everywhere (min, median and max); optimise for more steps"
+            f"no surface: the density is {high:.4g} everywhere (min, median and max): no threshold cuts it"
         )
-    return (
-        f"density runs from {low:.4g} (median {middle:.4g}) to {high:.4g}. "
-        f"Optimise for more steps, or set threshold={max(middle, 0.5 * high):.4g}"
-    )
+    return f"density runs from {low:.4g} (median {middle:.4g}) to {high:.4g}"
+
+
+def _cut_flat(mesh: Any, grid: DensityGrid) -> bool:
+    """Whether the surface goes beyond the outermost samples, where only the grid's empty border ends it."""
+    low = grid.origin + grid.spacing
+    high = low + grid.spacing * (numpy.array(grid.inner.shape) - 1)
+    return bool((mesh.bounds[0] < low).any() or (mesh.bounds[1] > high).any())

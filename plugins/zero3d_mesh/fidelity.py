@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -11,6 +12,8 @@ from zero3d.geometry import orbit
 from zero3d.interfaces import ExportSubject
 from zero3d.mesh_files import load_mesh
 from zero3d.mesh_views import MeshScene
+from zero3d_mesh.threshold import whole_view
+from zero3d_mesh.topology import pictured, silhouette
 
 AROUND = orbit(15.0, torch.tensor([90.0, 180.0, 270.0]), 64)
 """Where it is looked at from, beside the input camera."""
@@ -19,8 +22,12 @@ RAYS = 3
 """Rays per pixel side: of an odd number, more or less than half hit."""
 
 
-def fidelity(path: Path, subject: ExportSubject) -> dict[str, float]:
+def fidelity(path: Path, subject: ExportSubject) -> dict[str, Any]:
     """`render_rmse`: root mean square colour error, 0 to 1; `silhouette_iou`: of where opacity passes one half.
+
+    Both are of the file and the field's own renders (`compared_with`), which may be as wrong as the file. Where the
+    picture is known, `picture_iou` is of the file's silhouette from the input camera and the picture's object, and
+    `seen` and `pictured` count the pieces and holes of each.
 
     The file is read back and ray-cast without light, on white, at the size of the run's decoded views.
     """
@@ -39,4 +46,18 @@ def fidelity(path: Path, subject: ExportSubject) -> dict[str, float]:
             wanted, found = opacity[0, 0] > 0.5, again.opacity[0, ..., 0] > 0.5
             both += int((wanted & found).sum())
             either += int((wanted | found).sum())
-    return {"render_rmse": round((squares / pixels) ** 0.5, 4), "silhouette_iou": round(both / max(either, 1), 4)}
+    figures = {"render_rmse": round((squares / pixels) ** 0.5, 4), "silhouette_iou": round(both / max(either, 1), 4)}
+    return figures | {"compared_with": "the field from 4 sides"} | _beside_picture(scene, subject)
+
+
+def _beside_picture(scene: MeshScene, subject: ExportSubject) -> dict[str, Any]:
+    if subject.picture is None:
+        return {}
+    camera = whole_view(subject)
+    wanted, whole = pictured(subject, camera.height)
+    found = (scene.draw(camera, RAYS, light=None).opacity[0, ..., 0] > 0.5).numpy()
+    seen = silhouette(found)
+    if seen != whole:
+        subject.tell(f"note: from the input camera the mesh shows {seen}, the picture {whole}")
+    iou = float((wanted & found).sum() / max(1, (wanted | found).sum()))
+    return {"picture_iou": round(iou, 4), "seen": str(seen), "pictured": str(whole)}

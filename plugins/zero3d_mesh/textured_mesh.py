@@ -10,6 +10,7 @@ from zero3d.interfaces import Exporter, ExportSubject, Representation
 from zero3d_mesh.atlas import unwrap
 from zero3d_mesh.cut import SurfaceConfig, SurfaceSource, cut_surface
 from zero3d_mesh.fidelity import fidelity
+from zero3d_mesh.patience import BAKING, UNWRAPPING, announce
 from zero3d_mesh.texture import bake
 from zero3d_mesh.textured_files import save_textured
 
@@ -52,7 +53,10 @@ class TexturedMesh(Exporter):
     def export(self, subject: ExportSubject, path: Path) -> dict[str, Any]:
         """Vertices are split where charts meet: a file whose report says `watertight` closes once they are joined."""
         mesh, figures = cut_surface(subject, self.config)
+        count, texture = len(mesh.faces), self.config.texture
+        announce(subject.tell, f"unwrapping {count:,} faces", UNWRAPPING * count**2)
         atlas = unwrap(mesh, self.config.texture, self.config.padding)
+        announce(subject.tell, f"baking {texture} x {texture} texels", BAKING * texture**2)
         picture = bake(mesh, atlas, self.config.texture, subject)
         save_textured(mesh, atlas, picture, path)
         return figures | {"texture": self.config.texture, "charts": atlas.charts} | fidelity(path, subject)

@@ -51,8 +51,8 @@ def by_silhouette(grid: DensityGrid, subject: ExportSubject, smallest_share: flo
     if scores.max() == 0:
         return None
     close = scores >= scores.max() - SLACK
-    densest = densest_along_rays(grid, _whole_view(subject))[0]
-    wanted = pictured(subject, _whole_view(subject).height)[1]
+    densest = densest_along_rays(grid, whole_view(subject))[0]
+    wanted = pictured(subject, whole_view(subject).height)[1]
     faults = _faults(densest, candidates, wanted)
     first, last = _best(scores, torch.ones_like(close))
     fewest = faults == faults[close].min()
@@ -88,7 +88,7 @@ def _best(scores: Tensor, allowed: Tensor) -> tuple[int, int]:
     return first, last
 
 
-def _whole_view(subject: ExportSubject) -> Cameras:
+def whole_view(subject: ExportSubject) -> Cameras:
     """The input camera, at twice the pixels of the run's views: a gap narrower than theirs is a gap."""
     size = 2 * max(64, subject.resolution)
     return subject.input_camera.to("cpu").resized(size, size)
@@ -111,7 +111,7 @@ def _in_one(
     lowest: float,
 ) -> float:
     """The first from `threshold` down to `lowest`, in factors of MARGIN, with the fewest faults in space."""
-    camera = _whole_view(subject)
+    camera = whole_view(subject)
     found: list[tuple[int, float]] = []
     while not found or threshold >= lowest:
         pieces, sizes = solids(grid.values >= threshold)

@@ -24,6 +24,10 @@ class Silhouette:
         """How many pieces and holes one has and the other lacks."""
         return abs(self.pieces - other.pieces) + abs(self.holes - other.holes)
 
+    def __str__(self) -> str:
+        counts = ((self.pieces, "piece"), (self.holes, "hole"))
+        return " and ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
+
 
 def silhouette(mask: numpy.ndarray) -> Silhouette:
     """Count in a boolean (H, W)."""
