@@ -263,6 +263,11 @@ def nerfacc(component, bench):
 def cameras(component, bench):
     for views in (1, 3):
         check_camera_sampler(component(component.Config(resolution=8, views=views)))
+    grows = {"resolution": {"0%": 8, "50%": {"jump": 16}}, "views": {0: 4, 5: {"jump": 2}}}
+    more = {"fov_deg": [20.0, 70.0], "distance": [1.5, 3.0]}
+    check_camera_sampler(component(component.Config(**grows)))
+    for options in ({"group": 2}, {"antithetic": True}) if component.name == "sphere" else ():
+        check_camera_sampler(component(component.Config(**grows, **more, **options)))
 
 
 for name, tried in {

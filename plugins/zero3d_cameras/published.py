@@ -19,7 +19,7 @@ HEIGHT = (-0.5, 2.2)
 class PublishedConfig(SamplerConfig):
     """Options of `zero123`: SamplerConfig's, at the paper's 32 latent pixels."""
 
-    resolution: int = 32
+    resolution: Any = 32
 
 
 class PublishedCameras(Sampler):
@@ -32,11 +32,11 @@ class PublishedCameras(Sampler):
     Config: ClassVar[type[Any]] = PublishedConfig
 
     def sample(self, step: Step) -> Cameras:
-        generator = step.generator("cube")
+        generator, count, size = step.generator("cube"), self.count(step), self.side(step)
         eyes: list[torch.Tensor] = []
-        while len(eyes) < self.views:
+        while len(eyes) < count:
             direction = torch.nn.functional.normalize(2 * torch.rand(3, generator=generator) - 1, dim=-1)
             radius = RADIUS[0] + (RADIUS[1] - RADIUS[0]) * torch.rand(1, generator=generator)
             if HEIGHT[0] < float(radius * direction[2]) < HEIGHT[1]:
                 eyes.append(radius * direction)
-        return Cameras(look_at(torch.stack(eyes)), self.resolution, self.resolution)
+        return Cameras(look_at(torch.stack(eyes)), size, size)

@@ -48,8 +48,83 @@ def test_near_views_are_exactly_the_offset_away():
     assert torch.allclose(away, torch.full((5,), 0.05), atol=1e-5)
 
 
+def at(index, total=10):
+    return fresh_step(index, total)
+
+
+@pytest.mark.parametrize("component", [SphereCameras, PublishedCameras])
+def test_size_and_number_follow_their_schedules(component):
+    options = {"resolution": {"0%": 16, "50%": {"jump": 32}}, "views": {0: 4, 5: {"jump": 2}}}
+    sampler = component(component.Config(**options))
+    assert (sampler.resolution, sampler.views) == (32, 4)
+    seen = [sampler.sample(at(index)) for index in (0, 4, 5, 9)]
+    assert [(len(c), c.height, c.width) for c in seen] == [(4, 16, 16), (4, 16, 16), (2, 32, 32), (2, 32, 32)]
+    assert sampler.near(seen[2], at(5)).width == 32
+
+
+def test_a_ramp_of_sizes_is_rounded():
+    sampler = SphereCameras(SphereConfig(resolution={0: 16, 10: 23}))
+    assert [sampler.sample(at(index)).width for index in (0, 1, 5, 10)] == [16, 17, 20, 23]
+
+
+def test_fields_of_view_are_drawn_for_each_camera_and_change_nothing_else():
+    plain = SphereCameras(SphereConfig(views=2000)).sample(fresh_step())
+    drawn = SphereCameras(SphereConfig(views=2000, fov_deg=[20, 60])).sample(fresh_step())
+    assert isinstance(plain.fov, float)
+    assert torch.equal(plain.camera_to_world, drawn.camera_to_world)
+    degrees = torch.rad2deg(drawn.fovs)
+    assert 20 <= degrees.min() < 21
+    assert 59 < degrees.max() <= 60.001
+    assert abs(float(degrees.mean()) - 40) < 1
+    assert len(degrees.unique()) > 1900
+
+
+def test_groups_share_all_but_azimuth_and_go_round_in_equal_steps():
+    options = {"views": 8, "group": 4, "distance": [1.5, 2.5], "fov_deg": [30, 60]}
+    sampler = SphereCameras(SphereConfig(**options))
+    cameras = sampler.sample(fresh_step())
+    assert sampler.group == 4
+    for own in (cameras[:4], cameras[4:]):
+        assert torch.allclose(own.elevation, own.elevation[:1], atol=1e-5)
+        assert torch.allclose(own.distance, own.distance[:1], atol=1e-5)
+        assert (own.fovs == own.fovs[0]).all()
+        assert torch.allclose(own.azimuth.diff() % (2 * math.pi), torch.full((3,), math.pi / 2), atol=1e-4)
+    assert abs(float(cameras.elevation[0] - cameras.elevation[4])) > 1e-3
+
+
+@pytest.mark.parametrize("views", [2, 4, 6])
+def test_antithetic_views_look_from_opposite_at_their_own_distance(views):
+    options = {"views": views, "antithetic": True, "distance": [1.5, 2.5], "fov_deg": [30, 60]}
+    cameras = SphereCameras(SphereConfig(**options)).sample(fresh_step())
+    half = views // 2
+    one, other = cameras[:half], cameras[half:]
+    turned = (other.azimuth - one.azimuth) % (2 * math.pi)
+    assert torch.allclose(turned, torch.full((half,), math.pi), atol=1e-4)
+    assert torch.allclose(one.elevation, other.elevation, atol=1e-5)
+    assert ((one.distance - other.distance).abs() > 1e-4).all()
+    assert len(cameras.fovs.unique()) == views
+    gaps = (cameras.azimuth % (2 * math.pi)).sort().values.diff()
+    assert torch.allclose(gaps, torch.full((views - 1,), 2 * math.pi / views), atol=1e-4), "spread all the same"
+
+
 @pytest.mark.parametrize(
-    "options", [{"resolution": 1}, {"views": 0}, {"elevation_deg": [10, -10]}, {"distance": [0, 1]}]
+    "options",
+    [
+        {"resolution": 1},
+        {"resolution": 32.5},
+        {"resolution": {0: 16, 5: 5000}},
+        {"resolution": {5: {"jump": 16}}},
+        {"views": 0},
+        {"views": {}},
+        {"elevation_deg": [10, -10]},
+        {"distance": [0, 1]},
+        {"fov_deg": [0, 40]},
+        {"group": 0},
+        {"group": 4, "views": 6},
+        {"antithetic": True, "views": 3},
+        {"antithetic": True, "views": 4, "group": 2},
+        {"antithetic": True, "views": 2, "azimuth_deg": [-90, 90]},
+    ],
 )
 def test_options_out_of_range_are_refused_by_name(options):
     with pytest.raises(ValueError, match=next(iter(options))):

@@ -18,8 +18,9 @@ STEPS = 20
 def check_camera_sampler(sampler: CameraSampler) -> None:
     """The laws of a camera sampler. Call it from a test; the first broken one is an AssertionError of one line.
 
-    - `sample` gives `views` cameras of `resolution` x `resolution` pixels that look at the origin from outside the
-      object, with right-handed orthonormal axes and a field of view between 0 and 180 degrees.
+    - `sample` gives square cameras that look at the origin from outside the object, with right-handed orthonormal axes
+      and fields of view between 0 and 180 degrees; `views` and `resolution` are the most of any step of a run.
+    - They come in whole groups of `group`: one elevation, distance and field of view, azimuths in equal steps.
     - The same seed gives the same cameras; random numbers come from `step.generator(name)` alone.
     - The cameras change over the steps of a run.
     - Options named `elevation_deg`, `azimuth_deg`, `distance` or `fov_deg` (a number, or [low, high]) mean what they say.
@@ -34,23 +35,40 @@ def check_camera_sampler(sampler: CameraSampler) -> None:
         first, again = sampler.sample(fresh_step()), sampler.sample(fresh_step())
     same = torch.equal(first.camera_to_world, again.camera_to_world)
     laws("same seed, same cameras", same, "two calls differ; draw from step.generator(name) alone")
-    laws("it gives as many cameras as it says", len(first) == sampler.views, f"{len(first)}, views = {sampler.views}")
-    _poses(laws, first, sampler.resolution)
     generators = fresh_step().generators
     steps = [sampler.sample(Step(index, STEPS, generators, "test")) for index in range(STEPS)]
+    for cameras in steps:
+        _poses(laws, cameras)
+        _groups(laws, cameras, sampler.group)
+        _options(laws, sampler.config, cameras)
     places = torch.cat([cameras.position for cameras in steps])
+    most = max(len(cameras) for cameras in steps)
+    laws("it gives as many cameras as it says", most == sampler.views, f"at most {most}, views = {sampler.views}")
+    largest = max(cameras.width for cameras in steps)
+    law = "the largest views have `resolution` pixels"
+    laws(law, largest == sampler.resolution, f"{largest}, resolution = {sampler.resolution}")
     spread = float((places - places[0]).norm(dim=-1).max())
     laws("cameras change over the steps", spread > 1e-3, f"{STEPS} steps all look from {places[0].tolist()}")
-    for cameras in steps:
-        _poses(laws, cameras, sampler.resolution)
-        _options(laws, sampler.config, cameras)
     _near(laws, sampler, first)
 
 
-def _poses(laws: Laws, cameras: Cameras, resolution: int) -> None:
-    size = (cameras.height, cameras.width)
-    laws("views are square, of `resolution` pixels", size == (resolution, resolution), f"{size}, not {resolution}")
-    laws("the field of view is an angle", 0 < cameras.fov < math.pi, f"fov = {cameras.fov} radians")
+def _groups(laws: Laws, cameras: Cameras, group: int) -> None:
+    law = "groups share all but azimuth, in equal steps"
+    whole = len(cameras) % group == 0
+    laws(law, whole, f"{len(cameras)} views, group = {group}")
+    for start in range(0, len(cameras) if group > 1 else 0, group):
+        own = cameras[torch.arange(start, start + group)]
+        shared = torch.stack([own.elevation, own.distance, own.fovs])
+        alike = (shared - shared[:, :1]).abs().max()
+        turns = (own.azimuth.diff() % (2 * math.pi)).unique()
+        even = (turns - turns[0]).abs().max()
+        laws(law, alike < 1e-4 and even < 1e-3, f"off by {float(alike):.3g}, steps of azimuth by {float(even):.3g}")
+
+
+def _poses(laws: Laws, cameras: Cameras) -> None:
+    laws("views are square", cameras.height == cameras.width, f"{cameras.height} x {cameras.width} pixels")
+    angles = cameras.fovs
+    laws("the field of view is an angle", ((angles > 0) & (angles < math.pi)).all(), f"fov = {cameras.fov} radians")
     laws("poses are finite", torch.isfinite(cameras.camera_to_world).all(), "a pose holds nan or inf")
     rotation = cameras.camera_to_world[:, :3, :3]
     identity = torch.eye(3).expand_as(rotation)
@@ -70,7 +88,7 @@ def _options(laws: Laws, config: Any, cameras: Cameras) -> None:
         "elevation_deg": torch.rad2deg(cameras.elevation),
         "azimuth_deg": torch.rad2deg(cameras.azimuth),
         "distance": cameras.distance,
-        "fov_deg": torch.tensor([math.degrees(cameras.fov)]),
+        "fov_deg": torch.rad2deg(cameras.fovs),
     }
     for name, values in found.items():
         said = getattr(config, name, None)
@@ -92,8 +110,9 @@ def _near(laws: Laws, sampler: CameraSampler, cameras: Cameras) -> None:
     same = torch.equal(near.camera_to_world, again.camera_to_world)
     laws("same seed, same near cameras", same, "two calls differ; draw from step.generator(name) alone")
     laws("one near camera beside each", len(near) == len(cameras), f"{len(near)} for {len(cameras)}")
-    _poses(laws, near, sampler.resolution)
-    laws("near cameras have the same field of view", near.fov == cameras.fov, f"{near.fov}, not {cameras.fov}")
+    _poses(laws, near)
+    alike = near.width == cameras.width and torch.equal(near.fovs, cameras.fovs)
+    laws("near cameras have the same size and field of view", alike, f"{near.fov}, not {cameras.fov}")
     moved = (near.position - cameras.position).norm(dim=-1)
     law = "near cameras are near, but not the same"
     good = bool((moved > 0).all()) and bool((moved < 0.5 * cameras.distance).all())
