@@ -39,6 +39,7 @@ from zero3d.testing import (
     random_picture,
     training_batch,
 )
+from zero3d.testing.laws.guidance import Prior
 from zero3d.testing.laws.renderer import BALL
 from zero3d.testing.sphere import SphereConfig
 from zero3d.values import Picture, Subject, View
@@ -87,6 +88,7 @@ GUIDANCES = {
     "nfsd": [{"max_t": 0.2, "negative": "null"}],
     "sdi": [{}, {"hop": 0.3, "jitter": 0.0}],
     "hifa": [{}, {"samples": 1, "annealing": "none", "latent_weight": 0.0, "guidance_scale": 1, "min_t": 0.6}],
+    "ism": [{}, {"weighting": "one", "hops": 1}],
 }
 """For each guidance, the options with which it goes to the mean of a Gaussian prior."""
 CLASSIFIERS = {"csd": [{}, {"weighting": "fantasia3d"}], "nfsd": [{"min_t": 0.2, "negative": "null"}]}
@@ -103,6 +105,14 @@ def guidance(component, bench):
         check_guidance(component, component.Config(**options), prior=False)
     for options in LIMITED.get(component.name, []):
         check_guidance(component, component.Config(**options), linear=False, prior=component.name not in CLASSIFIERS)
+
+
+@case("guidance sir")
+def sir(component, bench):
+    """Its fit is no linear one, nor are RGB targets; in a latent they are, and from noise they do not start at the view."""
+    check_guidance(component, component.Config(guidance_scale=1, from_noise=False), linear=False)
+    latent = Teacher(Prior(4, 8))
+    check_guidance(component, component.Config(from_noise=False, fit="l2"), latent)
 
 
 def flat(image=0.5, opacity=0.0, depth=2.0, weights=0.0):

@@ -12,9 +12,11 @@ from zero3d.interfaces import Component
 def register_components(register: Callable[[type[Component]], None]) -> None:
     from zero3d_score.csd import ClassifierScoreDistillation
     from zero3d_score.hifa import HighFidelity
+    from zero3d_score.ism import IntervalScoreMatching
     from zero3d_score.nfsd import NoiseFreeScoreDistillation
     from zero3d_score.sdi import ScoreDistillationViaInversion
     from zero3d_score.sds import ScoreDistillation
+    from zero3d_score.sir import ScoreBasedIterativeReconstruction
     from zero3d_score.sjc import ScoreJacobianChaining
 
     register(ScoreDistillation)
@@ -23,3 +25,5 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     register(NoiseFreeScoreDistillation)
     register(ScoreDistillationViaInversion)
     register(HighFidelity)
+    register(IntervalScoreMatching)
+    register(ScoreBasedIterativeReconstruction)

@@ -11,10 +11,12 @@ from zero3d.testing import fresh_step
 from zero3d.values import View
 from zero3d_score.csd import ClassifierScoreDistillation
 from zero3d_score.hifa import HighFidelity
+from zero3d_score.ism import IntervalScoreMatching
 from zero3d_score.nfsd import NoiseFreeScoreDistillation
 from zero3d_score.sdi import ScoreDistillationViaInversion
 from zero3d_score.sds import ScoreDistillation
 from zero3d_score.shared import draws, perp_neg
+from zero3d_score.sir import ScoreBasedIterativeReconstruction
 from zero3d_score.sjc import ScoreJacobianChaining
 
 TOLERANCE = 1e-9
@@ -218,3 +220,37 @@ def test_hifas_term_on_rgb(drawn):
 def test_hifas_timesteps_fall_by_the_square_root():
     config = HighFidelity.Config()
     assert [config.t_range(fresh_step(k, 100), 1000)[0] for k in (0, 25, 99)] == [980, 640, 303]
+
+
+@pytest.mark.parametrize("index", [640, 131])
+def test_ism(monkeypatch, index):
+    use(monkeypatch, [index + 1] * 2, noise=[golden("ism_noise")], channels=[golden("ism_noise_channel")])
+    conditions = {"cond": "text", "negative": "uncond", "null": "null"}
+    answer, denoiser = ask(IntervalScoreMatching, conditions, against="negative", interval=0.075)
+    assert error(answer.value, f"ism_t{index}") < TOLERANCE
+    visited = [int(levels[0]) for _, _, levels in NOTES[f"ism_t{index}_calls"]]
+    assert [levels[0] for _, levels in denoiser.calls] == visited
+    assert denoiser.asked == {"null": len(visited) - 1, "cond": 1, "negative": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "eta"), [("t851", 0.9, 0.5), ("t201", 0.25, 0.5), ("t501_eta0", 0.55, 0.0), ("init", 0.9, 0.5)]
+)
+def test_sir(monkeypatch, name, level, eta):
+    waiting = use(monkeypatch, noise=[golden("sir_noise_first")], hops=golden("sir_step_noise"))
+    options = {"level": level, "eta": eta, "from_noise": name == "init", "fit": "l2"}
+    answer, denoiser = ask(ScoreBasedIterativeReconstruction, TEXT, **options)
+    target = golden("x") - answer.value
+    assert error(SIGMAS[0].square().add(1).rsqrt() * target, f"sir_{name}") < TOLERANCE
+    assert [levels[0] for _, levels in denoiser.calls] == NOTES[f"sir_{name}_timesteps"]
+    assert len(waiting["hops"]) == 20 - NOTES[f"sir_{name}_noises_used"]
+    down = sum(branches != ("null",) for branches, _ in denoiser.calls)
+    assert denoiser.asked == {"null": len(denoiser.calls), "cond": down}, "the way up asks for one branch"
+
+
+def test_sirs_levels_are_the_published_ones_but_for_the_first():
+    config = ScoreBasedIterativeReconstruction.Config(level={15: 0.9, 315: 0.2})
+    tops = [config.ways(fresh_step(15 * (k + 1), 315), 1000, False)[0][-1] for k in range(20)]
+    published = [901, 851, 801, 751, 751, 701, 651, 651, 601, 551, 501, 501, 451, 401, 401, 351, 301, 301, 251, 201]
+    assert tops[1:] == published[1:]
+    assert tops[0] == 851
