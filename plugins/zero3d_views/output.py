@@ -14,6 +14,7 @@ import numpy
 from PIL import Image
 
 from zero3d.errors import RunError
+from zero3d.labels import is_file_name
 from zero3d_views.poses import Pose
 from zero3d_views.sheet import contact_sheet
 
@@ -60,15 +61,25 @@ def write(
             staged = Path(beside) / folder.name
             staged.mkdir()
             _fill(staged, given, poses, rows, record)
-            if folder.is_dir():  # emptied, not replaced: it may be somebody's working directory
-                for former in folder.iterdir():
-                    shutil.rmtree(former) if former.is_dir() and not former.is_symlink() else former.unlink()
+            if folder.is_dir():  # not replaced: it may be somebody's working directory, or hold what is not ours
+                for former in _own_files(folder):
+                    (folder / former).unlink(missing_ok=True)
                 for new in staged.iterdir():
                     shutil.move(new, folder / new.name)
             else:
                 staged.rename(folder)
     except OSError as error:
         raise RunError(f"--out: {folder} cannot be written ({error.strerror}); name another folder") from None
+
+
+def _own_files(folder: Path) -> list[str]:
+    """What a former call wrote, by its record."""
+    try:
+        views = json.loads((folder / RECORD).read_text(encoding="utf-8"))["views"]
+        named = [view["file"] for view in views]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        named = []
+    return [*(name for name in named if is_file_name(name)), SHEET, RECORD]
 
 
 def _fill(

@@ -282,7 +282,11 @@ def test_only_a_folder_of_its_own_is_overwritten(picture, tmp_path, capsys):
     assert views(picture, out) == 0
     assert views(picture, out) == 2
     assert "--overwrite" in capsys.readouterr().err
-    assert views(picture, out, "--overwrite") == 0
+    (out / "notes.txt").write_text("mine")
+    former = {path.name for path in out.glob("*_s0.png")}
+    assert views(picture, out, "--overwrite", "--azimuth", "77") == 0
+    assert (out / "notes.txt").read_text() == "mine"
+    assert not former & {path.name for path in out.iterdir()}
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years")
     assert views(picture, tmp_path / "mine", "--overwrite") == 2
