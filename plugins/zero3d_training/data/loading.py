@@ -103,7 +103,7 @@ def stream(reader: Reader, workers: int, first: int, tally: Tally) -> Iterator[T
     if workers:
         # not fork: the parent may hold CUDA or running threads; forkserver starts each worker from a clean process
         context = "forkserver" if sys.platform != "win32" else "spawn"
-        options = {"multiprocessing_context": context, "worker_init_fn": end_with_parent}
+        options: dict[str, Any] = {"multiprocessing_context": context, "worker_init_fn": end_with_parent}
         source = DataLoader(source, batch_size=None, num_workers=workers, **options)
     for batch, notes in source:
         if batch is None:
