@@ -11,6 +11,7 @@ from PIL import Image
 
 from tests.plugins.zero123_tiny import GOLDEN, save_folder
 from zero3d.cli import main
+from zero3d.diffusion import guided
 from zero3d.errors import RecipeError
 from zero3d.geometry import orbit, relative_pose
 from zero3d.interfaces import Teacher
@@ -325,7 +326,8 @@ def test_a_scheduler_over_the_published_network_is_diffusers_own_loop(published)
     latent = torch.randn(1, 32, 32, 4, generator=Generators(0)["0"]).permute(0, 3, 1, 2) * scheduler.init_noise_sigma
     with torch.no_grad():
         for t in scheduler.timesteps:
-            eps = denoiser.predict_eps(scheduler.scale_model_input(latent, t), t[None].long(), condition, pose, 3.0)
+            x = scheduler.scale_model_input(latent, t)
+            eps = guided(*denoiser.predict_eps(x, t[None].long(), condition, pose, ("null", "cond")), 3.0)
             latent = scheduler.step(eps, t, latent).prev_sample
     sampler = SchedulerSampler("EulerDiscreteScheduler", 4)
     ours = sampler.sample(Teacher(denoiser, condition), Request(cameras, [Generators(0)["0"]]), 3.0, lambda: None)

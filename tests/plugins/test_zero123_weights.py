@@ -25,6 +25,7 @@ from tests.plugins.zero123_tiny import (
     tiny_config,
 )
 from zero3d.cli import main
+from zero3d.diffusion import guided
 from zero3d.errors import RecipeError
 from zero3d.geometry import orbit, relative_pose
 from zero3d_zero123.component import Zero123, Zero123Config
@@ -63,7 +64,8 @@ def eps_error(denoiser, kind):
     condition = PictureCondition(GOLDEN["clip_embedding"][:, None], GOLDEN["vae_mode"], orbit(0.0, 0.0, 1))
     pose = GOLDEN["pose_T"][:1].float().expand(3, -1)
     with torch.no_grad():
-        eps = denoiser.predict_eps(GOLDEN["z_t"].expand(3, -1, -1, -1), GOLDEN["t"], condition, pose, 3.0)
+        latent = GOLDEN["z_t"].expand(3, -1, -1, -1)
+        eps = guided(*denoiser.predict_eps(latent, GOLDEN["t"], condition, pose, ("null", "cond")), 3.0)
     golden = GOLDEN[f"eps_{kind}_cfg3"]
     return float((eps - golden).abs().max() / golden.abs().max())
 
