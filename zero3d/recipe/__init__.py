@@ -1,6 +1,6 @@
 """A recipe: YAML and key=value overrides -> checked blocks. Nothing is built and no weight is read here."""
 
-from zero3d.recipe.blocks import VIEWS, Block, make_block
+from zero3d.recipe.blocks import VIEWS, Block, Placed, make_block
 from zero3d.recipe.images import file_source
 from zero3d.recipe.load import BLOCK_MAPS, EXPORT_KEYS, SINGLE_BLOCKS, Recipe, load_recipe
 from zero3d.recipe.options import CheckpointOptions, InputOptions, OptimizerOptions, RunOptions
@@ -14,6 +14,7 @@ __all__ = [
     "EXPORT_KEYS",
     "InputOptions",
     "OptimizerOptions",
+    "Placed",
     "Recipe",
     "RunOptions",
     "SINGLE_BLOCKS",

@@ -4,10 +4,11 @@ from zero3d.run.exports import export
 from zero3d.run.resume import resume
 from zero3d.run.session import Session, open_session, say
 from zero3d.run.start import Plan, check, plan, plans, run
-from zero3d.run.subject import DEFAULT_ELEVATION_DEG
+from zero3d.run.subject import DEFAULT_ELEVATION_DEG, FramedSubject
 
 __all__ = [
     "DEFAULT_ELEVATION_DEG",
+    "FramedSubject",
     "Plan",
     "Session",
     "check",
