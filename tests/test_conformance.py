@@ -84,14 +84,14 @@ def plain(check, **options):
 GUIDANCES = {
     "sds": [{}, {"weighting": "one"}, {"weighting": "sigma", "recon_rescale": 0.5}],
     "sjc": [{}, {"variance_reduction": False}],
-    "csd": [{"cond": 3.0, "null": -2.0, "noise": -1.0}],
-    "nfsd": [{"max_t": 0.2, "negative": "null"}],
+    "csd": [{"cond": 3.0, "uncond": -2.0, "noise": -1.0}],
+    "nfsd": [{"max_t": 0.2, "negative": False}],
     "sdi": [{}, {"hop": 0.3, "jitter": 0.0}],
     "hifa": [{}, {"samples": 1, "annealing": "none", "latent_weight": 0.0, "guidance_scale": 1, "min_t": 0.6}],
     "ism": [{}, {"weighting": "one", "hops": 1}],
 }
 """For each guidance, the options with which it goes to the mean of a Gaussian prior."""
-CLASSIFIERS = {"csd": [{}, {"weighting": "fantasia3d"}], "nfsd": [{"min_t": 0.2, "negative": "null"}]}
+CLASSIFIERS = {"csd": [{}, {"weighting": "fantasia3d"}], "nfsd": [{"min_t": 0.2, "negative": False}]}
 """Those with which only the difference of two predictions acts."""
 LIMITED = {"sds": [{"clip": 0.5}], "csd": [{"normalise": True, "clip": 1.0}]}
 """Those with which the gradient is not linear in the view."""

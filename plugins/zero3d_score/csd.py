@@ -13,15 +13,16 @@ from zero3d_score.shared.noising import noised_view
 from zero3d_score.shared.options import LARGEST_SCALE, Limits, Timesteps, check_weighting, weight_of
 from zero3d_score.shared.predictions import eps_of, times, weighted_sum
 
-COEFFICIENTS = {COND: "cond", NEGATIVE: "negative", NULL: "null"}
+COEFFICIENTS = {COND: "cond", NEGATIVE: "negative", NULL: "uncond"}
 
 
 @dataclass
 class CsdConfig:
-    """Options of `csd`. cond, negative, null, noise, perp_neg: the coefficients of the predictions with the condition, with
-    the negative prompt and without either, of the noise n, and of the texts "front" and "side" across cond - negative (or
-    cond - null where negative is always 0); numbers or schedules, -1000 to 1000. (1, 0, -1, 0) is the pure classifier
-    score; (s, 0, 1 - s, -1) is SDS. The paper's texts: negative 0 to -1 and null -1 to 0 over 5000 steps, perp_neg 3.
+    """Options of `csd`. cond, negative, uncond, noise, perp_neg: the coefficients of the predictions with the condition,
+    with the negative prompt and without either, of the noise n, and of the texts "front" and "side" across
+    cond - negative (or cond - uncond where negative is always 0); numbers or schedules, -1000 to 1000. (1, 0, -1, 0) is the
+    pure classifier score; (s, 0, 1 - s, -1) is SDS. The paper's texts: negative 0 to -1 and uncond -1 to 0 over 5000 steps,
+    perp_neg 3.
 
     min_t, max_t: the range of timesteps as shares of the teacher's list, numbers or schedules. inclusive: also draw its end.
     weighting: w(t), as sds's. clip: no entry of the gradient in the teacher's space beyond it; a number or a schedule
@@ -30,7 +31,7 @@ class CsdConfig:
 
     cond: Any = 1.0
     negative: Any = 0.0
-    null: Any = -1.0
+    uncond: Any = -1.0
     noise: Any = 0.0
     perp_neg: Any = 0.0
     min_t: Any = 0.02
@@ -41,14 +42,14 @@ class CsdConfig:
     normalise: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("cond", "negative", "null", "noise", "perp_neg"):
+        for name in ("cond", "negative", "uncond", "noise", "perp_neg"):
             schedule = Schedule.parse(getattr(self, name), name)
             setattr(self, name, schedule.within(-LARGEST_SCALE, LARGEST_SCALE, name, "a coefficient"))
         self.times = Timesteps(self.min_t, self.max_t, self.inclusive)
         self.limits = Limits(self.clip, self.normalise)
         check_weighting(self.weighting)
-        if not any(_ever(getattr(self, name)) for name in ("cond", "negative", "null")):
-            raise ValueError(f"cond: {self.cond.extremes[0]:g}; another than 0, or negative or null")
+        if not any(_ever(getattr(self, name)) for name in ("cond", "negative", "uncond")):
+            raise ValueError(f"cond: {self.cond.extremes[0]:g}; another than 0, or negative or uncond")
 
     def coefficients(self, step: Step) -> dict[str, float]:
         """Of each branch at this step."""

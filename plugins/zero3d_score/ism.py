@@ -27,7 +27,7 @@ class IsmConfig:
     These four are numbers or schedules; max_t and interval reach their last value at 30 % of the run, as in 1500 of the
     published 5000 steps. hops: at most so many, 0 to 100.
     offset: share of the start's noise that is one number a channel, 0 to 1.
-    against: what guidance leads away from at the upper level: "null", or "negative" (the published code, with a prompt).
+    negative: guidance at the upper level leads away from the negative prompt (the published code), not from no prompt.
     weighting: w(t), as sds's; sigma in the published code. clip: no entry of the gradient in the teacher's space beyond it;
     a number or a schedule above 0. normalise: then divide it by its norm over the batch.
     """
@@ -39,7 +39,7 @@ class IsmConfig:
     hop: Any = 0.2
     hops: int = 5
     offset: float = 0.1
-    against: str = NULL
+    negative: bool = False
     weighting: str = "sigma"
     clip: Any = None
     normalise: bool = False
@@ -56,8 +56,6 @@ class IsmConfig:
             raise ValueError(f"hops: {self.hops}; 0 to 100")
         if not 0 <= self.offset <= 1:
             raise ValueError(f"offset: {self.offset}; 0 to 1")
-        if self.against not in (NULL, NEGATIVE):
-            raise ValueError(f"against: {self.against!r}; {NULL} or {NEGATIVE}")
 
     def path(self, t: int, step: Step, count: int) -> list[int]:
         """The timesteps on the way up to `t`, of `count`: the start, its hops, the lower level, and t."""
@@ -79,7 +77,7 @@ class IntervalScoreMatching(Guidance):
 
     def __init__(self, config: IsmConfig, teacher: Teacher) -> None:
         super().__init__(config, teacher)
-        self.branches = tuple(dict.fromkeys((COND, NULL, config.against)))  # type: ignore[misc]  # by its options
+        self.branches = (COND, NULL, NEGATIVE) if config.negative else (COND, NULL)  # type: ignore[misc]  # by its options
 
     def gradient(self, view: View, cameras: Cameras, step: Step) -> ViewGradient:
         config, denoiser = self.config, self.teacher.denoiser
@@ -96,8 +94,9 @@ class IntervalScoreMatching(Guidance):
         noise = draws.normal(y, step) + config.offset * draws.normal(y[:1, :1, :1], step, "channels")
         start = y + draws.levels(denoiser, path[:1], y) * noise
         noised, lower = along(start, path, denoiser, unconditional)
-        x0 = self.teacher.predict(noised, sigma, cameras, (COND, config.against))
-        upper = guided(x0[config.against], x0[COND], config.guidance_scale(step))
+        base = NEGATIVE if config.negative else NULL
+        x0 = self.teacher.predict(noised, sigma, cameras, (COND, base))
+        upper = guided(x0[base], x0[COND], config.guidance_scale(step))
         gradient = times(weight_of(config.weighting, sigma) / sigma, lower - upper)
         figures = {"sigma": float(sigma[0]), "distance": float((upper - y).abs().mean())}
         pictures = {"view": y, "noised": noised, "denoised": upper}

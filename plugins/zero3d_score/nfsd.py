@@ -18,8 +18,8 @@ class NfsdConfig:
     """Options of `nfsd`. guidance_scale: s, 7.5 in the paper; a number or a schedule, -1000 to 1000.
 
     low_t: below this share of the teacher's timesteps noise is small and eps_null itself leads to pictures, 0 to 1.
-    negative: what is taken off above it; "negative" (the paper's negative prompt), or "null" for a teacher without one:
-    then nothing but the classifier score is left there.
+    negative: take off the prediction of the negative prompt above it (the paper); false for a teacher that has none: then
+    eps_null is taken off, and nothing but the classifier score is left there.
     min_t, max_t: the range of timesteps as shares of the teacher's list, numbers or schedules. inclusive: also draw its end.
     weighting: w(t), as sds's. clip: no entry of the gradient in the teacher's space beyond it; a number or a schedule
     above 0. normalise: then divide it by its norm over the batch.
@@ -27,7 +27,7 @@ class NfsdConfig:
 
     guidance_scale: Any = 7.5
     low_t: float = 0.2
-    negative: str = NEGATIVE
+    negative: bool = True
     min_t: Any = 0.02
     max_t: Any = 0.98
     inclusive: bool = False
@@ -42,8 +42,6 @@ class NfsdConfig:
         check_weighting(self.weighting)
         if not 0 <= self.low_t <= 1:
             raise ValueError(f"low_t: {self.low_t}; 0 to 1")
-        if self.negative not in (NEGATIVE, NULL):
-            raise ValueError(f"negative: {self.negative!r}; {NEGATIVE} or {NULL}")
 
 
 class NoiseFreeScoreDistillation(Guidance):
@@ -58,7 +56,7 @@ class NoiseFreeScoreDistillation(Guidance):
 
     def __init__(self, config: NfsdConfig, teacher: Teacher) -> None:
         super().__init__(config, teacher)
-        self.branches = tuple(dict.fromkeys((COND, NULL, config.negative)))  # type: ignore[misc]  # by its options
+        self.branches = (COND, NULL, NEGATIVE) if config.negative else (COND, NULL)  # type: ignore[misc]  # by its options
 
     def gradient(self, view: View, cameras: Cameras, step: Step) -> ViewGradient:
         config, denoiser = self.config, self.teacher.denoiser
@@ -66,7 +64,9 @@ class NoiseFreeScoreDistillation(Guidance):
         low = at.t < round(config.low_t * len(denoiser.sigmas))
         asked = (COND, NULL) if bool(low.all()) else self.branches
         eps = eps_of(self.teacher, at.noised, at.sigma, cameras, asked)
-        taken_off = 0.0 if bool(low.all()) else broadcast((~low).to(at.y), at.y) * eps[config.negative]
+        taken_off = (
+            0.0 if bool(low.all()) else broadcast((~low).to(at.y), at.y) * eps[NEGATIVE if config.negative else NULL]
+        )
         told = eps[NULL] - taken_off + config.guidance_scale(step) * (eps[COND] - eps[NULL])
         limited = config.limits.limited(times(weight_of(config.weighting, at.sigma), told), step)
         figures = {"sigma": float(at.sigma.mean()), "score": float(told.abs().mean())}

@@ -1,17 +1,23 @@
 """sjc and sds against the closed-form Gaussian teacher."""
 
+import re
 from dataclasses import replace
 
 import pytest
 import torch
 
 from zero3d import ViewGradient
+from zero3d.errors import RecipeError
 from zero3d.geometry import orbit
 from zero3d.interfaces import Teacher
+from zero3d.parts import build_parts
+from zero3d.plugins import load_plugins
+from zero3d.recipe import load_recipe
 from zero3d.testing import GaussianDenoiser, check_guidance
 from zero3d.testing.conformance import fresh_step, random_view
 from zero3d.testing.gaussian import GaussianConfig
 from zero3d_score.sds import ScoreDistillation, SdsConfig
+from zero3d_score.shared.noising import noised_view
 from zero3d_score.shared.space import resized, to_teacher
 from zero3d_score.sjc import ScoreJacobianChaining, SjcConfig
 
@@ -114,3 +120,83 @@ def test_a_gradient_has_no_graph_even_through_an_encoder():
     assert isinstance(answer, ViewGradient)
     assert answer.value.shape == (1, SIZE, SIZE, 3)
     assert not answer.value.requires_grad
+
+
+class Joint(GaussianDenoiser):
+    """Denoises three views jointly, and so at one level."""
+
+    group = 3
+
+    def predict(self, noised, sigma, condition, cameras, branches):
+        assert (sigma.reshape(-1, 3) == sigma.reshape(-1, 3)[:, :1]).all()
+        return super().predict(noised, sigma, condition, cameras, branches)
+
+
+def test_a_group_of_views_has_one_level_and_each_group_its_own():
+    denoiser = Joint(GaussianConfig(resolution=SIZE))
+    view = random_view(6, SIZE).detach()
+    at = noised_view(view, fresh_step(), denoiser, (0, 1000))
+    assert len(set(at.t.tolist())) == 2
+    ScoreDistillation(SdsConfig(), Teacher(denoiser)).gradient(view, orbit(0.0, torch.zeros(6), SIZE), fresh_step())
+
+
+@pytest.mark.parametrize(("inclusive", "last"), [(False, 979), (True, 980)])
+def test_an_inclusive_range_draws_its_end(inclusive, last):
+    times = SdsConfig(min_t=0.978, inclusive=inclusive).times
+    found = set()
+    denoiser = GaussianDenoiser(GaussianConfig(resolution=2))
+    for seed in range(60):
+        step = fresh_step(seed=seed)
+        found |= {int(noised_view(random_view(1, 2).detach(), step, denoiser, times.t_range(step, 1000)).t)}
+    assert found == set(range(978, last + 1))
+
+
+def test_no_range_leaves_the_list():
+    assert SdsConfig(min_t=0.9, max_t=1.0, inclusive=True).times.t_range(fresh_step(), 1000) == (900, 1000)
+
+
+def test_score_clipping_follows_its_schedule_and_comes_before_the_norm(teacher):
+    def answer(**options):
+        return ask(ScoreDistillation(SdsConfig(50.0, min_t=0.5, max_t=0.501, weighting="one", **options), teacher))[
+            1
+        ].value
+
+    free = answer()
+    assert torch.equal(answer(clip={0: 0.25, 10: 9}), free.clamp(-0.25, 0.25))
+    assert torch.allclose(answer(normalise=True), free / free.norm())
+    both = answer(clip=0.25, normalise=True)
+    assert torch.allclose(both, free.clamp(-0.25, 0.25) / free.clamp(-0.25, 0.25).norm())
+
+
+@pytest.mark.parametrize(
+    ("component", "options", "told"),
+    [
+        ("sds", {"weighting": "two"}, "weighting: 'two'; one of one_minus_alphas_cumprod"),
+        ("sds", {"clip": 0}, "clip: 0; "),
+        ("sds", {"recon_rescale": 2.0}, "recon_rescale: 2.0; 0 to 1"),
+        ("csd", {"cond": 0, "uncond": 0}, "cond: 0; another than 0"),
+        ("nfsd", {"low_t": 2.0}, "low_t: 2.0; 0 to 1"),
+        ("sdi", {"start_t": 0.0}, "start_t: 0.0; above 0"),
+        ("hifa", {"latent_weight": 0.0, "image_weight": 0.0}, "latent_weight: 0; "),
+        ("ism", {"interval": 0}, "interval: 0; "),
+        ("sir", {"fit": "l3"}, "fit: 'l3'; one of l1, l2"),
+    ],
+)
+def test_a_wrong_option_is_told_in_one_line(component, options, told):
+    found = load_plugins().get("guidance", component, "test")
+    with pytest.raises(ValueError, match="^" + re.escape(told)) as caught:
+        found.Config(**options)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_teacher_without_the_negative_is_refused_before_anything_loads(tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "steps: 1\ndenoiser: {type: gaussian, resolution: 8}\ncameras: {type: sphere, resolution: 8}\n"
+        "representation: {type: voxels, resolution: 4}\nrenderer: {type: volume}\nguidance: {nfsd: {}}\n"
+    )
+    with pytest.raises(
+        RecipeError, match=r"'nfsd' needs the prediction negative, but denoiser 'gaussian' makes cond, null"
+    ):
+        build_parts(load_recipe(recipe, load_plugins()))
+    build_parts(load_recipe(recipe, load_plugins(), ["guidance.nfsd.negative=false"]))

@@ -73,27 +73,28 @@ def test_sds_with_perp_neg_for_two_views_at_once(drawn, golden_weights):
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("csd_null", {"cond": 1, "null": -1}),
-        ("csd_annealed", {"cond": 1, "negative": -0.5, "null": -0.5}),
-        ("csd_neg", {"cond": 1, "negative": -1, "null": 0}),
-        ("csd_as_sds", {"cond": 7.5, "negative": -6.5, "null": 0, "noise": -1}),
+        ("csd_null", {"cond": 1, "uncond": -1}),
+        ("csd_annealed", {"cond": 1, "negative": -0.5, "uncond": -0.5}),
+        ("csd_neg", {"cond": 1, "negative": -1, "uncond": 0}),
+        ("csd_as_sds", {"cond": 7.5, "negative": -6.5, "uncond": 0, "noise": -1}),
     ],
 )
 def test_csd(drawn, name, options):
     answer, denoiser = ask(ClassifierScoreDistillation, {"cond": "text", "negative": "neg", "null": "null"}, **options)
     assert error(answer.value, name) < TOLERANCE
-    assert denoiser.asked == dict.fromkeys((k for k, v in options.items() if v and k != "noise"), 1)
+    asked = [name for name, value in options.items() if value and name != "noise"]
+    assert denoiser.asked == {"null" if name == "uncond" else name: 1 for name in asked}
 
 
 def test_csd_with_perp_neg(drawn, golden_weights):
     conditions = {"cond": "text", "negative": "uncond", "null": "null"} | DIRECTIONS
-    options = {"cond": 1, "negative": -0.5, "null": -0.5, "perp_neg": 3}
+    options = {"cond": 1, "negative": -0.5, "uncond": -0.5, "perp_neg": 3}
     answer, _ = ask(ClassifierScoreDistillation, conditions, **options)
     assert error(answer.value, "csd_perpneg3") < TOLERANCE
 
 
 def test_csd_follows_its_schedules_and_asks_what_they_need(drawn):
-    schedule = {"cond": 1, "negative": {0: 0, 5: -1}, "null": {0: -1, 5: 0}}
+    schedule = {"cond": 1, "negative": {0: 0, 5: -1}, "uncond": {0: -1, 5: 0}}
     conditions = {"cond": "text", "negative": "neg", "null": "null"}
     answer, denoiser = ask(ClassifierScoreDistillation, conditions, **schedule)
     assert error(answer.value, "csd_null") < TOLERANCE
@@ -226,7 +227,7 @@ def test_hifas_timesteps_fall_by_the_square_root():
 def test_ism(monkeypatch, index):
     use(monkeypatch, [index + 1] * 2, noise=[golden("ism_noise")], channels=[golden("ism_noise_channel")])
     conditions = {"cond": "text", "negative": "uncond", "null": "null"}
-    answer, denoiser = ask(IntervalScoreMatching, conditions, against="negative", interval=0.075)
+    answer, denoiser = ask(IntervalScoreMatching, conditions, negative=True, interval=0.075)
     assert error(answer.value, f"ism_t{index}") < TOLERANCE
     visited = [int(levels[0]) for _, _, levels in NOTES[f"ism_t{index}_calls"]]
     assert [levels[0] for _, levels in denoiser.calls] == visited

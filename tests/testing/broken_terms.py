@@ -77,6 +77,26 @@ guidance(PRIOR, answer=told(lambda v, x, s: v * torch.tensor([1.0, 1.0, 0.5]))) 
 guidance(PRIOR, answer=told(lambda v, x, s: v.tanh()))  # curbed, which `linear=False` allows
 
 
+def growing(self, x, cameras, step):
+    found = lawful.Pull.answer(self, x, cameras, step)
+    return replace(found, gradients={"image": found.value * (1 + getattr(self, "steps", 0))})
+
+
+def counts(self, step):
+    self.steps = getattr(self, "steps", 0) + 1
+
+
+def wanders(self, step, sampler):
+    self.where = getattr(self, "where", None) or sampler.sample(step)
+    return self.where
+
+
+STATE = "what it remembers is in its state"
+guidance(STATE, answer=growing, after_step=counts)  # forgets its counter
+guidance(STATE, cameras=wanders)  # forgets the cameras that it holds
+guidance(STATE, answer=growing, after_step=counts, state_dict=lambda self: {"steps": self.steps})  # cannot load it
+
+
 def apart(change):
     """Another combination of the two predictions: change(cond, null)."""
 

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from zero3d.diffusion import broadcast
 from zero3d.geometry import orbit
-from zero3d.interfaces import NULL, Guidance, Teacher
+from zero3d.interfaces import NULL, CameraSampler, Guidance, Teacher
 from zero3d.testing.gaussian import GaussianConfig, GaussianDenoiser
 from zero3d.testing.laws.common import Laws, fresh_step, random_view
+from zero3d.testing.laws.state import check_state
 from zero3d.values import Cameras, Step, View
 
 VIEWS, STEPS = 32, 24
@@ -33,6 +34,8 @@ def check_guidance(
     - The gradient has the image's shape, is finite, carries no graph, and leaves the view as it was.
     - The same seed gives a fresh instance the same gradient; if it draws random numbers, another seed gives another one,
       and they come from `step.generator(name)` alone. Figures are finite floats; its pictures carry no graph.
+    - What it remembers (held cameras, target pictures, a network of its own) is in `state_dict`: two steps, save, a fresh
+      instance, load, two more give the gradients of four steps.
     - With a teacher whose answer is known it does what distillation must. Of the prior N(mu, s^2) in every pixel
       D(x + sigma n) = (s^2 (x + sigma n) + sigma^2 mu) / (s^2 + sigma^2), so that x - D has the mean
       sigma^2 / (s^2 + sigma^2) (x - mu) over the noise n. Whatever the weight w(sigma) > 0, however the levels are
@@ -56,12 +59,47 @@ def check_guidance(
     teacher = teacher or Teacher(GaussianDenoiser(GaussianConfig(resolution=8)))
     size, channels = teacher.denoiser.resolution, teacher.denoiser.channels
     view, cameras = random_view(2, size, channels).detach(), orbit(20.0, torch.tensor([10.0, 200.0]), size)
-    _plain_laws(laws, lambda: component(config, teacher), view, cameras)
+
+    def made(teacher: Teacher) -> Guidance:
+        guidance = component(config, teacher)
+        guidance.load(torch.device("cpu"))
+        return guidance
+
+    _plain_laws(laws, lambda: made(teacher), view, cameras)
+    check_state(laws, lambda: made(teacher), _one_step(size, channels))
     if prior:
         gaussian = Prior(channels, size)
-        _closed_form(laws, lambda: component(config, Teacher(gaussian)), gaussian, size, linear)
+        _closed_form(laws, lambda: made(Teacher(gaussian)), gaussian, size, linear)
     else:
-        _classifier_law(laws, lambda teacher: component(config, teacher), channels, size, linear)
+        _classifier_law(laws, made, channels, size, linear)
+
+
+class _Pair(CameraSampler):
+    """Two views from a random azimuth."""
+
+    name = "pair"
+    views = 2
+
+    def __init__(self, resolution: int) -> None:
+        super().__init__(None)
+        self.resolution = resolution
+
+    def sample(self, step: Step) -> Cameras:
+        start = 360 * torch.rand((), generator=step.generator("azimuth"))
+        return orbit(20.0, start + torch.tensor([0.0, 190.0]), self.resolution)
+
+
+def _one_step(size: int, channels: int) -> Callable[[Guidance, int], dict[str, Tensor]]:
+    """As the engine has it: the cameras it wants, its gradient on a view of that step, and the end of the step."""
+
+    def use(guidance: Guidance, index: int) -> dict[str, Tensor]:
+        step, sampler = fresh_step(index, seed=index), _Pair(size)
+        cameras = guidance.cameras(step.scoped("cameras"), sampler) or sampler.sample(step.scoped("sampler"))
+        answer = guidance.gradient(random_view(2, size, channels, seed=index).detach(), cameras, step)
+        guidance.after_step(step)
+        return {**answer.gradients, "cameras": cameras.camera_to_world}
+
+    return use
 
 
 def _plain_laws(laws: Laws, make: Callable[[], Guidance], view: View, cameras: Cameras) -> None:
