@@ -2,9 +2,14 @@
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from tests.core.test_run import assert_same, final_state, interrupt_after, quiet
+from zero3d.checkpoint import NAME
 from zero3d.geometry import orbit
 from zero3d.interfaces import CameraSampler, Teacher
+from zero3d.plugins import load_plugins
+from zero3d.run import resume, run
 from zero3d.testing import GaussianDenoiser, fresh_step, random_view
 from zero3d.testing.gaussian import GaussianConfig
 from zero3d.values import Step
@@ -81,3 +86,29 @@ def test_an_untouched_one_has_a_state_too():
     again = made()
     again.load_state_dict(made().state_dict())
     assert torch.equal(go(again, [0], fresh_step().generators)[0][1], go(made(), [0], fresh_step().generators)[0][1])
+
+
+RECIPE = """
+steps: 8
+seed: 3
+denoiser: {type: gaussian, resolution: 8}
+cameras: {type: sphere, resolution: 8, views: 2}
+representation: {type: voxels, resolution: 6}
+renderer: {type: volume, step_ratio: 2.0}
+guidance: {sir: {every: 3, samples: 5, guidance_scale: 1}}
+checkpoint: {every: 1}
+"""
+
+
+def test_an_interrupted_run_goes_on_with_its_targets(tmp_path, monkeypatch):
+    registry, recipe = load_plugins(), tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE)
+    options = ["image=examples/mug.png", "input.elevation_deg=20"]
+    run(str(recipe), registry, [*options, f"out={tmp_path / 'whole'}"], tell=quiet)
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 5)
+        with pytest.raises(KeyboardInterrupt):
+            run(str(recipe), registry, [*options, f"out={tmp_path / 'cut'}"], tell=quiet)
+    assert "state.guidance.sir/targets" in load_file(tmp_path / "cut" / NAME)
+    resume(str(tmp_path / "cut"), registry, tell=quiet)
+    assert_same(final_state(tmp_path / "whole"), final_state(tmp_path / "cut"))
