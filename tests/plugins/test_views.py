@@ -272,7 +272,7 @@ def test_too_large_a_batch_is_one_line_and_leaves_nothing(picture, tmp_path, cap
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(GaussianDenoiser, "denoise", full)
+    monkeypatch.setattr(GaussianDenoiser, "predict", full)
     assert views(picture, tmp_path / "out", "--batch", "3") == 2
     assert "zero3d: --batch: 3 pictures at once do not fit" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["block.png"]
