@@ -38,7 +38,7 @@ from zero3d.testing import random_picture
 from zero3d.testing.gaussian import GaussianConfig, GaussianDenoiser
 from zero3d.values import Subject
 from zero3d_cameras.sphere import SphereCameras, SphereConfig
-from zero3d_losses.input_view import InputView, InputViewConfig
+from zero3d_losses.priors.input_view import InputView, InputViewConfig
 from zero3d_nerfacc.marching import occupied_cells
 from zero3d_nerfacc.renderer import NerfaccConfig, NerfaccRenderer, has_kernels
 from zero3d_ngp.field import HashGridConfig, HashGridField, has_tinycudann

@@ -147,6 +147,9 @@ OPTIMA = {
     ),
     "sparsity": loss_context(flat(opacity=0.0)),
     "density_sparsity": loss_context(flat(), representation=SphereField(SphereConfig(density=0.0))),
+    "z_variance": loss_context(replace(surfaces(), distances=torch.rand(2, 8, 8, 5))),
+    "normal_smoothness": loss_context(replace(flat(), normals=torch.full((2, 8, 8, 3), 0.5))),
+    "convexity": loss_context(replace(flat(), normals=torch.full((2, 8, 8, 3), 0.5))),
 }
 """For each regularizer, where it must be content."""
 
@@ -156,6 +159,39 @@ def regularizer(component, bench):
     config = component.Config(points=512) if component.name == "density_sparsity" else None
     smooth = component.name != "orientation"  # it holds opacity fixed
     check_regularizer(component, config, optimum=OPTIMA[component.name], smooth=smooth)
+
+
+def even_voxels(raw=1.0):
+    """The same everywhere."""
+    made = random_voxels()
+    with torch.no_grad():
+        made.raw_density.fill_(raw)
+        made.raw_features.fill_(0.3)
+    return made
+
+
+@case(*(f"regularizer {name}" for name in ("density_tv", "area_tv", "normal_tv", "colour_tv", "normal_smoothness_3d")))
+def field_regularizer(component, bench):
+    smooth = component.name not in ("colour_tv", "normal_smoothness_3d")  # they hold alpha fixed
+    optimum = loss_context(flat(), representation=even_voxels())
+    if component.name == "normal_smoothness_3d":
+        optimum = None  # at the box's faces density ends: no grid has one normal throughout
+    check_regularizer(component, representation=random_voxels(), optimum=optimum, smooth=smooth)
+
+
+@case("regularizer depth_prior")
+def depth_prior(component, bench):
+    path = str(bench.folder / "depth.npy")
+    numpy.save(path, numpy.random.default_rng(0).uniform(1, 2, (16, 16)))
+    for options in ({}, {"disparity": True}, {"compare": "scale_invariant"}):
+        check_regularizer(component, component.Config(file=path, **options))
+
+
+@case("regularizer normal_prior")
+def normal_prior(component, bench):
+    path = str(bench.folder / "normals.npy")
+    numpy.save(path, numpy.random.default_rng(0).uniform(-1, 1, (16, 16, 3)))
+    check_regularizer(component, component.Config(file=path, flip="yz"))
 
 
 def bumpy_mesh(subdivisions=1):

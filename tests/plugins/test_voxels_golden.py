@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from zero3d.values import Cameras
-from zero3d_losses.depth_smoothness import DepthSmoothness
+from zero3d_losses.views.depth_smoothness import DepthSmoothness
 from zero3d_voxels.field import VoxelConfig, VoxelField
 from zero3d_voxels.volume import VolumeConfig, VolumeRenderer
 

@@ -1,0 +1,1 @@
+"""Terms on the field itself, seen or not."""

@@ -1,0 +1,1 @@
+"""Terms on the samples along each ray."""
