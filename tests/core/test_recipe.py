@@ -58,6 +58,7 @@ def test_one_component_may_serve_under_two_labels(registry, toy_recipe):
         ("representation=big", ["representation", "'big'"]),
         ("seed=-1", ["seed", "-1"]),
         ("stages=[]", ["stages", "no map of stages"]),
+        ("stages={a: {true: 1}}", ["stages.a", "True", "no such key"]),
         ("seed=99999999999999999999", ["seed", "20 digits", "64 bits"]),
         ("steps=9999999999", ["steps", "1,000,000,000"]),
         ("steps=???", ["steps", "mandatory"]),

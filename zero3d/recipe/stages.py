@@ -36,7 +36,7 @@ def split_stages(whole: Mapping[str, Any], name: str, maps: Collection[str]) -> 
         for key in set(WHOLE) & set(own):
             raise RecipeError(f"{place}.{key}: belongs to the whole recipe; write it beside stages")
         stage = {key: value for key, value in whole.items() if key != "stages"}
-        stage |= {key: _laid_over(stage.get(key), value, key in maps) for key, value in own.items()}
+        stage |= {str(key): _laid_over(stage.get(key), value, key in maps) for key, value in own.items()}
         if stage.get("out"):
             stage["out"] = str(Path(str(stage["out"])) / folder_names(stages)[len(found)])
         found[place] = stage
