@@ -255,6 +255,30 @@ def voxels(component, bench):
     check_representation(lambda: component(component.Config(**options)))
 
 
+def sdf_ball(component, **options):
+    made = component(component.Config(resolution=8, width=0.2, **options))
+    with torch.no_grad():
+        made.initialise(fresh_step())
+        made.raw_features.normal_(generator=torch.Generator().manual_seed(0))
+    return made
+
+
+@case("representation sdf")
+def sdf(component, bench):
+    volume = REGISTRY.get("renderer", "volume", "test")
+    for options in ({}, {"density": "neus", "learn_width": False}):
+        check_representation(lambda options=options: component(component.Config(resolution=6, **options)))
+        check_renderer(volume(volume.Config(step_ratio=1.0)), sdf_ball(component, **options), WHITE)
+
+
+@case("regularizer eikonal")
+def eikonal(component, bench):
+    field = sdf_ball(REGISTRY.get("representation", "sdf", "test"))
+    with torch.no_grad():
+        field.raw_distance.mul_(2)
+    check_regularizer(component, component.Config(points=512), representation=field)
+
+
 @case("representation hash_grid")
 def hash_grid(component, bench):
     options = {"levels": 2, "base_resolution": 4, "finest_resolution": 12, "table_log2": 8, "hidden": 8, "detail": 12}
