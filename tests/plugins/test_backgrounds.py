@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tests.core import toy
+from zero3d import checkpoint
 from zero3d.engine import Engine
 from zero3d.geometry import orbit
 from zero3d.interfaces import Teacher
@@ -89,9 +90,8 @@ class Window(toy.FlatRenderer):
         return View(image + 0 * representation.picture, torch.zeros_like(image[..., :1]))
 
 
-def test_a_run_fits_the_learned_colour():
+def engine_with(background):
     teacher, sampler = Teacher(GaussianDenoiser(GaussianConfig(resolution=toy.SIZE))), toy.RoundCameras(None)
-    background = Learned(Learned.Config())
     pull = GuidanceTerm("pull", toy.Pull(toy.PullConfig(0.3), teacher), Schedule.parse(1.0), sampler)
     parts = Parts(
         representation=toy.Flat(toy.FlatConfig()),
@@ -109,9 +109,30 @@ def test_a_run_fits_the_learned_colour():
     parts.load()
     engine = Engine(parts, Subject(), OptimizerOptions("adam", 0.1), 120, 0)
     engine.initialise()
-    start = background.paint(sampler.sample(fresh_step()), fresh_step(), WHITE).detach()
-    assert torch.allclose(start, WHITE, atol=0.02)
+    return engine
+
+
+def colour_of(background):
+    return background.paint(orbit(0.0, 0.0, toy.SIZE), fresh_step(), WHITE).detach()
+
+
+def test_a_run_fits_the_learned_colour():
+    background = Learned(Learned.Config())
+    engine = engine_with(background)
+    assert torch.allclose(colour_of(background), WHITE, atol=0.02)
     for index in range(120):
         engine.step(index)
-    fitted = background.paint(sampler.sample(fresh_step()), fresh_step(), WHITE)
-    assert torch.allclose(fitted, torch.full((3,), 0.3), atol=0.03)
+    assert torch.allclose(colour_of(background), torch.full((3,), 0.3), atol=0.03)
+
+
+def test_a_learned_colour_and_its_moments_go_on_from_a_checkpoint(tmp_path):
+    whole, first, second = (engine_with(Learned(Learned.Config())) for _ in range(3))
+    for index in range(8):
+        whole.step(index)
+    for index in range(4):
+        first.step(index)
+    checkpoint.save(first, 4, tmp_path)
+    for index in range(checkpoint.load(second, tmp_path, states=True), 8):
+        second.step(index)
+    assert torch.equal(second.parts.background.logits, whole.parts.background.logits)
+    assert not torch.equal(second.parts.background.logits, first.parts.background.logits)
