@@ -60,7 +60,7 @@ def _groups(laws: Laws, cameras: Cameras, group: int) -> None:
         own = cameras[torch.arange(start, start + group)]
         shared = torch.stack([own.elevation, own.distance, own.fovs])
         alike = (shared - shared[:, :1]).abs().max()
-        turns = (own.azimuth.diff() % (2 * math.pi)).unique()
+        turns = own.azimuth.diff() % (2 * math.pi)
         even = (turns - turns[0]).abs().max()
         laws(law, alike < 1e-4 and even < 1e-3, f"off by {float(alike):.3g}, steps of azimuth by {float(even):.3g}")
 
