@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = tomllib.loads(Path("pyproject.toml").read_text())
+PROJECT = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
 PLUGINS = sorted(path.name for path in Path("plugins").iterdir() if (path / "__init__.py").is_file())
 CORE = sorted(Path("zero3d").rglob("*.py"))
 
 
 def imported(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -25,7 +25,7 @@ def imported(path):
 
 def imported_modules(path):
     """The dotted names, shortened to two."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) and node.level == 0 else []
         yield from (".".join(name.split(".")[:2]) for name in names)
@@ -33,7 +33,7 @@ def imported_modules(path):
 
 def test_import_linters_contracts_hold():
     code = "from importlinter.cli import lint_imports_command; lint_imports_command()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, encoding="utf-8")
     assert done.returncode == 0, done.stdout
 
 
@@ -63,12 +63,12 @@ def test_a_plugin_imports_the_core_and_no_other_plugin(plugin):
 
 def test_files_stay_small():
     for path in [*CORE, *Path("plugins").rglob("*.py"), *Path("benchmarks").glob("*.py")]:
-        assert len(path.read_text().splitlines()) <= 400, path
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path
 
 
 def code_lines(path):
     """How many lines hold code: no blank line, comment or docstring."""
-    source = path.read_text()
+    source = path.read_text(encoding="utf-8")
     lines = set()
     skipped = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
@@ -101,13 +101,13 @@ def test_the_command_line_starts_without_the_model_libraries():
         "heavy = ('diffusers', 'transformers', 'av', 'omegaconf', 'numba', 'trimesh'); "
         "print([m for m in heavy if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, encoding="utf-8")
     assert done.stdout.strip().endswith("[]"), done.stdout[-300:]
 
 
 def test_nothing_unpickles_arbitrary_objects():
     for path in [*CORE, *Path("plugins").rglob("*.py")]:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         if "import pickle" in text:  # a reader that resolves every name itself, and nothing else
             assert path.name == "pickled.py", path
             assert "def find_class(" in text

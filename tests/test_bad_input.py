@@ -34,7 +34,7 @@ def here(tmp_path, monkeypatch):
     rgba = numpy.zeros((64, 64, 4), numpy.uint8)
     rgba[16:48, 20:44] = (180, 60, 40, 255)
     Image.fromarray(rgba, "RGBA").save("good.png")
-    Path("r.yaml").write_text(RECIPE)
+    Path("r.yaml").write_text(RECIPE, encoding="utf-8")
     Path("garbage.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"not a picture at all" * 20)
     Path("cut.png").write_bytes(Path("good.png").read_bytes()[:80])
     Image.new("RGBA", (64, 64), (9, 9, 9, 0)).save("clear.png")
@@ -44,7 +44,7 @@ def here(tmp_path, monkeypatch):
     noise = numpy.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=numpy.uint8)
     Image.fromarray(noise).save("busy.png")
     Path("full").mkdir()
-    Path("full/work.txt").write_text("mine")
+    Path("full/work.txt").write_text("mine", encoding="utf-8")
     return tmp_path
 
 
@@ -146,7 +146,11 @@ def test_a_field_without_a_surface_names_the_density_range(here, capsys):
 
 def test_the_real_command_exits_with_2_in_time(here):
     done = subprocess.run(
-        [sys.executable, "-m", "zero3d.cli", "run", "r.yaml", "stepz=3"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "zero3d.cli", "run", "r.yaml", "stepz=3"],
+        capture_output=True,
+        text=True,
+        check=False,
+        encoding="utf-8",
     )
     assert done.returncode == 2
     assert done.stderr == f"zero3d: r.yaml: stepz: no such key.{done.stderr.split('no such key.')[1]}"

@@ -21,7 +21,7 @@ SMALL = ["--device", "cpu", "--resolution", "6", "--views", "1", "--detail", "8"
 
 def test_every_pair_is_timed_in_both_states(tmp_path, capsys):
     engines.main([*SMALL, "--json", str(tmp_path / "engines.json")])
-    result = json.loads((tmp_path / "engines.json").read_text())
+    result = json.loads((tmp_path / "engines.json").read_text(encoding="utf-8"))
     rows = {(row["state"], row["representation"], row["renderer"]): row for row in result["rows"]}
     assert len(rows) == 2 * len(engines.PAIRS) == 10
     for row in rows.values():

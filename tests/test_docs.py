@@ -18,7 +18,7 @@ COMPONENTS = [entry.component for entry in REGISTRY.all()]
 
 
 def fenced(file, language):
-    return re.findall(rf"```{language}\n(.*?)```", Path(file).read_text(), flags=re.S)
+    return re.findall(rf"```{language}\n(.*?)```", Path(file).read_text(encoding="utf-8"), flags=re.S)
 
 
 def test_contributings_regularizer_conforms_and_runs(tmp_path):
@@ -45,7 +45,7 @@ def test_contributings_regularizer_conforms_and_runs(tmp_path):
         ],
         tell=lambda line: None,
     )
-    assert "regularizers.roundness.value" in (session.folder / "metrics.jsonl").read_text()
+    assert "regularizers.roundness.value" in (session.folder / "metrics.jsonl").read_text(encoding="utf-8")
     lines = [line for line in code.splitlines() if line.strip() and not line.startswith(("import", "from"))]
     assert len(lines) <= 30, "it says 30 lines"
 
@@ -54,14 +54,14 @@ def test_contributings_regularizer_is_a_plugin_as_it_stands(tmp_path, capsys):
     from zero3d.cli import main
 
     (code,) = fenced("CONTRIBUTING.md", "python")
-    (tmp_path / "disc_like.py").write_text(code)
+    (tmp_path / "disc_like.py").write_text(code, encoding="utf-8")
     told = ["recipe", "check", "recipes/nano.yaml", "image=examples/mug.png", "device=cpu", "regularizers.roundness={}"]
     assert main([*told, "--plugin", str(tmp_path / "disc_like.py")]) == 0
     assert "roundness (weight 1)" in capsys.readouterr().out
 
 
 def test_every_file_the_readme_names_exists():
-    text = Path("README.md").read_text()
+    text = Path("README.md").read_text(encoding="utf-8")
     paths = set(re.findall(r"(?:recipes|examples|benchmarks|docs|tests|plugins|zero3d)/[\w./-]+\.\w+", text))
     assert paths, "the README names files"
     missing = [path for path in paths if not Path(path).exists()]
@@ -93,7 +93,7 @@ RUNS = [words[1:] for words in shell_commands("README.md", "CONTRIBUTING.md") if
 HEADERS = [
     (str(path), shlex.split(line)[3:])
     for path in sorted(Path("recipes").glob("*.yaml"))
-    for line in path.read_text().splitlines()
+    for line in path.read_text(encoding="utf-8").splitlines()
     if line.startswith("#   zero3d run ")
 ]
 
@@ -122,21 +122,24 @@ def test_every_run_the_documents_show_is_a_valid_recipe(words):
 def test_the_readmes_error_is_what_is_said(capsys):
     from zero3d.cli import main
 
-    (shown,) = (block for block in re.findall(r"```\n(zero3d: .*?)\n```", Path("README.md").read_text(), flags=re.S))
+    (shown,) = (
+        block
+        for block in re.findall(r"```\n(zero3d: .*?)\n```", Path("README.md").read_text(encoding="utf-8"), flags=re.S)
+    )
     file, key, _ = shown.removeprefix("zero3d: ").split(": ", 2)
     assert main(["recipe", "check", file, f"{key}=2", "device=cpu"]) == 2
     assert capsys.readouterr().err.startswith(shown.removesuffix("..."))
 
 
 def test_the_readme_names_every_component_that_a_recipe_can_name():
-    text = Path("README.md").read_text()
+    text = Path("README.md").read_text(encoding="utf-8")
     missing = [f"{c.kind} {c.name}" for c in COMPONENTS if c.kind != "command" and f"`{c.name}`" not in text]
     assert missing == []
 
 
 def test_the_documents_are_finished():
     for file in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", *map(str, Path("plugins").rglob("*.md"))):
-        text = Path(file).read_text()
+        text = Path(file).read_text(encoding="utf-8")
         left = re.findall(r"^[A-Z]{5,}$|\bTODO\b|\bTBD\b|\bFIXME\b|\| *\|", text, flags=re.M)
         assert left == [], f"{file} has a placeholder"
 
@@ -153,4 +156,4 @@ def test_every_component_and_option_is_documented(component):
 def test_the_changelog_names_this_version():
     import zero3d
 
-    assert f"## {zero3d.__version__}" in Path("CHANGELOG.md").read_text()
+    assert f"## {zero3d.__version__}" in Path("CHANGELOG.md").read_text(encoding="utf-8")

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-SOURCES = [path for top in ("zero3d", "plugins", "tools", "benchmarks", "docs") for path in Path(top).rglob("*.py")]
+SOURCES = [
+    path for top in ("zero3d", "plugins", "tools", "benchmarks", "docs", "tests") for path in Path(top).rglob("*.py")
+]
 WRAPPERS = {"run", "Popen", "check_output", "check_call"}
 OTHER_OPENS = {"Image", "av", "os", "tarfile", "zipfile", "self"}
 """Whose `open` takes no encoding."""

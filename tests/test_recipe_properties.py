@@ -28,7 +28,7 @@ SMALL = {
 }
 """What makes a recipe's parts cheap to build; all else stays as it is."""
 BASES = [
-    {**yaml.safe_load(path.read_text()), "image": "picture.png", "out": "out", "device": "cpu"}
+    {**yaml.safe_load(path.read_text(encoding="utf-8")), "image": "picture.png", "out": "out", "device": "cpu"}
     for path in sorted(Path("recipes").glob("*.yaml"))
     if not path.name.startswith("train")
 ]

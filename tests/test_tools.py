@@ -24,7 +24,14 @@ def slice_of(folder: Path, lift_minutes: float, denoiser_minutes: float) -> list
     places = ["--disk", str(folder / "disk"), "--to", str(folder / "out")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*command, *places], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280, check=False
+        [*command, *places],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]

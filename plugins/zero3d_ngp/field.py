@@ -72,15 +72,15 @@ class HashGridConfig:
             raise ValueError(f"finest_resolution: {self.finest_resolution}; at least base_resolution's")
         if self.blob not in BLOBS:
             raise ValueError(f"blob: {self.blob!r}; one of {', '.join(BLOBS)}")
-        for name, low, high in (
+        for name, least, most in (
             ("box", 1e-3, 1e3),
             ("blob_radius", 1e-3, 1e3),
             ("blob_scale", -1e3, 1e3),
             ("density_bias", -1e3, 1e3),
             ("grid_lr", 1e-6, 1e6),
         ):
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name}: {getattr(self, name)}; {low:g} to {high:g}")
+            if not least <= getattr(self, name) <= most:
+                raise ValueError(f"{name}: {getattr(self, name)}; {least:g} to {most:g}")
         if self.density_activation not in ACTIVATIONS:
             raise ValueError(f"density_activation: {self.density_activation!r}; one of {', '.join(ACTIVATIONS)}")
         if self.backend not in BACKENDS:

@@ -44,5 +44,5 @@ def toy_recipe(tmp_path):
     rgba[16:48, 16:48] = (200, 30, 30, 255)
     Image.fromarray(rgba, "RGBA").save(tmp_path / "red.png")
     path = tmp_path / "toy.yaml"
-    path.write_text(TOY_RECIPE.format(image=tmp_path / "red.png", out=tmp_path / "out"))
+    path.write_text(TOY_RECIPE.format(image=tmp_path / "red.png", out=tmp_path / "out"), encoding="utf-8")
     return path

@@ -47,7 +47,7 @@ def test_a_bug_is_one_line_with_a_log_that_says_everything(monkeypatch, capsys, 
         f"zero3d: this is a bug: KeyError: 'density'; report it to the zero3d project with the log {log}; "
         "--debug shows the traceback\n"
     )
-    text = log.read_text()
+    text = log.read_text(encoding="utf-8")
     assert "in fail" in text, "the traceback"
     assert repr(NANO) in text
     assert "torch: " in text
@@ -75,7 +75,8 @@ def test_a_bug_of_a_plugin_is_for_its_author(monkeypatch, capsys, tmp_path):
         "        return 1 / 0\n\n"
         "@hookimpl\n"
         "def register_components(register):\n"
-        "    register(Lean)\n"
+        "    register(Lean)\n",
+        encoding="utf-8",
     )
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert main(["lean", "--plugin", str(tmp_path / "lopsided.py")]) == 1
@@ -200,7 +201,7 @@ def test_a_run_outlives_its_readers_optimized_and_all(tmp_path):
     rgba = numpy.zeros((32, 32, 4), numpy.uint8)
     rgba[8:24, 10:22] = (180, 60, 40, 255)
     Image.fromarray(rgba, "RGBA").save(tmp_path / "picture.png")
-    (tmp_path / "r.yaml").write_text(RECIPE)
+    (tmp_path / "r.yaml").write_text(RECIPE, encoding="utf-8")
     reading, writing = os.pipe()
     os.close(reading)  # gone before the first line
     paths = [str(Path.cwd()), str(Path("plugins").resolve()), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -214,9 +215,13 @@ def test_a_run_outlives_its_readers_optimized_and_all(tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a Linux device")
 def test_output_that_finds_no_room_is_told():
-    with open("/dev/full", "w") as full:
+    with open("/dev/full", "w", encoding="utf-8") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "zero3d", "plugins", "show", "sds"], stdout=full, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-m", "zero3d", "plugins", "show", "sds"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
         )
     assert done.returncode == 1
     assert done.stderr == "zero3d: output: No space left on device; what was to be shown is lost\n"

@@ -265,7 +265,7 @@ def test_a_session_of_a_planned_run_opens(registry, toy_recipe):
     opened = open_session(session.folder, registry)
     shapes = {name: tensor.shape for name, tensor in found.parts.representation.named_parameters()}
     assert shapes == {name: tensor.shape for name, tensor in opened.parts.representation.named_parameters()}
-    assert json.loads((session.folder / "manifest.json").read_text())["notes"] == found.notes
+    assert json.loads((session.folder / "manifest.json").read_text(encoding="utf-8"))["notes"] == found.notes
 
 
 @pytest.mark.parametrize(

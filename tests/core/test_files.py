@@ -37,24 +37,24 @@ def test_the_umask_decides_who_may_read_it(tmp_path):
 
 def _write_half(path, error):
     with replacing(path) as temporary:
-        temporary.write_text("half")
+        temporary.write_text("half", encoding="utf-8")
         raise error
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt(), ValueError()])
 def test_a_failure_leaves_the_former_file_and_no_temporary_one(tmp_path, error):
     path = tmp_path / "a"
-    path.write_text("former")
+    path.write_text("former", encoding="utf-8")
     expected = WriteError if isinstance(error, OSError) else type(error)
     with pytest.raises(expected):
         _write_half(path, error)
-    assert path.read_text() == "former"
+    assert path.read_text(encoding="utf-8") == "former"
     assert os.listdir(tmp_path) == ["a"]
 
 
 def test_links_are_neither_followed_nor_guessed(tmp_path):
     victim = tmp_path / "victim"
-    victim.write_text("years of work")
+    victim.write_text("years of work", encoding="utf-8")
     out = tmp_path / "out"
     out.mkdir()
     for planted in ("mesh.glb", "mesh.glb.tmp", "mesh.tmp", NAME):
@@ -62,7 +62,7 @@ def test_links_are_neither_followed_nor_guessed(tmp_path):
     write_bytes(out / "mesh.glb", b"a model")
     with pytest.raises(RunError, match="cannot be written"), only_writer(out, "out: out"):
         pass
-    assert victim.read_text() == "years of work"
+    assert victim.read_text(encoding="utf-8") == "years of work"
     assert not (out / "mesh.glb").is_symlink()
     names = set()
     for _ in range(50):
@@ -87,7 +87,7 @@ def test_leftovers_of_killed_processes_are_removed_and_nothing_else(tmp_path):
     mine = [tmp_path / "notes.tmp", tmp_path / ".zero3d-notes.tmp", tmp_path / "checkpoint" / "state.tmp.bak"]
     left = [tmp_path / ".zero3d-0123456789abcdef.tmp", tmp_path / "checkpoint" / ".zero3d-fedcba9876543210.tmp"]
     for path in mine + left:
-        path.write_text("x")
+        path.write_text("x", encoding="utf-8")
     remove_leftovers(tmp_path)
     assert all(path.exists() for path in mine)
     assert not any(path.exists() for path in left)
@@ -98,7 +98,9 @@ def test_a_second_writer_is_refused_in_this_process_and_in_another(tmp_path):
     with only_writer(tmp_path, "out: x"):
         with pytest.raises(RunError, match="out: x: another zero3d"), only_writer(tmp_path, "out: x"):
             pass
-        other = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+        other = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False, encoding="utf-8"
+        )
         assert "another zero3d" in other.stderr
     assert os.listdir(tmp_path) == [], "the lock's file goes with it"
     with only_writer(tmp_path, "out: x"):

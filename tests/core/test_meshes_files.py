@@ -27,8 +27,8 @@ f 1/1 3/3 4/4
 
 def quad(folder, said, library="m.mtl", kd="0.2 0.4 0.6"):
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "quad.obj").write_text(QUAD.format(library=library))
-    (folder / "m.mtl").write_text(f"newmtl m\nKd {kd}\nmap_Kd {said}\n")
+    (folder / "quad.obj").write_text(QUAD.format(library=library), encoding="utf-8")
+    (folder / "m.mtl").write_text(f"newmtl m\nKd {kd}\nmap_Kd {said}\n", encoding="utf-8")
     return folder / "quad.obj"
 
 
@@ -100,7 +100,7 @@ def written(path, vertices, faces):
         head += [f"property float {axis}" for axis in "xyz"]
         head += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header"]
         rows = [*head, *rows, *("3 {} {} {}".format(*f) for f in faces)]
-    path.write_text("\n".join(rows) + "\n")
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
     return path
 
 
@@ -135,7 +135,7 @@ def test_face_colours_stay_with_their_faces(tmp_path):
     lines += [*(f"property uchar {channel}" for channel in ("red", "green", "blue")), "end_header"]
     lines += ["{} {} {}".format(*v) for v in [*shape.vertices, (numpy.nan,) * 3]]
     lines += ["3 0 1 8 9 9 9", *("3 {} {} {} {} 0 7".format(*f, 10 * i) for i, f in enumerate(shape.faces))]
-    (tmp_path / "box.ply").write_text("\n".join(lines) + "\n")
+    (tmp_path / "box.ply").write_text("\n".join(lines) + "\n", encoding="utf-8")
     mesh = load_mesh(tmp_path / "box.ply")
     assert len(mesh.faces) == 12
     assert MeshScene(mesh).draw(orbit(0.0, 0.0, 16), light=None).image[0, 8, 8, 2] == pytest.approx(7 / 255)
@@ -159,14 +159,17 @@ CASES = {
         lambda path: written(path, [[numpy.nan] * 3] * 3, [[0, 1, 2]]),
         "1 with corners that are not finite or do not exist",
     ),
-    "no_faces.obj": (lambda path: path.write_text("v 0 0 0\nv 1 0 0\n"), "holds no triangles"),
+    "no_faces.obj": (lambda path: path.write_text("v 0 0 0\nv 1 0 0\n", encoding="utf-8"), "holds no triangles"),
     "points.ply": (pointed, "holds no triangles but 9 points"),
     "points.glb": (pointed, "holds no triangles"),
     "lfs.glb": (
-        lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:aa\n"),
+        lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:aa\n", encoding="utf-8"),
         "git lfs pull",
     ),
-    "page.obj": (lambda path: path.write_text("\n<!DOCTYPE html><html>Access denied</html>"), "a web page"),
+    "page.obj": (
+        lambda path: path.write_text("\n<!DOCTYPE html><html>Access denied</html>", encoding="utf-8"),
+        "a web page",
+    ),
     "nothing.stl": (lambda path: path.write_bytes(b""), "empty; download"),
     "packed.glb": (lambda path: path.write_bytes(b"PK\x03\x04" + bytes(99)), "archive"),
     "model.fbx": (lambda path: path.write_bytes(b"Kaydara FBX"), "no kind of mesh"),

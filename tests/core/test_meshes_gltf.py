@@ -256,7 +256,7 @@ def test_buffers_and_pictures_beside_the_file(tmp_path):
     said = tree["bufferViews"][tree["images"][0].pop("bufferView")]
     (tmp_path / "a picture.png").write_bytes(body[said["byteOffset"] :][: said["byteLength"]])
     tree["images"][0]["uri"] = "a%20picture.png"
-    (tmp_path / "quad.gltf").write_text(json.dumps(tree))
+    (tmp_path / "quad.gltf").write_text(json.dumps(tree), encoding="utf-8")
     assert seen(tmp_path / "quad.gltf") == [[RED, GREEN], [BLUE, WHITE]]
     (tmp_path / "a picture.png").unlink()
     (note,) = load_mesh(tmp_path / "quad.gltf").metadata["notes"]

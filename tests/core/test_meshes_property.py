@@ -80,7 +80,7 @@ def test_any_points_and_triangles(tmp_path_factory, kind, vertices, faces):
         body = b"".join(struct.pack("<12fH", 0, 0, 0, *numpy.ravel(c), 0) for c in corners)
         path.write_bytes(bytes(80) + struct.pack("<I", len(corners)) + body)
     else:
-        path.write_text(text_of(kind, vertices, faces))
+        path.write_text(text_of(kind, vertices, faces), encoding="utf-8")
     used(path)
 
 

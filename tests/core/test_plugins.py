@@ -126,9 +126,10 @@ def local_folder(folder, module, layout="src", name="dark", state=""):
     """A plug-in's folder that is not installed. Modules stay loaded in a process: each test names its own."""
     root = folder / "src" if layout == "src" else folder
     root.mkdir(parents=True, exist_ok=True)
-    (root / f"{module}.py").write_text(LOCAL.format(state=state))
+    (root / f"{module}.py").write_text(LOCAL.format(state=state), encoding="utf-8")
     (folder / "pyproject.toml").write_text(
-        f'[project]\nname = "{name}-plugin"\nversion = "1.5"\n[project.entry-points.zero3d]\n{name} = "{module}"\n'
+        f'[project]\nname = "{name}-plugin"\nversion = "1.5"\n[project.entry-points.zero3d]\n{name} = "{module}"\n',
+        encoding="utf-8",
     )
     return folder
 
@@ -144,7 +145,7 @@ def test_a_folder_is_loaded_without_install_and_keeps_its_name_and_version(tmp_p
 
 def test_a_single_file_is_loaded_without_install_and_may_be_named_twice(tmp_path):
     file = tmp_path / "darkness.py"
-    file.write_text(LOCAL.format(state=""))
+    file.write_text(LOCAL.format(state=""), encoding="utf-8")
     for _ in range(2):
         assert load_plugins([file, str(file)]).entry("regularizer", "dark", "here").plugin == "darkness"
 
@@ -168,7 +169,7 @@ def test_a_local_folder_takes_the_place_of_the_same_plugin_installed_and_of_no_o
 
 def written(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 

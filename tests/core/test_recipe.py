@@ -104,7 +104,7 @@ def test_a_missing_file_names_its_neighbours(toy_recipe):
 @pytest.mark.parametrize("text", ["- 1\n- 2\n", "a: [1\n", "\x00"])
 def test_what_is_no_mapping_is_refused(tmp_path, text):
     path = tmp_path / "bad.yaml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(RecipeError, match=r"bad\.yaml"):
         read_yaml(path)
 
@@ -145,7 +145,7 @@ def test_a_folder_whose_name_is_a_number_is_that_folder(registry, toy_recipe):
 )
 def test_whatever_yaml_can_say_is_read_or_refused_in_one_line(tmp_path, line, part):
     path = tmp_path / "odd.yaml"
-    path.write_text(f"steps: 3\n{line}\n")
+    path.write_text(f"steps: 3\n{line}\n", encoding="utf-8")
     with pytest.raises(RecipeError, match=part) as error:
         read_yaml(path)
     assert str(error.value).startswith(str(path))
@@ -166,6 +166,6 @@ def test_a_file_of_an_editor_that_writes_a_byte_order_mark_is_read(tmp_path):
 
 def test_nothing_in_a_recipe_runs_code(tmp_path):
     path = tmp_path / "evil.yaml"
-    path.write_text("steps: !!python/object/apply:os.system ['touch pwned']\n")
+    path.write_text("steps: !!python/object/apply:os.system ['touch pwned']\n", encoding="utf-8")
     with pytest.raises(RecipeError):
         read_yaml(path)

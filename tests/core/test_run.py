@@ -45,11 +45,11 @@ def test_the_folder_holds_what_the_design_promises(registry, toy_recipe, tmp_pat
     run(str(toy_recipe), registry, tell=quiet)
     out = tmp_path / "out"
     assert {"recipe.yaml", "manifest.json", "picture.png", "metrics.jsonl", "checkpoint"} <= set(os.listdir(out))
-    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["step"] for line in lines] == list(range(30))
     assert {"guidance.pull.gradient", "guidance.pull.weight", "seconds"} <= lines[0].keys()
     assert "regularizers.bright.value" in lines[20], "from half-way the second term has weight"
-    manifest = json.loads((out / "manifest.json").read_text())
+    manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["packages"]["torch"].startswith("2.")
     assert manifest["input_elevation_deg"] == 10
     assert manifest["precision"] == {"denoiser": "float32"}
@@ -83,19 +83,19 @@ def test_interrupted_anywhere_moved_and_resumed_it_ends_in_the_same_state(
 def test_resuming_from_an_older_checkpoint_repeats_the_steps_and_their_lines(registry, toy_recipe, tmp_path):
     out = tmp_path / "out"
     run(str(toy_recipe), registry, tell=quiet)
-    whole, log = final_state(out), (out / "metrics.jsonl").read_text()
+    whole, log = final_state(out), (out / "metrics.jsonl").read_text(encoding="utf-8")
     session = open_session(out, registry, tell=quiet, teach=True)
     session.engine.initialise()
     for index in range(14):
         session.engine.step(index)
     checkpoint.save(session.engine, 14, out)
-    with open(out / "metrics.jsonl", "a") as file:
+    with open(out / "metrics.jsonl", "a", encoding="utf-8") as file:
         file.write('{"step": 30, "half a li')
     resume(str(out), registry, tell=quiet)
     assert_same(whole, final_state(out))
     without_time = [
         [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in text.splitlines()]
-        for text in (log, (out / "metrics.jsonl").read_text())
+        for text in (log, (out / "metrics.jsonl").read_text(encoding="utf-8"))
     ]
     assert without_time[0] == without_time[1]
 
@@ -103,7 +103,7 @@ def test_resuming_from_an_older_checkpoint_repeats_the_steps_and_their_lines(reg
 def test_a_non_empty_folder_is_not_touched_unless_it_is_a_run(registry, toy_recipe, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
-    (out / "thesis.tex").write_text("years of work")
+    (out / "thesis.tex").write_text("years of work", encoding="utf-8")
     for overrides in ([], ["overwrite=true"]):
         with pytest.raises(RunError, match="out"):
             run(str(toy_recipe), registry, overrides, tell=quiet)
@@ -134,7 +134,10 @@ def test_a_checkpoint_of_another_recipe_is_refused(registry, toy_recipe, tmp_pat
     run(str(toy_recipe), registry, ["steps=3"], tell=quiet)
     recipe = tmp_path / "out" / "recipe.yaml"
     recipe.write_text(
-        recipe.read_text().replace("resolution: 16}", "resolution: 8}").replace("  resolution: 16", "  resolution: 8")
+        recipe.read_text(encoding="utf-8")
+        .replace("resolution: 16}", "resolution: 8}")
+        .replace("  resolution: 16", "  resolution: 8"),
+        encoding="utf-8",
     )
     with pytest.raises(RunError, match="another representation"):
         resume(str(tmp_path / "out"), registry, tell=quiet)

@@ -56,7 +56,7 @@ def test_while_a_run_writes_nobody_else_does(registry, toy_recipe, tmp_path, mon
     monkeypatch.setattr(folder.MetricsLog, "write", write)
     run(str(toy_recipe), registry, tell=quiet)
     assert said == [0, 20]
-    assert len((out / "metrics.jsonl").read_text().splitlines()) == 30
+    assert len((out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) == 30
 
 
 def test_a_file_put_into_the_empty_folder_survives(registry, toy_recipe, tmp_path, monkeypatch):
@@ -67,29 +67,31 @@ def test_a_file_put_into_the_empty_folder_survives(registry, toy_recipe, tmp_pat
     real = start.build_parts
 
     def build(recipe):
-        (out / "thesis.tex").write_text("years of work")
+        (out / "thesis.tex").write_text("years of work", encoding="utf-8")
         return real(recipe)
 
     monkeypatch.setattr(start, "build_parts", build)
     run(str(toy_recipe), registry, ["steps=2"], tell=quiet)
-    assert (out / "thesis.tex").read_text() == "years of work"
+    assert (out / "thesis.tex").read_text(encoding="utf-8") == "years of work"
 
 
 @pytest.mark.parametrize("staged", [False, True])
 def test_overwrite_takes_its_own_and_leaves_the_rest(registry, toy_recipe, tmp_path, staged):
     out = tmp_path / "out"
     if staged:
-        toy_recipe.write_text(toy_recipe.read_text() + STAGES)
+        toy_recipe.write_text(toy_recipe.read_text(encoding="utf-8") + STAGES, encoding="utf-8")
     run(str(toy_recipe), registry, [] if staged else ["steps=9"], tell=quiet)
     mine = [out / "thesis.tex", out / "mesh.blend", out / "checkpoint" / "notes.md", out / "1-near" / "notes.md"]
     for path in mine:
         path.parent.mkdir(exist_ok=True)
-        path.write_text("mine")
-    (out / "mesh.glb").write_text("ours")
-    (out / "mesh.report.yaml").write_text("faces: 3\nfiles: [mesh.glb, ../toy.yaml, /etc/passwd, 5]\n")
-    (out / "eval.json").write_text("{}")
+        path.write_text("mine", encoding="utf-8")
+    (out / "mesh.glb").write_text("ours", encoding="utf-8")
+    (out / "mesh.report.yaml").write_text(
+        "faces: 3\nfiles: [mesh.glb, ../toy.yaml, /etc/passwd, 5]\n", encoding="utf-8"
+    )
+    (out / "eval.json").write_text("{}", encoding="utf-8")
     run(str(toy_recipe), registry, ["overwrite=true", "stages=null", "steps=2"], tell=quiet)
-    assert all(path.read_text() == "mine" for path in mine)
+    assert all(path.read_text(encoding="utf-8") == "mine" for path in mine)
     assert toy_recipe.exists()
     assert not [name for name in ("mesh.glb", "mesh.report.yaml", "eval.json", "2-far") if (out / name).exists()]
     assert not (out / "1-near" / checkpoint.NAME).exists(), "a stale stage would be gone on with"
@@ -102,7 +104,7 @@ def test_overwrite_takes_its_own_and_leaves_the_rest(registry, toy_recipe, tmp_p
 def test_another_programs_manifest_is_not_ours(registry, toy_recipe, tmp_path, manifest):
     out = tmp_path / "out"
     out.mkdir()
-    (out / "manifest.json").write_text(manifest)
+    (out / "manifest.json").write_text(manifest, encoding="utf-8")
     with pytest.raises(RunError, match="no run's folder"):
         run(str(toy_recipe), registry, ["overwrite=true"], tell=quiet)
     assert os.listdir(out) == ["manifest.json"]
@@ -111,9 +113,9 @@ def test_another_programs_manifest_is_not_ours(registry, toy_recipe, tmp_path, m
 def test_a_folder_of_before_manifests_were_marked_is_ours(registry, toy_recipe, tmp_path):
     run(str(toy_recipe), registry, ["steps=2"], tell=quiet)
     path = tmp_path / "out" / "manifest.json"
-    manifest = json.loads(path.read_text())
+    manifest = json.loads(path.read_text(encoding="utf-8"))
     del manifest["made_by"]
-    path.write_text(json.dumps(manifest))
+    path.write_text(json.dumps(manifest), encoding="utf-8")
     run(str(toy_recipe), registry, ["steps=3", "overwrite=true"], tell=quiet)
     assert final_state(tmp_path / "out")[1] == "3"
 
@@ -204,7 +206,11 @@ def test_a_full_disk_ends_a_run_in_one_line_and_room_lets_it_go_on(registry, toy
 def test_a_limit_on_a_files_size_is_one_line(toy_recipe, tmp_path):
     limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))\n{KILL}"
     done = subprocess.run(
-        [sys.executable, "-c", limited, "-1", str(toy_recipe)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", limited, "-1", str(toy_recipe)],
+        capture_output=True,
+        text=True,
+        check=False,
+        encoding="utf-8",
     )
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("zero3d.errors.WriteError: "), done.stderr
@@ -243,7 +249,7 @@ def test_what_is_no_number_is_null_in_the_metrics(tmp_path):
     log = folder.MetricsLog(tmp_path, 0)
     log.write(0, {"a": float("nan"), "b": float("inf"), "c": [1.0, float("-inf")], "d": {"e": float("nan")}, "f": 2})
     log.close()
-    line = (tmp_path / "metrics.jsonl").read_text()
+    line = (tmp_path / "metrics.jsonl").read_text(encoding="utf-8")
     assert json.loads(line, parse_constant=pytest.fail)["c"] == [1.0, None]
     assert "NaN" not in line
     assert "Infinity" not in line
@@ -256,7 +262,7 @@ def test_garbage_in_the_metrics_is_dropped(tmp_path):
     lines = [good[0].encode(), *garbage, good[1].encode(), b'{"step": 1, "nan": NaN}']
     (tmp_path / "metrics.jsonl").write_bytes(b"\n".join(lines))
     folder.MetricsLog(tmp_path, 2).close()
-    kept = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    kept = (tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     assert kept == [*good, '{"step": 1, "nan": null}']
 
 
@@ -298,7 +304,7 @@ def one_run(tmp_path_factory):
     for component in toy.COMPONENTS:
         registry.add(Registered(component, "toy", "tests", "0"))
     Image.new("RGBA", (32, 32), (200, 30, 30, 255)).save(place / "red.png")
-    (place / "toy.yaml").write_text(TOY_RECIPE.format(image=place / "red.png", out=place / "out"))
+    (place / "toy.yaml").write_text(TOY_RECIPE.format(image=place / "red.png", out=place / "out"), encoding="utf-8")
     run(str(place / "toy.yaml"), registry, ["steps=2"], tell=quiet)
     return registry, place / "out", checkpoint.read(place / "out")
 
@@ -343,10 +349,12 @@ def test_no_checkpoint_is_more_than_one_line(one_run, damage):
 
 def test_a_run_may_be_called_like_a_stage(registry, toy_recipe, tmp_path):
     toy_recipe.rename(tmp_path / "recipe.yaml")
-    (tmp_path / "recipe.yaml").write_text((tmp_path / "recipe.yaml").read_text() + STAGES)
+    (tmp_path / "recipe.yaml").write_text(
+        (tmp_path / "recipe.yaml").read_text(encoding="utf-8") + STAGES, encoding="utf-8"
+    )
     out = tmp_path / "2-cats"
     run(str(tmp_path / "recipe.yaml"), registry, [f"out={out}", "stages=null", "steps=3"], tell=quiet)
-    (tmp_path / "manifest.json").write_text((out / "manifest.json").read_text())
+    (tmp_path / "manifest.json").write_text((out / "manifest.json").read_text(encoding="utf-8"), encoding="utf-8")
     (tmp_path / "picture.png").write_bytes((out / "picture.png").read_bytes())
     assert folder.whole_run(out) == out
     assert resume(str(out), registry, tell=quiet).folder == out
@@ -361,9 +369,9 @@ def test_going_on_to_more_steps_is_what_the_note_says(registry, toy_recipe, tmp_
     assert final_state(out)[1] == "24"
     note = "steps: 10 -> 24 after step 10; schedules in percent follow the new total"
     assert f"note: {note}" in told
-    assert yaml.safe_load((out / "recipe.yaml").read_text())["steps"] == 24
-    assert json.loads((out / "manifest.json").read_text())["notes"][-1] == note
-    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert yaml.safe_load((out / "recipe.yaml").read_text(encoding="utf-8"))["steps"] == 24
+    assert json.loads((out / "manifest.json").read_text(encoding="utf-8"))["notes"][-1] == note
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["step"] for line in lines] == list(range(24))
     weights = [line.get("regularizers.bright.weight", 0) for line in lines]
     assert weights[5:10] == pytest.approx([0.1] * 5), "the schedule's end, half-way of the run of 10"
@@ -371,12 +379,12 @@ def test_going_on_to_more_steps_is_what_the_note_says(registry, toy_recipe, tmp_
     for override, said in (("steps=20", "has done 24"), ("seed=1", "takes steps=N alone"), ("steps=x", "steps")):
         with pytest.raises(RecipeError, match=said):
             resume(str(out), registry, quiet, overrides=[override])
-    assert yaml.safe_load((out / "recipe.yaml").read_text())["steps"] == 24
+    assert yaml.safe_load((out / "recipe.yaml").read_text(encoding="utf-8"))["steps"] == 24
 
 
 @pytest.mark.parametrize("stopped", [3, None])
 def test_more_steps_of_a_run_with_stages_are_its_last_stages(registry, toy_recipe, tmp_path, monkeypatch, stopped):
-    toy_recipe.write_text(toy_recipe.read_text() + STAGES)
+    toy_recipe.write_text(toy_recipe.read_text(encoding="utf-8") + STAGES, encoding="utf-8")
     out = tmp_path / "out"
     if stopped:
         with monkeypatch.context() as patch:
@@ -387,8 +395,8 @@ def test_more_steps_of_a_run_with_stages_are_its_last_stages(registry, toy_recip
         run(str(toy_recipe), registry, tell=quiet)
     resume(str(out / "1-near"), registry, quiet, overrides=["steps=9"])
     assert [final_state(out / name)[1] for name in ("1-near", "2-far")] == ["8", "9"]
-    assert yaml.safe_load((out / "recipe.yaml").read_text())["stages"]["far"]["steps"] == 9
-    assert yaml.safe_load((out / "2-far" / "recipe.yaml").read_text())["steps"] == 9
+    assert yaml.safe_load((out / "recipe.yaml").read_text(encoding="utf-8"))["stages"]["far"]["steps"] == 9
+    assert yaml.safe_load((out / "2-far" / "recipe.yaml").read_text(encoding="utf-8"))["steps"] == 9
 
 
 def test_an_exporter_cannot_lead_out_of_the_folder(registry, toy_recipe, tmp_path):
@@ -406,7 +414,7 @@ def test_an_exporter_cannot_lead_out_of_the_folder(registry, toy_recipe, tmp_pat
             return f"../{label}.glb"
 
         def export(self, subject, path):
-            path.write_text("evil")
+            path.write_text("evil", encoding="utf-8")
             return {"faces": 1}
 
     registry.add(Registered(Evil, "toy", "tests", "0"))
@@ -415,6 +423,6 @@ def test_an_exporter_cannot_lead_out_of_the_folder(registry, toy_recipe, tmp_pat
     assert not (tmp_path / "evil.glb").exists()
     Evil.filename = lambda self, label: f"{label}.glb"
     export(str(tmp_path / "out"), registry, tell=quiet)
-    report = yaml.safe_load((tmp_path / "out" / "evil.report.yaml").read_text())
+    report = yaml.safe_load((tmp_path / "out" / "evil.report.yaml").read_text(encoding="utf-8"))
     assert report == {"faces": 1, "files": ["evil.glb"]}
     assert Path(tmp_path / "out" / "evil.glb").exists()

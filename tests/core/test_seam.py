@@ -126,7 +126,10 @@ class TestState:
         run(str(toy_recipe), registry, [*GROWING, "steps=2"], tell=quiet)
         file = tmp_path / "out" / "recipe.yaml"
         file.write_text(
-            file.read_text().replace("fits: {}", "fitz: {type: fits}").replace("fits:", "fitz:\n    type: fits")
+            file.read_text(encoding="utf-8")
+            .replace("fits: {}", "fitz: {type: fits}")
+            .replace("fits:", "fitz:\n    type: fits"),
+            encoding="utf-8",
         )
         with pytest.raises((RunError, RecipeError), match=r"guidance\.fits|fitz"):
             resume(str(tmp_path / "out"), registry, tell=quiet)
@@ -208,8 +211,11 @@ class TestSubject:
         assert float(back.camera.azimuth.abs()) == pytest.approx(torch.pi)
         assert (front.camera.height, back.picture.rgb.shape[0] >= 16) == (16, True)
         assert sorted(p.name for p in (tmp_path / "out" / "pictures").iterdir()) == ["back.png", "front.png"]
-        assert set(json.loads((tmp_path / "out" / "manifest.json").read_text())["image"]) == {"front", "back"}
-        figures = json.loads((tmp_path / "out" / "metrics.jsonl").read_text().splitlines()[-1])
+        assert set(json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))["image"]) == {
+            "front",
+            "back",
+        }
+        figures = json.loads((tmp_path / "out" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])
         assert figures["regularizers.input_view.value"] > 0
         red, green, _ = session.parts.representation.picture[8, 8].tolist()
         assert red == pytest.approx(green, abs=0.1), "half of each picture"

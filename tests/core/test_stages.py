@@ -26,7 +26,7 @@ stages:
 
 @pytest.fixture
 def staged(toy_recipe):
-    toy_recipe.write_text(toy_recipe.read_text() + STAGES)
+    toy_recipe.write_text(toy_recipe.read_text(encoding="utf-8") + STAGES, encoding="utf-8")
     return toy_recipe
 
 
@@ -115,7 +115,7 @@ def test_a_stage_begins_where_the_former_ended(registry, staged, tmp_path):
         "picture.png",
         "recipe.yaml",
     ]
-    assert len((out / "1-near" / "metrics.jsonl").read_text().splitlines()) == 8
+    assert len((out / "1-near" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) == 8
     near = final_state(out / "1-near")[0]["representation.picture"]
     assert float(near.mean()) > 0.4, "it went from 0.25 towards 1"
     # the same second stage by hand, from the first one's checkpoint
@@ -138,7 +138,9 @@ def test_a_stages_folder_is_a_run_and_the_whole_stands_for_its_last(registry, st
     recipe = load_recipe(out / "1-near" / "recipe.yaml", registry)
     assert (recipe.later, recipe.whole, recipe.options.steps) == ((), None, 8)
     assert len(load_recipe(out / "recipe.yaml", registry).later) == 1
-    assert json.loads((out / "2-far" / "manifest.json").read_text())["components"]["regularizers.direct"]
+    assert json.loads((out / "2-far" / "manifest.json").read_text(encoding="utf-8"))["components"][
+        "regularizers.direct"
+    ]
 
 
 @pytest.mark.parametrize("steps", [3, 11])

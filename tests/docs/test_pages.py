@@ -20,7 +20,9 @@ ENGINE_KEYS = {"guidance": {"type", "weight", "denoiser", "cameras"}, "regulariz
 
 def code(page):
     """Inline code of a page, blocks left out."""
-    return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", Path(page).read_text(), flags=re.M | re.S))
+    return re.findall(
+        r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", Path(page).read_text(encoding="utf-8"), flags=re.M | re.S)
+    )
 
 
 def problem(path):
@@ -82,13 +84,16 @@ def test_every_command_line_is_understood_and_every_run_a_valid_recipe(page, wor
 @pytest.mark.parametrize("page", PAGES)
 def test_every_file_that_a_page_names_exists(page):
     paths = set(
-        re.findall(r"(?<![\w/])(?:recipes|examples|benchmarks|plugins|zero3d)/[\w./-]+\.\w+", Path(page).read_text())
+        re.findall(
+            r"(?<![\w/])(?:recipes|examples|benchmarks|plugins|zero3d)/[\w./-]+\.\w+",
+            Path(page).read_text(encoding="utf-8"),
+        )
     )
     assert [path for path in sorted(paths) if not Path(path).exists()] == []
 
 
 def test_every_recipe_has_its_place_on_the_recipes_page():
-    text = Path("docs/recipes.md").read_text()
+    text = Path("docs/recipes.md").read_text(encoding="utf-8")
     for path in sorted(Path("recipes").glob("*.yaml")):
         assert f"| `{path}` |" in text
         assert f"{{literalinclude}} ../{path}" in text
@@ -96,9 +101,9 @@ def test_every_recipe_has_its_place_on_the_recipes_page():
 
 def test_every_figure_on_the_recipes_page_is_stated_where_it_was_measured_or_found():
     """The README and the recipes' headers have the commands and sources; the list of weights has their sizes."""
-    page = re.sub(r"^```.*?^```$", "", Path("docs/recipes.md").read_text(), flags=re.M | re.S)
+    page = re.sub(r"^```.*?^```$", "", Path("docs/recipes.md").read_text(encoding="utf-8"), flags=re.M | re.S)
     figures = set(re.findall(r"\d[\d,.]*(?: to \d+)?(?= (?:s|GB|steps|hours|minutes)\b)", page))
     assert {"13 to 22", "16", "10,000"} <= figures
     files = ["README.md", *map(str, Path("recipes").glob("*.yaml")), "plugins/zero3d_zero123/published/known.py"]
-    sources = "\n".join(Path(file).read_text() for file in files)
+    sources = "\n".join(Path(file).read_text(encoding="utf-8") for file in files)
     assert [figure for figure in figures if not re.search(rf"(?<![\d.]){re.escape(figure)}(?![\d])", sources)] == []

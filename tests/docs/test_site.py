@@ -31,7 +31,7 @@ def site(tmp_path_factory):
     """The pages of the built site. Warnings, references that lead nowhere among them, are errors."""
     out = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-n", "-q", str(DOCS), str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     return Pages(out)
 
@@ -47,7 +47,7 @@ class Pages:
         """The section, or the definition, of an anchor; None if there is none."""
         if page not in self._read:
             path = self.folder / "reference" / f"{page}.html"
-            soup = BeautifulSoup(path.read_text() if path.is_file() else "", "html.parser")
+            soup = BeautifulSoup(path.read_text(encoding="utf-8") if path.is_file() else "", "html.parser")
             self._read[page] = {tag["id"]: tag for tag in soup.find_all(id=True)}
         return self._read[page].get(anchor)
 

@@ -18,7 +18,7 @@ FEWER = ["steps=2", "representation.resolution=12", "observers={}", "export={}",
 def blocks(page):
     """(language, options, text) of each fenced block: ```sh, or ```{code-block} python with lines of `:key: value`."""
     fence = r"^```(?:\{code-block\} )?(\w+)\n((?::\w+: [^\n]*\n)*)\n?(.*?)^```$"
-    for language, options, text in re.findall(fence, Path(page).read_text(), flags=re.M | re.S):
+    for language, options, text in re.findall(fence, Path(page).read_text(encoding="utf-8"), flags=re.M | re.S):
         yield language, dict(re.findall(r"^:(\w+): (.*)$", options, flags=re.M)), text
 
 
@@ -49,7 +49,7 @@ def test_a_tutorial_does_what_it_says(page, tmp_path):
     for language, options, text in blocks(page):
         if "caption" in options:
             (here / options["caption"]).parent.mkdir(parents=True, exist_ok=True)
-            (here / options["caption"]).write_text(text)
+            (here / options["caption"]).write_text(text, encoding="utf-8")
         if language == "sh":
             for words in command_lines(text):
                 if words[0] == "cd":
@@ -63,11 +63,12 @@ def test_a_tutorial_does_what_it_says(page, tmp_path):
                     text=True,
                     check=False,
                     env={**os.environ, "OMP_NUM_THREADS": "1"},
+                    encoding="utf-8",
                 )
                 assert done.returncode == expected, f"{shlex.join(words)}\n{done.stdout}{done.stderr}"
                 ran.append(words[0])
     command = [sys.executable, "-m", "ruff", "check", "."]  # by the settings of the package's own pyproject.toml
-    linted = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    linted = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False, encoding="utf-8")
     assert linted.returncode == 0, linted.stdout
     assert {"zero3d", "python"} <= set(ran), "a tutorial writes code, tests it and runs it"
 

@@ -105,10 +105,10 @@ for line in sys.stdin:
 def stand_in(folder):
     """An interpreter that plays Blender's side of the protocol without bpy."""
     path = folder / "python"
-    path.write_text(STAND_IN)
+    path.write_text(STAND_IN, encoding="utf-8")
     path.chmod(0o755)
     return path
 
 
 def read_json(path):
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))

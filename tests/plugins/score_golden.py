@@ -19,7 +19,7 @@ from zero3d.values import View
 from zero3d_score.shared import draws
 
 GOLDEN = numpy.load("tests/data/methods_tiny.npz")
-NOTES = json.loads(Path("tests/data/methods_tiny.json").read_text())
+NOTES = json.loads(Path("tests/data/methods_tiny.json").read_text(encoding="utf-8"))
 SIGMAS = sigmas_from_alphas_cumprod(torch.tensor(GOLDEN["alphas_cumprod"]))
 
 

@@ -56,6 +56,7 @@ def test_the_tests_of_a_new_plugin_of_every_kind_pass(written):
         capture_output=True,
         text=True,
         check=False,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stdout[-3000:]
     assert int(done.stdout.rpartition(" passed")[0].split()[-1]) >= 4 * len(KINDS)
@@ -64,7 +65,9 @@ def test_the_tests_of_a_new_plugin_of_every_kind_pass(written):
 def test_new_plugins_are_formatted_and_free_of_lint(written):
     ruff = [sys.executable, "-m", "ruff"]
     for words in (["check", "--no-cache"], ["format", "--check", "--no-cache"]):
-        done = subprocess.run([*ruff, *words, written["command"].parent], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*ruff, *words, written["command"].parent], capture_output=True, text=True, check=False, encoding="utf-8"
+        )
         assert done.returncode == 0, done.stdout
 
 
@@ -106,7 +109,7 @@ def test_every_file_of_a_new_plugin_is_filled_in(written):
             "tests/test_recipe_runs.py",
         }
         for path in files:
-            text = path.read_text()
+            text = path.read_text(encoding="utf-8")
             assert "$" not in text, f"{path}: a placeholder is left"
             assert not [line for line in text.splitlines() if len(line) > 125], path
 
@@ -135,7 +138,7 @@ def test_a_name_that_cannot_be_is_one_line(tmp_path, capsys, name, kind, told):
 
 
 def test_a_folder_that_is_not_empty_is_left_alone(tmp_path, capsys):
-    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
     for folder, told in ((tmp_path, "is not empty"), (tmp_path / "mine.txt", "is a file")):
         assert main(["plugins", "new", "fine", "--kind", "regularizer", str(folder)]) == 2
         assert told in capsys.readouterr().err
@@ -284,7 +287,7 @@ def with_points(monkeypatch, *broken):
 
 
 def test_a_broken_plugin_beside_good_ones_is_shown_explained_and_harms_nothing(tmp_path, monkeypatch, capsys):
-    (tmp_path / "broken_sample.py").write_text("x = 1\nraise ValueError('the author [slept]')\n")
+    (tmp_path / "broken_sample.py").write_text("x = 1\nraise ValueError('the author [slept]')\n", encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     with_points(monkeypatch, ("sleepy", "broken_sample"), ("lacking", "no_such_module_anywhere"))
     assert main(["plugins"]) == 0

@@ -279,7 +279,7 @@ def test_names_are_stems_or_hashed_where_shared_and_move_with_their_folder(tmp_p
     for name in ("one.obj", "a/chair.obj", "b/chair.OBJ", "c/Chair.glb", f"d e/1 {letter}.stl"):
         path = tmp_path / "x" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("")
+        path.write_text("", encoding="utf-8")
     names = {source.path.name: source.uid for source in find_sources([tmp_path / "x"])}
     uids = sorted(source.uid for source in find_sources([tmp_path / "x"]))
     assert names["one.obj"] == "one"
@@ -296,16 +296,16 @@ def test_names_are_stems_or_hashed_where_shared_and_move_with_their_folder(tmp_p
 def test_two_folders_of_one_name_do_not_collide_and_lists_are_read(tmp_path):
     for root in ("p/set", "q/set"):
         (tmp_path / root).mkdir(parents=True)
-        (tmp_path / root / "m.ply").write_text("")
+        (tmp_path / root / "m.ply").write_text("", encoding="utf-8")
     found = find_sources([tmp_path / "p" / "set", tmp_path / "q" / "set"])
     assert len({source.uid for source in found}) == 2
-    (tmp_path / "list.txt").write_text("# meshes\np/set/m.ply\n\nq/gone.glb\n")
+    (tmp_path / "list.txt").write_text("# meshes\np/set/m.ply\n\nq/gone.glb\n", encoding="utf-8")
     assert [source.uid for source in find_sources([tmp_path / "list.txt"])] == ["gone", "m"]
 
 
 @pytest.mark.parametrize("name", ["nowhere", "notes.pdf", "empty", "latin.txt"])
 def test_what_is_no_mesh_is_refused(tmp_path, name):
-    (tmp_path / "notes.pdf").write_text("")
+    (tmp_path / "notes.pdf").write_text("", encoding="utf-8")
     (tmp_path / "latin.txt").write_bytes("Möbel.glb".encode("latin-1"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=name):
@@ -319,9 +319,9 @@ def odd_files(folder):
     """Files that are broken each in its own way, with what is said of them; and two that must do."""
     folder.mkdir()
     (folder / "junk.glb").write_bytes(b"glTF and then nothing of the kind")
-    (folder / "empty.obj").write_text("")
-    (folder / "no_faces.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\n")
-    (folder / "point.obj").write_text("v 1 1 1\nv 1 1 1\nv 1 1 1\nf 1 2 3\n")
+    (folder / "empty.obj").write_text("", encoding="utf-8")
+    (folder / "no_faces.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\n", encoding="utf-8")
+    (folder / "point.obj").write_text("v 1 1 1\nv 1 1 1\nv 1 1 1\nf 1 2 3\n", encoding="utf-8")
     trimesh.PointCloud(numpy.eye(3)).export(folder / "cloud.ply")
     nothing = trimesh.Trimesh(numpy.full((3, 3), numpy.nan), [[0, 1, 2]], process=False)
     nothing.export(folder / "nan.ply")
@@ -332,9 +332,9 @@ def odd_files(folder):
         numpy.vstack([whole.vertices, [[numpy.nan] * 3]]), [*whole.faces.tolist(), [0, 1, 8]], process=False
     )
     partly.export(folder / "partly.ply")
-    (folder / "m.mtl").write_text("newmtl a\nKd 0.5 0.2 0.1\nmap_Kd gone.png\n")
+    (folder / "m.mtl").write_text("newmtl a\nKd 0.5 0.2 0.1\nmap_Kd gone.png\n", encoding="utf-8")
     (folder / "untextured.obj").write_text(
-        "mtllib m.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 0 1\nusemtl a\nf 1/1 2/2 3/3\n"
+        "mtllib m.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 0 1\nusemtl a\nf 1/1 2/2 3/3\n", encoding="utf-8"
     )
     return {"junk", "empty", "no_faces", "point", "cloud", "nan"}, {"huge", "partly", "untextured"}
 
@@ -521,7 +521,7 @@ def test_a_whole_run_with_blender_ends_one_that_hangs(tmp_path):
     assert objects.read_json(tmp_path / "out" / "failed.json")["sleepy"]["error"] == "took longer than 6 s"
     assert numpy.asarray(Image.open(tmp_path / "out" / "good" / "001.png"))[0, 0].tolist() == [9, 8, 7, 2]
     with pytest.raises(ProcessLookupError):  # the worker took its Blender along
-        os.kill(int((tmp_path / "m" / "sleepy.ply.pid").read_text()), 0)
+        os.kill(int((tmp_path / "m" / "sleepy.ply.pid").read_text(encoding="utf-8")), 0)
 
 
 def test_an_interpreter_without_bpy_is_named(tmp_path, capsys):
@@ -536,8 +536,10 @@ def test_an_interpreter_without_bpy_is_named(tmp_path, capsys):
 def test_cycles_and_the_ray_caster_draw_the_same(tmp_path):
     objects.markers(tmp_path / "markers.glb")
     objects.box(tmp_path / "box.obj")
-    (tmp_path / "box.mtl").write_text("newmtl brown\nKd 0.5 0.2 0.1\n")
-    (tmp_path / "box.obj").write_text("mtllib box.mtl\nusemtl brown\n" + (tmp_path / "box.obj").read_text())
+    (tmp_path / "box.mtl").write_text("newmtl brown\nKd 0.5 0.2 0.1\n", encoding="utf-8")
+    (tmp_path / "box.obj").write_text(
+        "mtllib box.mtl\nusemtl brown\n" + (tmp_path / "box.obj").read_text(encoding="utf-8"), encoding="utf-8"
+    )
     ball = trimesh.creation.icosphere(3)
     ball.visual.vertex_colors = numpy.tile(numpy.array([200, 100, 50, 255], numpy.uint8), (len(ball.vertices), 1))
     ball.export(tmp_path / "ball.ply")

@@ -144,7 +144,7 @@ class TestGradients:
 
     def test_the_last_step_of_a_run_has_a_picture_of_all(self, registry, toy_recipe, tmp_path):  # noqa: F811
         run(str(toy_recipe), registry, ["observers={gradients: {every: 10}}"], tell=quiet)
-        lines = [json.loads(line) for line in (tmp_path / "out/metrics.jsonl").read_text().splitlines()]
+        lines = [json.loads(line) for line in (tmp_path / "out/metrics.jsonl").read_text(encoding="utf-8").splitlines()]
         assert [line["step"] for line in lines if "guidance.pull.parameter_gradient" in line] == [9, 19, 29]
         sheet = numpy.asarray(Image.open(tmp_path / "out/gradients.png"))
         blue = (sheet == (31, 119, 180)).all(-1)  # the first line's colour
@@ -201,7 +201,7 @@ class TestAzimuthLoss:
         for index, batch in enumerate(batches, start=first_step):
             observer.on_terms(view, batch(index, steps))
         observer.on_end(view, True)
-        return json.loads((folder / "azimuth_loss.json").read_text())
+        return json.loads((folder / "azimuth_loss.json").read_text(encoding="utf-8"))
 
     def test_hand_placed_cameras_fall_into_their_bins(self, tmp_path):
         gradient = torch.stack([torch.full((2, 2, 3), g) for g in (1.0, 2.0)])
@@ -321,7 +321,7 @@ class TestTensorBoard:
         overrides = ["observers={tensorboard: {}, guidance_preview: {every: 10, size: 16}}"]
         run(str(toy_recipe), registry, overrides, tell=quiet)
         found = self.read(tmp_path / "out")
-        lines = [json.loads(line) for line in (tmp_path / "out/metrics.jsonl").read_text().splitlines()]
+        lines = [json.loads(line) for line in (tmp_path / "out/metrics.jsonl").read_text(encoding="utf-8").splitlines()]
         names = {name for line in lines for name in line} - {"step"}
         assert {tag(name) for name in names} == set(found.Tags()["scalars"])
         for name in names:

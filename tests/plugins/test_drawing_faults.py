@@ -29,7 +29,7 @@ from zero3d_voxels.volume import VolumeConfig, VolumeRenderer
 def drawn():
     """(place, value) -> what became of it, in each of four ways to draw."""
     command = [sys.executable, "-m", "tests.plugins.drawing_faults"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, encoding="utf-8")
     assert done.returncode == 0, done.stderr[-2000:]
     found = {}
     for line in done.stdout.splitlines():

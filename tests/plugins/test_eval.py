@@ -55,7 +55,7 @@ def folder(tmp_path_factory):
         numpy.save(folder / "objaverse" / f"{index:03d}.npy", numpy.linalg.inv(pose)[:3])
         frames.append({"file_path": f"./r_{index}", "transform_matrix": pose.tolist()})
     layout = {"camera_angle_x": PUBLISHED_FOV, "frames": frames}
-    (folder / "nerf" / "transforms.json").write_text(json.dumps(layout))
+    (folder / "nerf" / "transforms.json").write_text(json.dumps(layout), encoding="utf-8")
     rgba = numpy.concatenate([pictures[0], (255 * view.opacity[0]).round().byte().numpy()], axis=-1)
     Image.fromarray(rgba, "RGBA").resize((128, 128)).save(folder / "picture.png")
     return folder
@@ -63,7 +63,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(folder):
-    (folder / "recipe.yaml").write_text(RECIPE.format(folder=folder))
+    (folder / "recipe.yaml").write_text(RECIPE.format(folder=folder), encoding="utf-8")
     assert main(["run", str(folder / "recipe.yaml")]) == 0
     return folder / "run"
 
@@ -73,7 +73,7 @@ def test_a_mesh_against_itself_and_its_own_views(folder, layout, tmp_path, capsy
     out = tmp_path / "figures.json"
     arguments = [str(folder / "truth.glb"), "--mesh", str(folder / "truth.glb"), "--views", str(folder / layout)]
     assert main(["eval", *arguments, "--json", str(out)]) == 0
-    figures = json.loads(out.read_text())
+    figures = json.loads(out.read_text(encoding="utf-8"))
     assert figures["views"] == 3
     assert figures["iou"] == 1
     for name in ("chamfer", "chamfer_20000"):  # against itself, a shape scores the floor and no less
@@ -103,7 +103,7 @@ def test_a_turned_mesh_scores_worse(folder, tmp_path):
         str(tmp_path / "f.json"),
     ]
     assert main(["eval", str(tmp_path / "turned.glb"), *arguments]) == 0
-    figures = json.loads((tmp_path / "f.json").read_text())
+    figures = json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))
     # 1 x 0.6 x 0.4 crossed with itself: 0.6 * 0.6 of 2 * 0.6 - 0.36, on cells of 1/64
     assert figures["iou"] == pytest.approx(0.36 / 0.84, abs=0.02)
     assert figures["psnr"] < 20
@@ -112,7 +112,7 @@ def test_a_turned_mesh_scores_worse(folder, tmp_path):
 
 def test_a_run(folder, run):
     assert main(["eval", str(run), "--mesh", str(folder / "truth.glb"), "--views", str(folder / "nerf")]) == 0
-    figures = json.loads((run / "eval.json").read_text())
+    figures = json.loads((run / "eval.json").read_text(encoding="utf-8"))
     assert {"chamfer", "chamfer_floor", "iou", "psnr", "ssim", "views", "variants", "notes"} <= set(figures)
     assert 0 < figures["chamfer"] < 1
     assert 0 < figures["iou"] < 1
@@ -125,7 +125,7 @@ def test_a_run_of_stages_is_its_last_one_with_a_result(folder, tmp_path):
     stages = (
         "stages: {rough: {steps: 1}, fine: {steps: 1, representation: {type: voxels, resolution: 20, box: 0.75}}}\n"
     )
-    (tmp_path / "recipe.yaml").write_text(recipe + stages)
+    (tmp_path / "recipe.yaml").write_text(recipe + stages, encoding="utf-8")
     assert main(["run", str(tmp_path / "recipe.yaml")]) == 0
     staged, truth_file = tmp_path / "staged", folder / "truth.glb"
     figures = [
@@ -142,17 +142,17 @@ def test_equal_pictures_stay_json(folder, tmp_path, monkeypatch):
     out = tmp_path / "f.json"
     command = ["eval", str(folder / "truth.glb"), "--views", str(folder / "nerf"), "--json", str(out)]
     assert main(command) == 0
-    figures = json.loads(out.read_text())
+    figures = json.loads(out.read_text(encoding="utf-8"))
     assert figures["psnr"] == 25
     assert "1 of 3 views are equal" in figures["notes"][0]
     assert main(command) == 0
-    assert json.loads(out.read_text(), parse_constant=pytest.fail)["psnr"] is None
+    assert json.loads(out.read_text(encoding="utf-8"), parse_constant=pytest.fail)["psnr"] is None
 
 
 def evaluated(tmp_path, *arguments):
     out = tmp_path / "figures.json"
     assert main(["eval", *map(str, arguments), "--json", str(out)]) == 0
-    return json.loads(out.read_text())
+    return json.loads(out.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +238,7 @@ def test_transparent_views_are_laid_on_white(folder, tmp_path):
 
 def write(path, text):
     path.parent.mkdir(exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
 
 
 @pytest.mark.parametrize("value", [numpy.nan, numpy.inf, 0.0])
@@ -254,7 +254,7 @@ def test_mistakes_are_one_line_and_exit_code_2(folder, tmp_path, capfd):
     mesh, views = str(folder / "truth.glb"), str(folder / "nerf")
     (tmp_path / "empty").mkdir()
     write(tmp_path / "bad" / "transforms.json", "{}")
-    write(tmp_path / "lost" / "transforms.json", (folder / "nerf" / "transforms.json").read_text())
+    write(tmp_path / "lost" / "transforms.json", (folder / "nerf" / "transforms.json").read_text(encoding="utf-8"))
     (tmp_path / "tiny").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "tiny" / "0.png")
     numpy.save(tmp_path / "tiny" / "0.npy", numpy.eye(4)[:3])

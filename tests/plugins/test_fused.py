@@ -337,7 +337,7 @@ def test_a_tolerance_out_of_range_is_refused(tolerance):
 
 def test_the_command_line_starts_without_compilers():
     code = "import sys; from zero3d.plugins import load_plugins; load_plugins(); print('numba' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, encoding="utf-8")
     assert done.stdout.strip() == "False"
 
 
@@ -345,15 +345,21 @@ def test_kernels_compile_where_nothing_can_be_written(tmp_path):
     """numba then has no place for its cache: it compiles anew and draws all the same."""
     package = Path(sys.modules["zero3d_voxels"].__file__).parent
     copy = tmp_path / "vector_copy.py"
-    copy.write_text((package / "vector_numba.py").read_text())
-    (tmp_path / "__pycache__").write_text("a file, where a folder should be")
+    copy.write_text((package / "vector_numba.py").read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "__pycache__").write_text("a file, where a folder should be", encoding="utf-8")
     code = "import vector_copy, numba; f = vector_copy.compiled(outside=True)(lambda x: x + 1); print(f(1))"
     home = tmp_path / "home"
-    home.write_text("no folder either")
+    home.write_text("no folder either", encoding="utf-8")
     environment = {**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
     environment.pop("NUMBA_CACHE_DIR", None)
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        encoding="utf-8",
     )
     assert done.stdout.strip() == "2", done.stderr
 
@@ -363,15 +369,17 @@ def test_a_kernel_is_compiled_anew_when_another_file_of_its_package_changes(tmp_
     copy = tmp_path / "kernels"
     copy.mkdir()
     (copy / "__init__.py").touch()
-    (copy / "vector.py").write_text((package / "vector_numba.py").read_text())
+    (copy / "vector.py").write_text((package / "vector_numba.py").read_text(encoding="utf-8"), encoding="utf-8")
     head = "from kernels.vector import compiled\n"
     called = "from kernels.inner import inner\n@compiled(outside=True)\ndef outer(x):\n    return inner(x) + 1\n"
-    (copy / "outer.py").write_text(head + called)
+    (copy / "outer.py").write_text(head + called, encoding="utf-8")
     found = []
     for factor in (2, 2, 3):
-        (copy / "inner.py").write_text(f"{head}@compiled()\ndef inner(x):\n    return {factor} * x\n")
+        (copy / "inner.py").write_text(f"{head}@compiled()\ndef inner(x):\n    return {factor} * x\n", encoding="utf-8")
         code = "from kernels.outer import outer; print(outer(10), sum(outer.stats.cache_hits.values()))"
-        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True, encoding="utf-8"
+        )
         found.append(done.stdout.split())
     assert found == [["21", "0"], ["21", "1"], ["31", "0"]]
 
@@ -399,6 +407,11 @@ print("agreed")
 def test_the_triton_kernels_agree_under_their_interpreter():
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", INTERPRETED], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", INTERPRETED],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        encoding="utf-8",
     )
     assert done.stdout.strip() == "agreed", done.stderr

@@ -25,7 +25,7 @@ def test_khronos_validator_finds_nothing(tmp_path):
     TexturedMesh(textured).export(subject(Field(ring)), tmp_path / "textured.glb")
     files = sorted(map(str, tmp_path.glob("*.glb")))
     command = ["node", str(HERE / "validate.cjs"), *files]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    printed = subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8").stdout
     reports = [json.loads(line) for line in printed.splitlines()]
     assert [report["uri"] for report in reports] == files
     for report in reports:
@@ -39,5 +39,8 @@ def test_the_validator_does_find_faults(tmp_path):
     data = (tmp_path / "box.glb").read_bytes().replace(b'"VEC3"', b'"VEC9"', 1)
     (tmp_path / "broken.glb").write_bytes(data)
     command = ["node", str(HERE / "validate.cjs"), str(tmp_path / "broken.glb")]
-    (report,) = map(json.loads, subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines())
+    (report,) = map(
+        json.loads,
+        subprocess.run(command, check=True, capture_output=True, text=True, encoding="utf-8").stdout.splitlines(),
+    )
     assert report["issues"]["numErrors"] > 0

@@ -99,8 +99,8 @@ def test_it_is_closed_once_joined_and_within_its_budget(tmp_path):
 def test_obj_names_its_companions(tmp_path):
     export(tmp_path / "mesh.obj", format="obj")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mesh.mtl", "mesh.obj", "mesh.png"]
-    assert "mtllib mesh.mtl" in (tmp_path / "mesh.obj").read_text()
-    assert "map_Kd mesh.png" in (tmp_path / "mesh.mtl").read_text()
+    assert "mtllib mesh.mtl" in (tmp_path / "mesh.obj").read_text(encoding="utf-8")
+    assert "map_Kd mesh.png" in (tmp_path / "mesh.mtl").read_text(encoding="utf-8")
 
 
 def test_the_material_is_matt(tmp_path):

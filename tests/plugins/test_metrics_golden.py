@@ -14,7 +14,7 @@ from zero3d_metrics.image import psnr, ssim
 from zero3d_metrics.lpips import Lpips
 from zero3d_metrics.shape import POINTS, Sample, chamfer, compare, framed, surface_figures, volume_iou
 
-GOLDEN = json.loads(Path("tests/data/metrics.json").read_text())
+GOLDEN = json.loads(Path("tests/data/metrics.json").read_text(encoding="utf-8"))
 y, x = numpy.mgrid[0:64, 0:64].astype(float)
 
 
@@ -186,7 +186,7 @@ def test_heads_come_from_an_installed_package(tmp_path, monkeypatch):
     torch.save({name: value for name, value in state.items() if name.startswith("f")}, tmp_path / "trunk.pth")
     folder = tmp_path / "lpips" / "weights" / "v0.1"
     folder.mkdir(parents=True)
-    (tmp_path / "lpips" / "__init__.py").write_text("raise ImportError('not to be imported')\n")
+    (tmp_path / "lpips" / "__init__.py").write_text("raise ImportError('not to be imported')\n", encoding="utf-8")
     torch.save({name: value for name, value in state.items() if name.startswith("lin")}, folder / "alex.pth")
     monkeypatch.syspath_prepend(tmp_path)
     pair = [picture.float() for picture in pictures("noise|noise_other")]

@@ -222,7 +222,7 @@ class TestRefusals:
     def test_missing_folder_and_no_picture(self, tmp_path):
         assert "no such file" in refusal(tmp_path / "none.png")
         assert "a folder" in refusal(tmp_path)
-        (tmp_path / "text.png").write_text("no picture")
+        (tmp_path / "text.png").write_text("no picture", encoding="utf-8")
         (tmp_path / "empty.png").write_bytes(b"")
         assert "no picture" in refusal(tmp_path / "text.png")
         assert "is empty" in refusal(tmp_path / "empty.png")

@@ -59,20 +59,21 @@ class TestWhatNeverEnds:
         program = tmp_path / "grabcut.py"
         program.write_text(
             "import os, pathlib, signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
-            f"pathlib.Path({str(tmp_path / 'started')!r}).write_text(str(os.getpid()))\ntime.sleep(60)\n"
+            f"pathlib.Path({str(tmp_path / 'started')!r}).write_text(str(os.getpid()))\ntime.sleep(60)\n",
+            encoding="utf-8",
         )
         monkeypatch.setattr(apart, "FOLDER", tmp_path)
         self.started = tmp_path / "started"
 
     def wait(self):
-        while not (self.started.exists() and self.started.read_text()):
+        while not (self.started.exists() and self.started.read_text(encoding="utf-8")):
             time.sleep(0.02)
 
     def gone(self):
         """It runs no more: gone, or dead and nobody has asked for its exit code yet."""
         for _ in range(100):
             try:
-                if psutil.Process(int(self.started.read_text())).status() == psutil.STATUS_ZOMBIE:
+                if psutil.Process(int(self.started.read_text(encoding="utf-8"))).status() == psutil.STATUS_ZOMBIE:
                     return True
             except psutil.NoSuchProcess:
                 return True

@@ -149,7 +149,7 @@ def folder(tmp_path):
 def views(folder, frame=None, **layout):
     """What `read_views` makes of one frame."""
     entry = {"file_path": "./a.png", "transform_matrix": POSE.tolist()} | (frame or {})
-    (folder / "transforms.json").write_text(json.dumps(layout | {"frames": [entry]}))
+    (folder / "transforms.json").write_text(json.dumps(layout | {"frames": [entry]}), encoding="utf-8")
     return list(read_views(folder))
 
 
@@ -264,7 +264,9 @@ entries = st.dictionaries(st.sampled_from(KEYS), anything | st.floats(0.2, 100),
 @given(pose=poses(), frame=entries, layout=entries)
 def test_any_transforms_json_is_cameras_or_one_line(folder, pose, frame, layout):
     given_frame = {"file_path": "a.png", "transform_matrix": pose.tolist()} | frame
-    (folder / "transforms.json").write_text(json.dumps({"camera_angle_x": 0.7} | layout | {"frames": [given_frame]}))
+    (folder / "transforms.json").write_text(
+        json.dumps({"camera_angle_x": 0.7} | layout | {"frames": [given_frame]}), encoding="utf-8"
+    )
     try:
         for rgb, camera in read_views(folder):
             check_cameras(camera, "read")

@@ -193,7 +193,8 @@ def test_a_teacher_without_the_negative_is_refused_before_anything_loads(tmp_pat
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
         "steps: 1\ndenoiser: {type: gaussian, resolution: 8}\ncameras: {type: sphere, resolution: 8}\n"
-        "representation: {type: voxels, resolution: 4}\nrenderer: {type: volume}\nguidance: {nfsd: {}}\n"
+        "representation: {type: voxels, resolution: 4}\nrenderer: {type: volume}\nguidance: {nfsd: {}}\n",
+        encoding="utf-8",
     )
     with pytest.raises(
         RecipeError, match=r"'nfsd' needs the prediction negative, but denoiser 'gaussian' makes cond, null"

@@ -102,7 +102,7 @@ checkpoint: {every: 1}
 
 def test_an_interrupted_run_goes_on_with_its_targets(tmp_path, monkeypatch):
     registry, recipe = load_plugins(), tmp_path / "recipe.yaml"
-    recipe.write_text(RECIPE)
+    recipe.write_text(RECIPE, encoding="utf-8")
     options = ["image=examples/mug.png", "input.elevation_deg=20"]
     run(str(recipe), registry, [*options, f"out={tmp_path / 'whole'}"], tell=quiet)
     with monkeypatch.context() as patch:

@@ -36,8 +36,8 @@ def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("text")
     letters = [*map(chr, range(97, 123)), ",", "."]
     tokens = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
-    (folder / "vocab.json").write_text(json.dumps({token: k for k, token in enumerate(tokens)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
+    (folder / "vocab.json").write_text(json.dumps({token: k for k, token in enumerate(tokens)}), encoding="utf-8")
+    (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
     with torch.random.fork_rng():
         torch.manual_seed(0)
         text = CLIPTextConfig(
@@ -131,7 +131,7 @@ def test_from_words_to_a_run_that_resumes_without_the_model(model, mask, tmp_pat
     kept = numpy.array(Image.open(out / "picture.png"))
     numpy.testing.assert_array_equal(kept[..., :3], expected(model, "a red mug" + SUFFIX, 0))
     numpy.testing.assert_array_equal(kept[..., 3], numpy.array(Image.open(mask)))
-    manifest = json.loads((out / "manifest.json").read_text())
+    manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["image"].startswith("text: a red mug, a single object")
     assert any("drawn from 'a red mug'" in note for note in manifest["notes"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mask.png", "model", "run"], "nothing else is left"
@@ -219,16 +219,18 @@ def test_a_model_that_is_not_there(model, prepare, said, tmp_path, capsys):
 
 def test_a_model_that_draws_no_pictures_from_text(model, tmp_path, capsys):
     folder = without_parts(model, tmp_path / "m")
-    index = json.loads((folder / "model_index.json").read_text())
-    (folder / "model_index.json").write_text(json.dumps({**index, "_class_name": "Zero123Pipeline"}))
+    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    (folder / "model_index.json").write_text(json.dumps({**index, "_class_name": "Zero123Pipeline"}), encoding="utf-8")
     assert "is no text-to-image model" in refused(capsys, tmp_path, image(folder))
 
 
 def test_a_models_own_code_is_not_run(model, tmp_path, capsys):
     folder = without_parts(model, tmp_path / "m")
-    index = json.loads((folder / "model_index.json").read_text())
-    (folder / "model_index.json").write_text(json.dumps({**index, "unet": ["trap", "Trap"]}))
-    (folder / "unet/trap.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\nclass Trap: pass\n")
+    index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    (folder / "model_index.json").write_text(json.dumps({**index, "unet": ["trap", "Trap"]}), encoding="utf-8")
+    (folder / "unet/trap.py").write_text(
+        f"open({str(tmp_path / 'sprung')!r}, 'w')\nclass Trap: pass\n", encoding="utf-8"
+    )
     assert "cannot be loaded" in refused(capsys, tmp_path, image(folder))
     assert not (tmp_path / "sprung").exists()
 

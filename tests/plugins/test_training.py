@@ -110,12 +110,15 @@ def test_a_killed_run_ends_as_the_whole_one(tmp_path, monkeypatch, killed_at, op
     trainer(0, optimizer).run(broken, resume=True)
     for name, value in weights(whole).items():
         assert torch.equal(value, weights(broken)[name]), name
-    lines = [[json.loads(line) for line in (f / "metrics.jsonl").read_text().splitlines()] for f in (whole, broken)]
+    lines = [
+        [json.loads(line) for line in (f / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+        for f in (whole, broken)
+    ]
     assert lines[0] == lines[1]
 
 
 def losses(folder):
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     return [line["loss"] for line in lines if "loss" in line]
 
 
@@ -178,7 +181,7 @@ def views(tmp_path_factory):
 def fitted(registry, folder, views, name, *overrides):
     """A run of the toy, from its recipe; its folder."""
     recipe = folder / f"{name}.yaml"
-    recipe.write_text(RECIPE.format(out=folder / name, root=views))
+    recipe.write_text(RECIPE.format(out=folder / name, root=views), encoding="utf-8")
     recipe = load_train_recipe(str(recipe), registry, overrides)
     dataset = recipe.dataset.build()
     dataset.prepare()
@@ -206,7 +209,7 @@ def test_validation_draws_held_out_objects_and_disturbs_nothing(registry, tmp_pa
         "tensorboard=true",
     )
     assert losses(plain) == losses(watched)
-    lines = [json.loads(line) for line in (watched / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (watched / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     scores = [line for line in lines if "psnr" in line]
     assert [line["step"] for line in scores] == [5, 11]
     assert {"psnr", "ssim", "copy_psnr", "copy_ssim"} <= set(scores[0])
@@ -264,7 +267,7 @@ def test_validation_wants_held_out_objects(tmp_path):
 def test_tensorboard_that_is_missing_is_one_line(monkeypatch, tmp_path, capsys, views):
     from zero3d.cli import main
 
-    (tmp_path / "r.yaml").write_text(RECIPE.format(out=tmp_path / "out", root=views))
+    (tmp_path / "r.yaml").write_text(RECIPE.format(out=tmp_path / "out", root=views), encoding="utf-8")
     monkeypatch.setattr("zero3d_training.report.find_spec", lambda name: None)
     words = ["train", str(tmp_path / "r.yaml"), "tensorboard=true", "--plugin", training_toy.__file__]
     assert main(words) == 2
@@ -274,7 +277,7 @@ def test_tensorboard_that_is_missing_is_one_line(monkeypatch, tmp_path, capsys, 
 def test_a_missing_root_is_one_line(tmp_path, capsys):
     from zero3d.cli import main
 
-    (tmp_path / "r.yaml").write_text(RECIPE.format(out=tmp_path / "out", root=tmp_path / "nowhere"))
+    (tmp_path / "r.yaml").write_text(RECIPE.format(out=tmp_path / "out", root=tmp_path / "nowhere"), encoding="utf-8")
     assert main(["train", str(tmp_path / "r.yaml"), "--plugin", training_toy.__file__]) == 2
     told = capsys.readouterr().err
     assert "no such folder" in told

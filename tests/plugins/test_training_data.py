@@ -214,14 +214,14 @@ def test_names_are_read_in_one_pass(tmp_path):
     odd = ["a", 'with "quotes" and \\', "ü/ß", "x" * 500]
     import json
 
-    (tmp_path / "valid_paths.json").write_text(json.dumps(odd, indent=1))
+    (tmp_path / "valid_paths.json").write_text(json.dumps(odd, indent=1), encoding="utf-8")
     names = read_names(tmp_path)
     assert [names[index] for index in range(len(names))] == odd
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1", '{"a": ["b"]}'])
 def test_no_list_of_names_is_one_line(tmp_path, content):
-    (tmp_path / "valid_paths.json").write_text(content)
+    (tmp_path / "valid_paths.json").write_text(content, encoding="utf-8")
     with pytest.raises(RecipeError, match="no JSON list") as told:
         read_names(tmp_path)
     assert "\n" not in str(told.value)
@@ -234,7 +234,7 @@ def test_what_is_not_there_is_one_line(tmp_path):
         read_names(tmp_path)
     with pytest.raises(RecipeError, match="the first shard must be there"):
         WebDataset(WebDatasetConfig(shards=f"{tmp_path}/s-{{0..3}}.tar")).prepare()
-    (tmp_path / "valid_paths.json").write_text('["one"]')
+    (tmp_path / "valid_paths.json").write_text('["one"]', encoding="utf-8")
     with pytest.raises(RecipeError, match="two at least"):
         ViewsFolder(ViewsFolderConfig(root=str(tmp_path))).prepare()
 
@@ -247,7 +247,7 @@ def test_too_many_targets_are_refused_early(folder):
 def test_shard_patterns(tmp_path):
     assert [p.name for p in shard_paths("d/a-{08..11}.tar")] == ["a-08.tar", "a-09.tar", "a-10.tar", "a-11.tar"]
     assert len(shard_paths("d{0..1}/a-{000..002}.tar")) == 6
-    (tmp_path / "list.txt").write_text("# mine\nx.tar\n\nsub/y.tar\n")
+    (tmp_path / "list.txt").write_text("# mine\nx.tar\n\nsub/y.tar\n", encoding="utf-8")
     assert shard_paths(str(tmp_path / "list.txt")) == [tmp_path / "x.tar", tmp_path / "sub/y.tar"]
     (tmp_path / "latin.txt").write_bytes("M\xf6bel.tar\n".encode("latin-1"))
     for bad in ("data", "a-{5..2}.tar", str(tmp_path / "none.txt"), str(tmp_path / "latin.txt")):

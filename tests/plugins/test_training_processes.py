@@ -31,14 +31,19 @@ log_every: 1
 
 def command(folder, out, *words):
     recipe = folder / f"{out}.yaml"
-    recipe.write_text(RECIPE.format(out=folder / out, root=folder / "data"))
+    recipe.write_text(RECIPE.format(out=folder / out, root=folder / "data"), encoding="utf-8")
     plugin = ["--plugin", "tests/plugins/training_toy.py"]
     return [sys.executable, "-m", "zero3d", "train", str(recipe), *words, *plugin]
 
 
 def started(words, **environment):
     return subprocess.Popen(
-        words, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        words,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
     )
 
 
@@ -49,7 +54,7 @@ def finished(*processes):
 
 
 def curve(folder):
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.fixture(scope="module")

@@ -203,7 +203,7 @@ def test_the_command_writes_pictures_a_sheet_and_a_record(picture, tmp_path):
     assert len(names) == 8
     assert names[0] == "000_az+000_el+00_s0.png"
     assert names[-1] == "003_az-045_el+00_di+0.20_s1.png"
-    record = json.loads((out / "views.json").read_text())
+    record = json.loads((out / "views.json").read_text(encoding="utf-8"))
     assert (record["input_elevation_deg"], record["evaluations"], len(record["views"])) == (10, 6, 8)
     assert record["denoiser"] == {"type": "gaussian", "resolution": 16}
     assert record["eta"] == 1
@@ -283,15 +283,15 @@ def test_only_a_folder_of_its_own_is_overwritten(picture, tmp_path, capsys):
     assert views(picture, out) == 0
     assert views(picture, out) == 2
     assert "--overwrite" in capsys.readouterr().err
-    (out / "notes.txt").write_text("mine")
+    (out / "notes.txt").write_text("mine", encoding="utf-8")
     former = {path.name for path in out.glob("*_s0.png")}
     assert views(picture, out, "--overwrite", "--azimuth", "77") == 0
-    assert (out / "notes.txt").read_text() == "mine"
+    assert (out / "notes.txt").read_text(encoding="utf-8") == "mine"
     assert not former & {path.name for path in out.iterdir()}
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("years")
+    (tmp_path / "mine" / "thesis.txt").write_text("years", encoding="utf-8")
     assert views(picture, tmp_path / "mine", "--overwrite") == 2
-    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years"
+    assert (tmp_path / "mine" / "thesis.txt").read_text(encoding="utf-8") == "years"
 
 
 @pytest.fixture(scope="module")
@@ -304,7 +304,7 @@ def test_the_published_network_draws_at_256_pixels(picture, published, tmp_path)
     command = ["views", picture, "--out", str(out), "--weights", str(published), "--azimuth", "30", "--steps", "3"]
     assert main(command) == 0
     assert Image.open(next(out.glob("000*.png"))).size == (256, 256)
-    record = json.loads((out / "views.json").read_text())
+    record = json.loads((out / "views.json").read_text(encoding="utf-8"))
     assert record["framing"] == "demo"
     assert len(record["weights"]) == 4, "each part's hash, though two files share a name"
 

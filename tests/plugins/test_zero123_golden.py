@@ -124,7 +124,9 @@ def projection(width, inputs):
 
 
 def narrow(config):
-    config.write_text(json.dumps(json.loads(config.read_text()) | {"projection_dim": 32}))
+    config.write_text(
+        json.dumps(json.loads(config.read_text(encoding="utf-8")) | {"projection_dim": 32}), encoding="utf-8"
+    )
 
 
 def test_the_other_layout_loads(tmp_path):
@@ -146,8 +148,8 @@ def save_weight():
     [
         (lambda f: (f / "vae" / "config.json").unlink(), "vae: config.json missing"),
         (lambda f: next((f / "cc_projection").iterdir()).unlink(), "no cc_projection or clip_camera_projection"),
-        (lambda f: (f / "unet" / "config.json").write_text('{"in_channels": 4}'), "text-to-image"),
-        (lambda f: (f / "unet" / "config.json").write_text("{"), "no valid JSON"),
+        (lambda f: (f / "unet" / "config.json").write_text('{"in_channels": 4}', encoding="utf-8"), "text-to-image"),
+        (lambda f: (f / "unet" / "config.json").write_text("{", encoding="utf-8"), "no valid JSON"),
         (lambda f: (f / "cc_projection" / WEIGHTS).write_bytes(b"cut"), "no valid safetensors file"),
         (lambda f: save_file({"projection.bias": torch.zeros(48)}, f / "cc_projection" / WEIGHTS), "weight is missing"),
         (lambda f: save_file(projection(48, 48), f / "cc_projection" / WEIGHTS), r"\(48, 48\), \(48, 52\) is needed"),
@@ -170,7 +172,9 @@ def test_half_precision_parts_run_in_float32(skeleton, tmp_path):
         (file,) = (folder / part).glob("*.safetensors")
         save_file({k: v.half() for k, v in load_file(file).items()}, file, metadata={"format": "pt"})
     config = folder / "image_encoder" / "config.json"
-    config.write_text(json.dumps(json.loads(config.read_text()) | {"dtype": "float16"}))
+    config.write_text(
+        json.dumps(json.loads(config.read_text(encoding="utf-8")) | {"dtype": "float16"}), encoding="utf-8"
+    )
     denoiser = Zero123.build(Zero123Config(weights=str(folder)))
     denoiser.load(torch.device("cpu"))
     picture = Picture(GOLDEN["image_u8"].float() / 255, torch.ones(256, 256, 1))

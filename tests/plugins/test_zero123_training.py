@@ -250,7 +250,7 @@ def test_the_recipe_trains_tiny_weights_and_writes_what_zero123_reads(folder, tm
     published.load(torch.device("cpu"))
     for name, value in published._unet.state_dict().items():
         assert torch.equal(value, ended[f"unet.{name}"]), name
-    assert json.loads((written / "model_index.json").read_text())["_pose"] == "zero123"
+    assert json.loads((written / "model_index.json").read_text(encoding="utf-8"))["_pose"] == "zero123"
 
 
 def test_the_paper_s_numbers_are_the_recipe_s():

@@ -250,7 +250,7 @@ def test_conversion_gives_a_folder_that_stock_libraries_load(tmp_path, checkpoin
         "projection.weight",
         "projection.bias",
     }
-    index = json.loads((out / "model_index.json").read_text())
+    index = json.loads((out / "model_index.json").read_text(encoding="utf-8"))
     assert (index["_ema"], index["_pose"], index["vae"]) == (not raw, "zero123", ["diffusers", "AutoencoderKL"])
     assert eps_error(loaded(weights=str(out), ema=not raw), "raw" if raw else "ema") < 1e-4
     if not raw:
@@ -268,7 +268,7 @@ def test_conversion_in_half_precision_is_half_the_size(tmp_path, checkpoint, con
 
 def test_conversion_overwrites_nothing_and_leaves_nothing(tmp_path, checkpoint, config, capsys):
     (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "mine").write_text("kept")
+    (tmp_path / "full" / "mine").write_text("kept", encoding="utf-8")
     assert main(["weights", "convert", str(checkpoint), str(tmp_path / "full"), "--config", config]) == 2
     assert main(["weights", "convert", str(checkpoint), str(tmp_path / "new")]) == 2, "another size"
     assert "denoiser.config" in capsys.readouterr().err
@@ -326,8 +326,10 @@ def test_a_variant_folder_gives_the_average_by_default(tmp_path):
 
 def test_code_in_a_folder_is_never_run(tmp_path):
     folder = save_folder(tmp_path / "model", "clip_camera_projection", "proj")
-    (folder / "clip_camera_projection" / "clip_camera_projection.py").write_text("raise SystemExit('ran')")
-    (folder / "pipeline.py").write_text("raise SystemExit('ran')")
+    (folder / "clip_camera_projection" / "clip_camera_projection.py").write_text(
+        "raise SystemExit('ran')", encoding="utf-8"
+    )
+    (folder / "pipeline.py").write_text("raise SystemExit('ran')", encoding="utf-8")
     assert eps_error(loaded(weights=str(folder)), "ema") < 1e-4
 
 
@@ -341,7 +343,7 @@ def hub_cache(root, name, folder):
     repository = root / f"models--{name.replace('/', '--')}"
     commit = "0123456789abcdef0123456789abcdef01234567"
     (repository / "refs").mkdir(parents=True)
-    (repository / "refs" / "main").write_text(commit)
+    (repository / "refs" / "main").write_text(commit, encoding="utf-8")
     shutil.copytree(folder, repository / "snapshots" / commit)
 
 
@@ -360,7 +362,11 @@ def test_the_offline_flag_reaches_the_hubs_client(tmp_path):
     command = ["recipe", "check", "recipes/nano.yaml", "image=examples/mug.png", "denoiser.weights=kxic/zero123-xl"]
     environment = {**os.environ, "HF_HOME": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-m", "zero3d.cli", *command, "--offline"], env=environment, capture_output=True, text=True
+        [sys.executable, "-m", "zero3d.cli", *command, "--offline"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
     )
     assert done.returncode == 2
     assert "kxic/zero123-xl" in done.stderr

@@ -37,14 +37,14 @@ def make_folder(root, objects=12, views=4, size=16):
             Image.fromarray(rgba, "RGBA").save(folder / f"{view:03d}.png")
             numpy.save(folder / f"{view:03d}.npy", world_to_camera(place_of(uid, view)))
         names.append(folder.name)
-    (root / "valid_paths.json").write_text(json.dumps(names))
+    (root / "valid_paths.json").write_text(json.dumps(names), encoding="utf-8")
     return root
 
 
 def make_shards(root, folder, shards, dotted=False):
     """The objects of make_folder in `shards` tar files; `dotted`: webdataset's names, UID.000.png."""
     root.mkdir()
-    names = json.loads((folder / "valid_paths.json").read_text())
+    names = json.loads((folder / "valid_paths.json").read_text(encoding="utf-8"))
     for shard in range(shards):
         with tarfile.open(root / f"shard-{shard:02d}.tar", "w") as tar:
             for name in names[shard::shards]:

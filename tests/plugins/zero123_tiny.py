@@ -10,7 +10,7 @@ import numpy
 import pytest
 import torch
 
-SPEC = json.loads(Path("tests/data/zero123_tiny.json").read_text())
+SPEC = json.loads(Path("tests/data/zero123_tiny.json").read_text(encoding="utf-8"))
 GOLDEN = {name: torch.from_numpy(value) for name, value in numpy.load("tests/data/zero123_tiny.npz").items()}
 CONFIG = SPEC["config"]
 
@@ -119,7 +119,7 @@ def tiny_config(folder):
             "projection_dim": CONFIG["ctx"],
         },
     }
-    file.write_text(json.dumps(changes))
+    file.write_text(json.dumps(changes), encoding="utf-8")
     return str(file)
 
 

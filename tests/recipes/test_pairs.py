@@ -93,7 +93,7 @@ def test_a_pair_draws_and_its_gradients_reach_every_parameter(pair):
 @pytest.mark.parametrize("pair", WORKING, ids=" on ".join)
 def test_a_run_of_a_pair_comes_nearer_to_the_picture(pair, tmp_path):
     session = run("recipes/nano.yaml", REGISTRY, [*overrides(pair), f"out={tmp_path / 'run'}"], tell=lambda line: None)
-    lines = [json.loads(line) for line in (session.folder / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (session.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     values = [line["regularizers.input_view.value"] for line in lines]
     assert len(values) == STEPS
     assert values[-1] < 0.8 * values[0]

@@ -344,7 +344,7 @@ def test_some_steps_with_tiny_weights(recipe, weights, tmp_path):
         assert "density runs from" in told
     else:
         assert load_mesh(out / "mesh.glb").is_watertight
-    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert len(lines) == 2
     assert all(math.isfinite(value) for line in lines for value in line.values())
     guidance = "guidance.sjc" if recipe == PAPER else "guidance.sds"

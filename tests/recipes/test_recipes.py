@@ -42,7 +42,7 @@ def test_nano_runs_end_to_end_and_leaves_what_is_promised(tmp_path):
     ):
         assert (out / name).is_file(), name
     assert load_mesh(out / "mesh.glb").is_watertight
-    assert "nano.safetensors" in (out / "manifest.json").read_text(), "the weights' hash is kept"
+    assert "nano.safetensors" in (out / "manifest.json").read_text(encoding="utf-8"), "the weights' hash is kept"
 
 
 def test_nano_textured_leaves_a_mesh_with_a_texture_and_a_report(tmp_path):
@@ -50,7 +50,7 @@ def test_nano_textured_leaves_a_mesh_with_a_texture_and_a_report(tmp_path):
     small = ["steps=6", "export.mesh.threshold=0.05", "export.mesh.texture=64", "export.mesh.faces=500"]
     overrides = ["image=examples/mug.png", f"out={out}", *SMALL, *small]
     run("recipes/nano-textured.yaml", load_plugins(), overrides, tell=lambda line: None)
-    report = yaml.safe_load((out / "mesh.report.yaml").read_text())
+    report = yaml.safe_load((out / "mesh.report.yaml").read_text(encoding="utf-8"))
     assert report["watertight"]
     assert {"render_rmse", "silhouette_iou", "components", "threshold", "texture"} <= set(report)
     assert load_mesh(out / "mesh.glb").visual.kind == "texture"
@@ -75,7 +75,7 @@ def test_two_guidances_and_every_regularizer_run_together(tmp_path):
         "export={}",
     ]
     session = run("recipes/nano.yaml", registry, [*SMALL, *overrides], tell=lambda line: None)
-    assert "no denoiser knows a solid" in (session.folder / "manifest.json").read_text()
-    log = (session.folder / "metrics.jsonl").read_text()
+    assert "no denoiser knows a solid" in (session.folder / "manifest.json").read_text(encoding="utf-8")
+    log = (session.folder / "metrics.jsonl").read_text(encoding="utf-8")
     for label in ("guidance.sds", "guidance.sjc", *(f"regularizers.{name}" for name in terms)):
         assert f"{label}.gradient" in log

@@ -45,7 +45,9 @@ SMALL = [
 
 def start(out):
     command = [sys.executable, "-m", "zero3d.cli", "run", RECIPE, f"out={out}", *SMALL]
-    return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +62,7 @@ def whole(tmp_path_factory):
 def test_the_second_stage_refines_the_first_ones_surface(whole):
     coarse, fine = load_mesh(whole / "1-coarse" / "mesh.glb"), load_mesh(whole / "2-refine" / "mesh.glb")
     assert fine.visual.kind == "texture"
-    assert yaml.safe_load((whole / "2-refine" / "mesh.report.yaml").read_text())["watertight"]
+    assert yaml.safe_load((whole / "2-refine" / "mesh.report.yaml").read_text(encoding="utf-8"))["watertight"]
     first, last = (checkpoint.read(whole / stage)[0] for stage in ("1-coarse", "2-refine"))
     assert "representation.raw_density" in first
     assert len(fine.faces) == len(last["representation.faces"]), "exported as it is"
@@ -75,7 +77,7 @@ def test_after_kill_9_in_either_stage(stage, lines, whole, tmp_path):
     out = tmp_path / "killed"
     process = start(out)
     log = out / stage / "metrics.jsonl"
-    while not (log.is_file() and len(log.read_text().splitlines()) >= lines):
+    while not (log.is_file() and len(log.read_text(encoding="utf-8").splitlines()) >= lines):
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
@@ -87,6 +89,7 @@ def test_after_kill_9_in_either_stage(stage, lines, whole, tmp_path):
         text=True,
         timeout=300,
         check=False,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
     for name in ("1-coarse", "2-refine"):
@@ -140,9 +143,9 @@ def test_both_stages_run_on_the_published_networks_layout(tmp_path):
     ]
     session = run(RECIPE, load_plugins(), overrides, tell=lambda line: None)
     assert session.folder.name == "2-refine"
-    report = yaml.safe_load((session.folder / "mesh.report.yaml").read_text())
+    report = yaml.safe_load((session.folder / "mesh.report.yaml").read_text(encoding="utf-8"))
     assert (report["faces"], report["watertight"]) == (320, True)
-    lines = [json.loads(line) for line in (session.folder / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (session.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert len(lines) == 2
     for term in ("guidance.sds", "regularizers.input_view", "regularizers.mesh_laplacian"):
         assert all(line[f"{term}.gradient"] > 0 for line in lines), term

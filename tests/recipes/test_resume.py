@@ -43,7 +43,7 @@ def folder(tmp_path_factory):
     save_mesh(ball, folder / "ball.glb")
     view = draw_mesh(ball, orbit(20.0, torch.tensor([0.0]), 96))
     Image.fromarray(straight_rgba(view.image.numpy(), view.opacity.numpy())[0], "RGBA").save(folder / "ball.png")
-    (folder / "ball.yaml").write_text(RECIPE.format(folder=folder))
+    (folder / "ball.yaml").write_text(RECIPE.format(folder=folder), encoding="utf-8")
     command(folder, "run", "ball.yaml", "out=whole")
     return folder
 
@@ -55,6 +55,7 @@ def start(folder, *arguments):
         stderr=subprocess.PIPE,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         text=True,
+        encoding="utf-8",
     )
 
 
@@ -68,7 +69,7 @@ def command(folder, *arguments):
 def stop(folder, out, after, with_signal):
     process = start(folder, "run", "ball.yaml", f"out={out}")
     log = folder / out / "metrics.jsonl"
-    while not (log.is_file() and len(log.read_text().splitlines()) >= after):
+    while not (log.is_file() and len(log.read_text(encoding="utf-8").splitlines()) >= after):
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     process.send_signal(with_signal)

@@ -51,7 +51,7 @@ def shaken(mesh):
 
 
 def litter(self, subject, path):
-    path.with_suffix(".log").write_text("begun")
+    path.with_suffix(".log").write_text("begun", encoding="utf-8")
     return lawful.Spheres.export(self, subject, path)
 
 
@@ -145,14 +145,20 @@ observer("it watches a run", on_step=fails)
 observer("it survives a run without terms", **on_step(lambda run, step, metrics: metrics["guidance.pull.weight"]))
 observer("it survives an interrupted run", on_end=only_finished)
 observer("it goes on in a resumed run", on_start=needs_the_first_step)
-observer("it declares what it writes", **on_step(lambda run, step, metrics: (run.folder / "more.txt").write_text("")))
 observer(
-    "it leaves no temporary file", **on_step(lambda run, step, metrics: (run.folder / "notes" / "x.tmp").write_text("")),
+    "it declares what it writes",
+    **on_step(lambda run, step, metrics: (run.folder / "more.txt").write_text("", encoding="utf-8")),
+)
+observer(
+    "it leaves no temporary file",
+    **on_step(lambda run, step, metrics: (run.folder / "notes" / "x.tmp").write_bytes(b"")),
     on_start=lambda self, run: (run.folder / "notes").mkdir(exist_ok=True),
 )  # fmt: skip
 OUTSIDE = "it writes below the run's folder alone"
-observer(OUTSIDE, **on_step(lambda run, step, metrics: Path("here.txt").write_text("")))
-observer(OUTSIDE, **on_step(lambda run, step, metrics: (run.folder.parent / "beside.txt").write_text("")))
+observer(OUTSIDE, **on_step(lambda run, step, metrics: Path("here.txt").write_text("", encoding="utf-8")))
+observer(
+    OUTSIDE, **on_step(lambda run, step, metrics: (run.folder.parent / "beside.txt").write_text("", encoding="utf-8"))
+)
 
 # -- image source
 

@@ -269,10 +269,10 @@ class Notes(Observer):
 
     def on_step(self, run, step, metrics):
         (run.folder / "notes").mkdir(exist_ok=True)
-        (run.folder / "notes" / f"{step.index}.txt").write_text(str(len(metrics)))
+        (run.folder / "notes" / f"{step.index}.txt").write_text(str(len(metrics)), encoding="utf-8")
 
     def on_end(self, run, finished):
-        (run.folder / "notes.txt").write_text(str(finished))
+        (run.folder / "notes.txt").write_text(str(finished), encoding="utf-8")
 
 
 class Shot(Reconstructor):

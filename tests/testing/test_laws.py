@@ -32,7 +32,7 @@ def test_a_broken_law_is_named_in_one_line(law, act):
 def laws_of_the_kit():
     """Every law that the sources name: the first argument of laws(...), .runs, .says, .broken, or what `law` is set to."""
     for path in Path(testing.__file__).parent.joinpath("laws").glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "law":
                 yield node.value.value
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
