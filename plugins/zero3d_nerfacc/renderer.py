@@ -75,7 +75,7 @@ class NerfaccRenderer(Renderer):
 
     name: ClassVar[str] = "nerfacc"
     accepts: ClassVar[type[Representation]] = RadianceField  # type: ignore[type-abstract]
-    provides: ClassVar[frozenset[str]] = frozenset({"image", "opacity", "depth", "weights", "normals"})
+    provides: ClassVar[frozenset[str]] = frozenset({"image", "opacity", "depth", "weights", "distances", "normals"})
     Config: ClassVar[type[Any]] = NerfaccConfig
     extras: ClassVar[Mapping[str, str]] = {"nerfacc": "nerfacc"}
 
@@ -115,6 +115,7 @@ class NerfaccRenderer(Renderer):
             opacity=opacity,
             depth=along(weights, samples.middle[:, None], samples.ray) + left * self.config.far,
             weights=_dense(samples, weights).reshape(*opacity.shape[:3], -1) if "weights" in needs else None,
+            distances=_dense(samples, samples.middle).reshape(*opacity.shape[:3], -1) if "distances" in needs else None,
             normals=normals,
         )
 
@@ -184,9 +185,9 @@ def _normals(field: RadianceField, points: Tensor) -> Tensor:
     return slope / (slope.square().sum(dim=-1, keepdim=True) + LEAST_SLOPE**2).sqrt()
 
 
-def _dense(samples: Samples, weights: Tensor) -> Tensor:
-    """(R, S): a column for each interval of the longest ray, empty ones among them."""
+def _dense(samples: Samples, values: Tensor) -> Tensor:
+    """A value for each sample -> (R, S): a column for each interval of the longest ray, 0 in empty ones."""
     number = samples.numbers
     longest = int(number.max()) + 1 if len(number) else 1
     put = samples.ray * longest + number
-    return weights.new_zeros(len(samples.start) * longest).scatter(0, put, weights).reshape(-1, longest)
+    return values.new_zeros(len(samples.start) * longest).scatter(0, put, values).reshape(-1, longest)

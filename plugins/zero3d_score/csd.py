@@ -86,7 +86,7 @@ class ClassifierScoreDistillation(Guidance):
 
     def __init__(self, config: CsdConfig, teacher: Teacher) -> None:
         super().__init__(config, teacher)
-        self.branches = config.branches  # type: ignore[misc]  # by its options
+        self.branches = config.branches
 
     def gradient(self, view: View, cameras: Cameras, step: Step) -> ViewGradient:
         config, denoiser = self.config, self.teacher.denoiser

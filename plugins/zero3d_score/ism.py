@@ -77,7 +77,7 @@ class IntervalScoreMatching(Guidance):
 
     def __init__(self, config: IsmConfig, teacher: Teacher) -> None:
         super().__init__(config, teacher)
-        self.branches = (COND, NULL, NEGATIVE) if config.negative else (COND, NULL)  # type: ignore[misc]  # by its options
+        self.branches = (COND, NULL, NEGATIVE) if config.negative else (COND, NULL)
 
     def gradient(self, view: View, cameras: Cameras, step: Step) -> ViewGradient:
         config, denoiser = self.config, self.teacher.denoiser

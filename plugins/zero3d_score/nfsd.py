@@ -56,7 +56,7 @@ class NoiseFreeScoreDistillation(Guidance):
 
     def __init__(self, config: NfsdConfig, teacher: Teacher) -> None:
         super().__init__(config, teacher)
-        self.branches = (COND, NULL, NEGATIVE) if config.negative else (COND, NULL)  # type: ignore[misc]  # by its options
+        self.branches = (COND, NULL, NEGATIVE) if config.negative else (COND, NULL)
 
     def gradient(self, view: View, cameras: Cameras, step: Step) -> ViewGradient:
         config, denoiser = self.config, self.teacher.denoiser

@@ -76,7 +76,7 @@ class ScoreDistillationViaInversion(Guidance):
     def __init__(self, config: SdiConfig, teacher: Teacher) -> None:
         super().__init__(config, teacher)
         if config.perp_neg:
-            self.branches = (COND, NULL, *perp_neg.BRANCHES)  # type: ignore[misc]  # by its options
+            self.branches = (COND, NULL, *perp_neg.BRANCHES)
 
     def gradient(self, view: View, cameras: Cameras, step: Step) -> ViewGradient:
         config, denoiser = self.config, self.teacher.denoiser

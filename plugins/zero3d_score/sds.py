@@ -61,7 +61,7 @@ class ScoreDistillation(Guidance):
         super().__init__(config, teacher)
         if config.recon_rescale or config.perp_neg:
             extra = perp_neg.BRANCHES if config.perp_neg else ()
-            self.branches = (COND, NULL, *extra)  # type: ignore[misc]  # by its options
+            self.branches = (COND, NULL, *extra)
 
     def gradient(self, view: View, cameras: Cameras, step: Step) -> ViewGradient:
         denoiser = self.teacher.denoiser

@@ -75,7 +75,7 @@ class ScoreBasedIterativeReconstruction(Guidance):
 
     name: ClassVar[str] = "sir"
     Config: ClassVar[type[Any]] = SirConfig
-    branches: ClassVar[tuple[str, ...]] = (COND, NULL)
+    branches: tuple[str, ...] = (COND, NULL)
 
     def __init__(self, config: SirConfig, teacher: Teacher) -> None:
         super().__init__(config, teacher)

@@ -75,8 +75,11 @@ class Rasterizer(Renderer):
         vertices, faces, features = representation.surface()
         check_surface(vertices.detach(), faces, f"representation {representation.name}")
         back = self.behind(background.to(features), cameras)
-        back = back.reshape(-1, back.shape[-1])
-        views = [self._one(representation, vertices, cameras[i : i + 1], back) for i in range(len(cameras))]
+        each = back if back.ndim == 4 else back.expand(len(cameras), *back.shape)
+        views = [
+            self._one(representation, vertices, cameras[i : i + 1], own.reshape(-1, own.shape[-1]))
+            for i, own in enumerate(each)
+        ]
         images, opacities, depths = (torch.stack(parts) for parts in zip(*views, strict=True))
         return View(images, opacities, depths)
 

@@ -68,7 +68,7 @@ class FusedRenderer(VolumeRenderer):
         step: Step | None = None,
     ) -> View:
         assert isinstance(representation, VoxelField)
-        if "distances" in needs or not _has_kernel(representation.raw_density):
+        if not _has_kernel(representation.raw_density):
             return super().render(representation, cameras, background, needs, step)
         representation.check_sizes()
         views, most = len(cameras), INDICES // max(3, representation.channels)
@@ -77,7 +77,7 @@ class FusedRenderer(VolumeRenderer):
                 f"renderer: {views} views of {cameras.width}x{cameras.height} pixels; at most {most} pixels at once, "
                 "take fewer or smaller views"
             )
-        march = self._march(representation, cameras, "weights" in needs, step)
+        march = self._march(representation, cameras, bool(needs & {"weights", "distances"}), step)
         parameters = (representation.raw_density, representation.raw_features, representation.log_scale)
         colour, opacity, distance, weights = _Fused.apply(  # type: ignore[no-untyped-call]
             march, representation.config.density_gain, *parameters
@@ -89,6 +89,7 @@ class FusedRenderer(VolumeRenderer):
             opacity=opacity.reshape(shape),
             depth=distance.reshape(shape) + left * self.config.far,
             weights=weights.reshape(shape) if "weights" in needs else None,
+            distances=march.distances().reshape(shape) if "distances" in needs else None,
         )
 
     def memory_bytes(self, representation: Representation, rays: int) -> int:

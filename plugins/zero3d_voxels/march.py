@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -32,3 +33,8 @@ class March:
     empty_below: Tensor
     picture: tuple[int, int, int]
     wants_weights: bool
+
+    def distances(self) -> Tensor:
+        """Where the samples lie along their rays, (R, S), world units; those behind the box hold nothing."""
+        places = self.step * torch.arange(self.samples, dtype=self.starts.dtype, device=self.starts.device)
+        return (self.spans[:, 0] + self.starts)[:, None] + places

@@ -27,7 +27,7 @@ def test_a_plugin_that_fails_to_import_is_kept_with_its_error_and_told_when_miss
     points = [EntryPoint("bad", "no_such_module_anywhere", "zero3d"), EntryPoint("good", "zero3d_score", "zero3d")]
     monkeypatch.setattr(plugins, "entry_points", lambda group: points)
     registry = load_plugins()
-    assert registry.names("guidance") == ["sds", "sjc"]
+    assert {"sds", "sjc"} <= set(registry.names("guidance"))
     assert [broken.plugin for broken in registry.broken] == ["bad"]
     with pytest.raises(
         RecipeError, match=r"'bad' failed to load: ModuleNotFoundError: No module named 'no_such_module"

@@ -386,5 +386,5 @@ def test_a_plugin_whose_hook_is_fine_and_whose_api_is_not_is_broken_and_told(tmp
     with_points(monkeypatch, ("future", "future_sample"))
     assert main(["plugins"]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert "written for plug-in API 2, but zero3d" in told
+    assert "written for plug-in API 3, but zero3d" in told
     assert " needy " not in told

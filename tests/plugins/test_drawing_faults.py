@@ -161,7 +161,7 @@ def test_ordinary_cameras_pass():
 
 
 def test_a_sampler_that_gives_nan_stops_the_step_by_name(monkeypatch):
-    engine = make_engine()
+    engine = make_engine(guidances=[("pull", 1.0, 1.0)])
     sampler = engine.parts.cameras
     spoilt = Cameras(torch.full((1, 4, 4), math.nan), 8, 8)
     monkeypatch.setattr(type(sampler), "sample", lambda self, step: spoilt)

@@ -138,7 +138,7 @@ def test_learning_rates_of_table_and_networks():
         ({"levels": 0}, "levels: 0; 1 to 16"),
         ({"finest_resolution": 2}, "finest_resolution: 2; at least"),
         ({"density_activation": "relu"}, "one of softplus, exp"),
-        ({"blob_radius": 0.0}, "blob_radius: 0.0; above 0"),
+        ({"blob_radius": 0.0}, "blob_radius: 0.0; 0.001 to 1000"),
         ({"blob": "cube"}, "blob: 'cube'; one of cone, gaussian"),
         ({"backend": "cuda"}, "one of auto, torch, tinycudann"),
     ],

@@ -24,6 +24,7 @@ REPRESENTATIONS = {
     "hash_grid": "{type: hash_grid, levels: 3, base_resolution: 4, finest_resolution: 16, table_log2: 9, hidden: 16, "
     "detail: 16, box: 0.75, grid_lr: 10}",
     "mesh": "{type: mesh, subdivisions: 2}",
+    "sdf": "{type: sdf, resolution: 24, box: 0.75}",
 }
 RENDERERS = {
     "volume": "{type: volume, step_ratio: 1.0}",
@@ -37,6 +38,8 @@ REFUSED = {
     ("mesh", "volume"): "'volume' draws RadianceFields, but representation 'mesh' is none",
     ("mesh", "nerfacc"): "'nerfacc' draws RadianceFields, but representation 'mesh' is none",
     ("voxels", "rasterizer"): "'rasterizer' draws SurfaceRepresentations, but representation 'voxels' is none",
+    ("sdf", "fused"): "'fused' draws VoxelFields, but representation 'sdf' is none",
+    ("sdf", "rasterizer"): "'rasterizer' draws SurfaceRepresentations, but representation 'sdf' is none",
     ("hash_grid", "rasterizer"): "'rasterizer' draws SurfaceRepresentations, but representation 'hash_grid' is none",
 }
 """Pairs that cannot work, and what is said."""
@@ -52,6 +55,7 @@ SHARED = (
     "optimizer={type: adam, lr: 0.05}",
     "guidance.sds.weight=0.01",
     "regularizers={input_view: {weight: 100}}",
+    "start=null",
     "observers={}",
     "export={}",
 )

@@ -17,6 +17,7 @@ from zero3d.parts import build_parts
 from zero3d.plugins import load_plugins
 from zero3d.recipe import load_recipe
 from zero3d.run import open_session, run
+from zero3d.schedule import Schedule
 from zero3d.testing.conformance import fresh_step
 from zero3d.values import LossContext, Picture, Subject, View
 
@@ -125,7 +126,7 @@ class TestThePapersNumbers:
     def test_the_gradient_is_eps_hat_minus_noise_with_weight_one(self, paper):
         """With var_red, -grad = (y - D) / sigma = eps_cfg - n."""
         (term,) = paper[1].guidances
-        assert (term.weight.extremes, term.cameras) == ((1.0, 1.0), None)
+        assert (term.weight.extremes, term.own) == ((1.0, 1.0), False)
         teacher = term.guidance.teacher
         true = teacher.denoiser
         teacher.denoiser = Recorder(true.sigmas)
@@ -158,9 +159,9 @@ class TestThePapersNumbers:
         decoded = torch.rand(1, 256, 256, 3, generator=generator)
         view = View(latent, opacity)
         step = fresh_step(0, TOTAL)
-        context = LossContext(
-            step, view, orbit(0.0, 0.0, 32), view, None, view, Picture(wanted, mask), None, lambda image: decoded
-        )
+        camera = orbit(0.0, 0.0, 32)
+        subject = Subject.of(Picture(wanted, mask), camera)
+        context = LossContext(step, view, camera, {"input": view}, subject, None, lambda image: decoded)
         found = float(term.weight(step) * term.regularizer.penalty(context))
         expected = 10_000 * numpy.mean(((2 * decoded[0].numpy() - 1) - (2 * wanted.numpy() - 1)) ** 2)
         assert found == pytest.approx(float(expected), rel=1e-5), "of the whole picture, and no mask"
@@ -253,7 +254,7 @@ class Recorder:
     """A denoiser that always predicts the same noise, and keeps what it was asked."""
 
     EPS = 0.25
-    channels, resolution, picture_resolution = 4, 2, 256
+    channels, resolution, picture_resolution, group = 4, 2, 256, 1
 
     def __init__(self, sigmas):
         self.sigmas, self.asked, self.noised, self.scales = sigmas, [], [], set()
@@ -294,8 +295,8 @@ def test_the_fast_recipes_have_threestudios_numbers(recipe, steps, low, high, pi
     )
     at = [fresh_step(index, 600) for index in steps]
     assert [config.guidance_scale(step) for step in at] == [3.0] * 4
-    assert [config.min_t(step) for step in at] == pytest.approx(low, abs=1e-3)
-    assert [config.max_t(step) for step in at] == pytest.approx(high, abs=1e-3)
+    assert [Schedule.parse(config.min_t)(step) for step in at] == pytest.approx(low, abs=1e-3)
+    assert [Schedule.parse(config.max_t)(step) for step in at] == pytest.approx(high, abs=1e-3)
     terms = [t for t in parts.regularizers if t.regularizer.name == "input_view"]
     for index, step in enumerate(at):
         assert sum(t.weight(step) * t.regularizer.config.rgb for t in terms) == pytest.approx(picture[index], abs=0.1)

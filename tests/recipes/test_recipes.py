@@ -1,5 +1,6 @@
 """Every shipped reconstruction recipe is valid, and runs for some steps with teachers whose answer is known."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -56,12 +57,20 @@ def test_nano_textured_leaves_a_mesh_with_a_texture_and_a_report(tmp_path):
     assert load_mesh(out / "mesh.glb").visual.kind == "texture"
 
 
+def needs_a_file(term):
+    return any(field.name == "file" for field in dataclasses.fields(term.Config))
+
+
 def test_two_guidances_and_every_regularizer_run_together(tmp_path):
     """sjc and sds at once, each with its own teacher; every first-party regularizer of voxels beside them."""
     registry = load_plugins()
     classes = {name: registry.get("regularizer", name, "test") for name in registry.names("regularizer")}
     field = registry.get("representation", "voxels", "test")
-    terms = {name: {"weight": 0.1} for name, term in classes.items() if issubclass(field, term.accepts)}
+    terms = {
+        name: {"weight": 0.1}
+        for name, term in classes.items()
+        if issubclass(field, term.accepts) and not needs_a_file(term)
+    }
     assert len(terms) >= 9
     overrides = [
         "image=examples/mug.png",
@@ -75,7 +84,6 @@ def test_two_guidances_and_every_regularizer_run_together(tmp_path):
         "export={}",
     ]
     session = run("recipes/nano.yaml", registry, [*SMALL, *overrides], tell=lambda line: None)
-    assert "no denoiser knows a solid" in (session.folder / "manifest.json").read_text(encoding="utf-8")
     log = (session.folder / "metrics.jsonl").read_text(encoding="utf-8")
     for label in ("guidance.sds", "guidance.sjc", *(f"regularizers.{name}" for name in terms)):
         assert f"{label}.gradient" in log

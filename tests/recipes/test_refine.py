@@ -102,7 +102,7 @@ def test_after_kill_9_in_either_stage(stage, lines, whole, tmp_path):
 def test_the_recipe_as_it_is_looks_closer_in_its_second_stage():
     coarse = load_recipe(RECIPE, load_plugins())
     (refine,) = coarse.later
-    assert refine.cameras.config.resolution == 2 * coarse.cameras.config.resolution
+    assert refine.cameras.build().resolution == 2 * coarse.cameras.build().resolution
     assert set(coarse.regularizers) == {"input_view", "sparsity", "opaque", "depth_smoothness"}
     assert set(refine.regularizers) == {
         "input_view",

@@ -23,7 +23,7 @@ class Guidance(Component):
     """What it reads: fields of View, or extras that the renderer provides."""
     asks: ClassVar[str | None] = "denoiser"
     """Its teacher: "denoiser" (a Teacher), "encoder" (an EncoderTeacher), or None. The recipe names which one."""
-    branches: ClassVar[tuple[str, ...]] = ("cond",)
+    branches: tuple[str, ...] = ("cond",)
     """The predictions of a denoiser that it cannot do without."""
     teacher: Any
     """The Teacher or EncoderTeacher that it asks; None if it asks none."""
