@@ -12,7 +12,6 @@ from zero3d.interfaces import (
     COND,
     Background,
     CameraSampler,
-    Denoiser,
     Encoder,
     Guidance,
     PixelDenoiser,
@@ -199,7 +198,7 @@ class Alike(Guidance):
         with torch.enable_grad():
             wanted = self.teacher.encoder.encode_texts([self.teacher.subject.prompt.text])
             loss = -(self.teacher.encoder.encode_pictures(image) * wanted).sum()
-        return ImageGradient(torch.autograd.grad(loss, image)[0], {"alike": -float(loss)})
+        return ImageGradient(torch.autograd.grad(loss, image)[0], {"alike": -float(loss.detach())})
 
 
 class Shade(Background):
@@ -261,4 +260,3 @@ class Ring(CameraSampler):
 COMPONENTS: tuple[type, ...] = (
     Cloud, CloudRenderer, Fits, Colours, Counted, Classifier, Words, Alike, Shade, Guess, Ring
 )  # fmt: skip
-assert issubclass(Counted, Denoiser)

@@ -43,7 +43,7 @@ def _check_subject(recipe: Recipe, parts: Parts) -> None:
     if not recipe.subject:
         return
     remedies = {"picture": "image=cat.png", "prompt": 'prompt="a cat"'}
-    wants = [(block_place(recipe, label), parts.denoisers[label].needs) for label in parts.teachers]
+    wants = [(recipe.denoisers[label].place, parts.denoisers[label].needs) for label in parts.teachers]
     wants += [(r.place, parts.start.needs) for r in [recipe.start] if r and parts.start]
     wants += [(recipe.regularizers[r.label].place, r.regularizer.reads) for r in parts.regularizers]
     wants += [
@@ -55,7 +55,7 @@ def _check_subject(recipe: Recipe, parts: Parts) -> None:
         for what in sorted(needs - recipe.subject):
             raise RecipeError(f"{place}: needs a {what}, and the recipe gives none; add for example {remedies[what]}")
     used = frozenset().union(*(needs for _, needs in wants), *(e.reads for e in parts.encoders.values()))
-    if "prompt" in recipe.subject and "prompt" not in used and not recipe.image:
+    if "prompt" in recipe.subject - used:
         raise RecipeError(
             f"{recipe.place('prompt')}: nothing in this recipe reads a prompt; remove it with prompt=null"
         )
@@ -64,11 +64,6 @@ def _check_subject(recipe: Recipe, parts: Parts) -> None:
         if term.view.startswith("input.") and term.view not in labels:
             hint = did_you_mean(term.view, {"novel", "near", "input", *labels})
             raise RecipeError(f"{recipe.regularizers[term.label].place}.view: {term.view!r}.{hint}")
-
-
-def block_place(recipe: Recipe, denoiser: str) -> str:
-    """Where a denoiser stands in the recipe."""
-    return recipe.denoisers[denoiser].place
 
 
 def _check_accepts(recipe: Recipe) -> None:
