@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zero3d.folder import MANIFEST, METRICS, RECIPE, picture_name
-from zero3d.parts import ENGINE_PROVIDES, estimate_memory, free_bytes
+from zero3d.parts import ENGINE_PROVIDES, free_bytes, memory_of
 from zero3d.recipe import BLOCK_MAPS, SINGLE_BLOCKS, Block, Recipe
 from zero3d.registry import Registry
 from zero3d.run import Plan
@@ -181,11 +181,11 @@ def _denoisers(plan: Plan) -> Iterator[tuple[str, str, bool]]:
 
 def _memory(plan: Plan) -> Iterator[tuple[str, str, str]]:
     parts, options = plan.parts, plan.recipe.options
-    memory = estimate_memory(parts.representation, parts.renderer, parts.cameras, options.optimizer)
+    memory = memory_of(plan.recipe, parts)
     yield "representation", in_bytes(memory.parameters), ""
     yield "its gradient", in_bytes(memory.gradients), ""
     yield "optimizer", in_bytes(memory.moments), f"{options.optimizer.moments} moments ({options.optimizer.type})"
-    views = 2 * parts.cameras.views + 1
+    views = 2 * parts.cameras.views + max(1, len(plan.recipe.images))
     yield "a step's render", in_bytes(memory.render), f"{views} views at most, with what their backward pass needs"
     total, unknown = memory.total, False
     for key, label, asked in _denoisers(plan):

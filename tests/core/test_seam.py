@@ -90,6 +90,15 @@ class TestGrowth:
             estimate_memory(parts.representation, parts.renderer, parts.cameras, OptimizerOptions()).parameters == 1200
         )
 
+    def test_rows_that_are_not_there_change_nothing(self, registry, toy_recipe):
+        session = run(str(toy_recipe), registry, [*GROWING, "steps=2"], tell=quiet)
+        optimizer, values = session.engine.optimizer, session.parts.representation.values
+        before = optimizer.torch.state[values]["exp_avg"].clone(), values.detach().clone()
+        with pytest.raises(IndexError, match=r"rearrange\('values'\): rows must lie in 0 to 2"):
+            optimizer.rearrange("values", torch.tensor([0, 3]))
+        assert torch.equal(optimizer.torch.state[values]["exp_avg"], before[0])
+        assert torch.equal(values, before[1])
+
     def test_a_rate_of_its_own_is_refused(self, registry, toy_recipe, monkeypatch):
         monkeypatch.setattr(seam_toys.Cloud, "param_groups", lambda self: [{"params": [self.values], "lr": 1.0}])
         with pytest.raises(RecipeError, match=r"'lr' is the recipe's; give 'lr_scale'"):

@@ -45,15 +45,15 @@ class Optimizer:
     def rearrange(self, name: str, rows: Tensor, new: Tensor | None = None) -> None:
         """See `RowOptimizer`."""
         parameter = self._representation.get_parameter(name)
-        count = len(parameter)
+        count, rows = len(parameter), rows.to(parameter.device)
+        if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < count:
+            raise IndexError(f"rearrange({name!r}): rows must lie in 0 to {count - 1}")
         for key, value in self.torch.state.get(parameter, {}).items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
                 moved = value.index_select(0, rows)
                 if new is not None:
-                    moved[new] = 0
+                    moved[new.to(moved.device)] = 0
                 self.torch.state[parameter][key] = moved
-        if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < count:
-            raise IndexError(f"rearrange({name!r}): rows must lie in 0 to {count - 1}")
         parameter.data = parameter.data.index_select(0, rows)
         parameter.grad = None
 

@@ -1,6 +1,6 @@
 """The parts of a run, built from a recipe and held against each other before any weight is read."""
 
-from zero3d.parts.build import build_parts, build_stages
+from zero3d.parts.build import build_parts, build_stages, memory_of
 from zero3d.parts.devices import choose_device
 from zero3d.parts.fit import ENGINE_PROVIDES
 from zero3d.parts.memory import Memory, estimate_memory, free_bytes
@@ -17,4 +17,5 @@ __all__ = [
     "choose_device",
     "estimate_memory",
     "free_bytes",
+    "memory_of",
 ]

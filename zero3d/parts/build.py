@@ -10,7 +10,7 @@ from zero3d.errors import RecipeError
 from zero3d.interfaces import Denoiser, Encoder, EncoderTeacher, Representation, Teacher
 from zero3d.parts.devices import choose_device
 from zero3d.parts.fit import check_fit
-from zero3d.parts.memory import estimate_memory, free_bytes
+from zero3d.parts.memory import Memory, estimate_memory, free_bytes
 from zero3d.parts.parts import GuidanceTerm, Parts, RegularizerTerm, White
 from zero3d.recipe import Block, Recipe
 from zero3d.schedule import Schedule
@@ -100,8 +100,15 @@ def _representation(block: Block) -> Representation:
     return built
 
 
+def memory_of(recipe: Recipe, parts: Parts) -> Memory:
+    """About what a run of the recipe holds, its teachers not counted."""
+    side = recipe.options.input.resolution or parts.cameras.resolution
+    pixels = max(1, len(recipe.images)) * side**2
+    return estimate_memory(parts.representation, parts.renderer, parts.cameras, recipe.options.optimizer, pixels)
+
+
 def _check_memory(recipe: Recipe, parts: Parts) -> None:
-    memory = estimate_memory(parts.representation, parts.renderer, parts.cameras, recipe.options.optimizer)
+    memory = memory_of(recipe, parts)
     free = free_bytes(parts.device)
     if memory.total > free:
         held = memory.total - memory.render
