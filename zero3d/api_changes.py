@@ -29,13 +29,16 @@ def outdated(component: type[Component]) -> str:
     """What to write, for the first method of the class or its bases that API 2 has otherwise; nothing if there is none."""
     own = {name: value for base in reversed(component.__mro__) if _foreign(base) for name, value in vars(base).items()}
     for (kind, name), remedy in REPLACED.items():
-        if component.kind == kind and callable(own.get(name)):
+        kept = name == "load" and "read" in own  # the lifecycle's, which API 2 gives every kind
+        if component.kind == kind and callable(own.get(name)) and not kept:
             return remedy
     for (kind, name), (count, remedy) in PARAMETERS.items():
         method = own.get(name)
         if component.kind == kind and inspect.isfunction(method):
             given = inspect.signature(method).parameters.values()
-            if len(given) != count and not any(p.kind is p.VAR_POSITIONAL for p in given):
+            free = any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in given)
+            needed = sum(p.default is p.empty for p in given)
+            if not free and not needed <= count <= len(given):
                 return remedy
     return ""
 

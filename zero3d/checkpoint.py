@@ -196,7 +196,7 @@ def _load_states(engine: Engine, path: Path, tensors: dict[str, Tensor], values:
         try:
             if state is not None:
                 component.load_state_dict(state)
-        except (ValueError, KeyError, RuntimeError) as error:
+        except (ValueError, TypeError, LookupError, RuntimeError) as error:
             raise RunError(f"{path}: what {key} remembered does not fit recipe.yaml beside it: {error}") from None
     if states:
         raise RunError(f"{path}: holds what {', '.join(sorted(states))} remembered, which recipe.yaml beside it lacks")

@@ -78,6 +78,10 @@ def check_cameras(cameras: Cameras, who: str) -> Cameras:
     fov = torch.as_tensor(cameras.fov)
     if pose.ndim != 3 or pose.shape[1:] != (4, 4) or not len(pose):
         raise UserError(f"{who}: poses of shape {tuple(pose.shape)}; camera-to-world matrices (B, 4, 4) are needed")
+    if fov.ndim > 1 or (fov.ndim == 1 and len(fov) != len(pose)):
+        raise UserError(
+            f"{who}: fields of view of shape {tuple(fov.shape)} for {len(pose)} poses; a number, or one for each"
+        )
     if not bool(((fov > 0) & (fov < math.pi)).all()):
         raise UserError(f"{who}: a field of view of {cameras.fov} radians; above 0, below pi")
     if not all(1 <= side <= LARGEST_SIDE for side in sides):
@@ -125,7 +129,7 @@ def rays(cameras: Cameras) -> tuple[Tensor, Tensor]:
 
 def _distinct_fovs(cameras: Cameras) -> list[float]:
     """One number for all cameras, or one for each."""
-    return cameras.fov.tolist() if isinstance(cameras.fov, Tensor) else [cameras.fov]
+    return cameras.fovs.tolist() if isinstance(cameras.fov, Tensor) else [cameras.fov]
 
 
 @lru_cache(16)

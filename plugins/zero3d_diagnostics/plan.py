@@ -76,11 +76,14 @@ def _run(plan: Plan) -> Iterator[tuple[str, str]]:
 
 def blocks_of(recipe: Recipe) -> Iterator[tuple[str, str, Block]]:
     """(key path, kind, block) of every component that a recipe names."""
+    unused = "image" if "images" in recipe.source else "images"
     for key, kind in SINGLE_BLOCKS.items():
         block = getattr(recipe, key, None)  # `denoiser` is read as one of `denoisers`
-        if block is not None:
+        if block is not None and key != unused:
             yield key, kind, block
     for key, kind in BLOCK_MAPS.items():
+        if key == unused:
+            continue
         for label, block in getattr(recipe, key).items():
             alone = key == DENOISERS and label == "denoiser"
             path = label if alone else f"{key}.{label}"

@@ -26,9 +26,10 @@ def enlarged(picture: numpy.ndarray, size: int) -> numpy.ndarray:
 
 
 def draw_around(run: RunView, azimuth_deg: float, elevation_deg: float) -> tuple[Tensor, View]:
-    """RGB (H, W, 3) and the view itself (B = 1) from one place around the object, at the input camera's distance."""
+    """RGB (H, W, 3) and the view itself (B = 1) from around the object, as far and as wide as the input camera."""
     with torch.no_grad():
-        view = run.draw(orbit(elevation_deg, azimuth_deg, run.resolution, run.input_camera.distance.cpu()))
+        distance, fov = run.input_camera.distance.cpu(), run.input_camera.fovs.cpu()
+        view = run.draw(orbit(elevation_deg, azimuth_deg, run.resolution, distance, fov))
         return run.decode(view.image)[0], view
 
 

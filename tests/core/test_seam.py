@@ -131,6 +131,16 @@ class TestState:
         }
         assert float(state["state.background/level"]) != 0.5, "the optimizer fits a background's parameters"
 
+    def test_a_background_made_anew_by_load_is_fitted(self, registry, toy_recipe, tmp_path, monkeypatch):
+        """As on a GPU, where what `load` moves may be another object."""
+
+        def load(self, device):
+            self.level = torch.nn.Parameter(self.level.detach().clone())
+
+        monkeypatch.setattr(seam_toys.Shade, "load", load)
+        session = run(str(toy_recipe), registry, [*GROWING, "steps=3"], tell=quiet)
+        assert float(session.parts.background.level) != 0.5
+
     def test_state_that_the_recipe_has_no_place_for_is_named(self, registry, toy_recipe, tmp_path):
         run(str(toy_recipe), registry, [*GROWING, "steps=2"], tell=quiet)
         file = tmp_path / "out" / "recipe.yaml"
@@ -230,6 +240,17 @@ class TestSubject:
         red, green, _ = session.parts.representation.picture[8, 8].tolist()
         assert red == pytest.approx(green, abs=0.1), "half of each picture"
         resume(str(tmp_path / "out"), registry, tell=quiet)
+
+    def test_a_term_may_act_on_one_of_them(self, registry, toy_recipe, images):
+        chosen = [*images[:2], images[3], "denoiser=null", "optimizer={type: sgd, lr: 0.5}", "steps=200"]
+        back = ["regularizers={input_view: {weight: 100, view: input.back, mask: 0}}"]
+        session = run(str(toy_recipe), registry, [*chosen, *back], tell=quiet)
+        red, green, _ = session.parts.representation.picture[8, 8].tolist()
+        assert (green - red) > 0.5, "the back's picture alone"
+
+    def test_pictures_are_the_whole_recipes(self, registry, toy_recipe, images):
+        with pytest.raises(RecipeError, match=r"stages\.a\.images: belongs to the whole recipe"):
+            load_recipe(toy_recipe, registry, [*images, "stages={a: {images: {front: b.png}}}"])
 
     def test_the_first_picture_is_the_front(self, registry, toy_recipe, images):
         front = images[1].replace("front: ", "front: {azimuth_deg: 20, path: ").replace(", back", "}, back")

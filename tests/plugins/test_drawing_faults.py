@@ -165,7 +165,7 @@ def test_a_sampler_that_gives_nan_stops_the_step_by_name(monkeypatch):
     sampler = engine.parts.cameras
     spoilt = Cameras(torch.full((1, 4, 4), math.nan), 8, 8)
     monkeypatch.setattr(type(sampler), "sample", lambda self, step: spoilt)
-    with pytest.raises(UserError, match=r"^step 1: cameras: the pose holds nan or inf"):
+    with pytest.raises(UserError, match=r"^step 0: cameras: the pose holds nan or inf"):
         engine.step(0)
     with pytest.raises(UserError, match=r"^cameras to draw: the pose holds nan or inf"):
         engine.draw(spoilt)

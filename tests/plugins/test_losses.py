@@ -36,6 +36,7 @@ def context(**fields):
     if "picture" in fields:  # as LossContext has one picture and its view
         posed = SimpleNamespace(picture=fields["picture"], weight=1.0)
         fields["inputs"] = (SimpleNamespace(posed=posed, view=fields["view"]),)
+        fields["input"] = fields["view"]
     return SimpleNamespace(**fields)
 
 

@@ -123,7 +123,7 @@ class Engine:
         return asked | {name: self._checked(own, step, f"{name}.cameras") for name, own in chosen.items()}
 
     def _checked(self, cameras: Cameras, step: Step, place: str) -> Cameras:
-        return check_cameras(cameras, f"step {step.index + 1}: {place}").to(self.parts.device)
+        return check_cameras(cameras, f"step {step.index}: {place}").to(self.parts.device)
 
     def _render(
         self,
@@ -252,5 +252,7 @@ def _to_floats(figures: dict[str, Tensor | float]) -> dict[str, float]:
     tensors = {name: value for name, value in figures.items() if isinstance(value, Tensor)}
     if not tensors:
         return {name: float(value) for name, value in figures.items()}
-    moved = dict(zip(tensors, torch.stack([t.float().reshape(()) for t in tensors.values()]).tolist(), strict=True))
+    device = next(iter(tensors.values())).device
+    numbers = torch.stack([t.float().reshape(()).to(device) for t in tensors.values()]).tolist()
+    moved = dict(zip(tensors, numbers, strict=True))
     return {name: moved[name] if name in moved else float(value) for name, value in figures.items()}

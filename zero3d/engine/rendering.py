@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from zero3d.errors import StepError
 from zero3d.parts import Parts
 from zero3d.values import Cameras, Step, TermGradient, View
 
@@ -58,7 +59,14 @@ def _backgrounds(parts: Parts, asked: dict[str, Cameras], step: Step) -> dict[st
     found = dict.fromkeys(inputs, parts.white)
     for name, cameras in asked.items():
         if name not in inputs and name != "near":
-            found[name] = parts.background.paint(cameras, step.scoped(f"background.{name}"), parts.white)
+            painted = parts.background.paint(cameras, step.scoped(f"background.{name}"), parts.white)
+            fits = painted.ndim in (1, 3) or (painted.ndim == 4 and len(painted) == len(cameras))
+            if not fits or painted.shape[-1] != parts.white.shape[-1]:
+                raise StepError(
+                    f"step {step.index}: background {parts.background.name!r}: paint() returned {tuple(painted.shape)} for "
+                    f"{len(cameras)} views of {parts.white.shape[-1]} channels; return (C,), (h, w, C) or (B, h, w, C)"
+                )
+            found[name] = painted.to(parts.white)
     return found | ({"near": found["novel"]} if "near" in asked else {})
 
 

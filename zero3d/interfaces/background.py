@@ -27,5 +27,5 @@ class Background(Component):
         """
 
     def parameters(self) -> list[nn.Parameter]:
-        """What the run's optimizer fits of it, at the recipe's rate; on the run's device after `load`."""
+        """What the run's optimizer fits of it, at the recipe's rate; asked after `load`, on the run's device."""
         return []

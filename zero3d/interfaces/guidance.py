@@ -21,6 +21,8 @@ class Guidance(Component):
     kind: ClassVar[str] = "guidance"
     needs: ClassVar[frozenset[str]] = frozenset({"image"})
     """What it reads: fields of View, or extras that the renderer provides."""
+    reads: frozenset[str] = frozenset()
+    """What it reads of the subject itself: "picture", "prompt". (What its denoiser is conditioned on is the denoiser's.)"""
     asks: ClassVar[str | None] = "denoiser"
     """Its teacher: "denoiser" (a Teacher), "encoder" (an EncoderTeacher), or None. The recipe names which one."""
     branches: tuple[str, ...] = ("cond",)

@@ -77,11 +77,12 @@ class Representation(nn.Module, Component):
     def can_follow(self, previous: Representation | None) -> bool:
         """Whether it can start from a former stage, from what a Reconstructor made, or from neither (None).
 
-        Asked of a former stage before either is filled.
-
-        By default without one, or where the tensors have the same names and shapes.
+        Asked of a former stage before either is filled. By default without one, or where the tensors have the same names
+        and shapes (of one that grows, but for the number of rows).
         """
-        shapes = [{name: t.shape for name, t in r.state_dict().items()} for r in (self, previous or self)]
+        first = 1 if self.grows else 0  # the axis from which on shapes must agree
+        both = (self, self if previous is None else previous)
+        shapes = [{name: t.shape[first:] for name, t in r.state_dict().items()} for r in both]
         return shapes[0] == shapes[1]
 
     def follow(self, previous: Representation) -> None:

@@ -103,7 +103,8 @@ def _representation(block: Block) -> Representation:
 def memory_of(recipe: Recipe, parts: Parts) -> Memory:
     """About what a run of the recipe holds, its teachers not counted."""
     side = recipe.options.input.resolution or parts.cameras.resolution
-    pixels = max(1, len(recipe.images)) * side**2
+    own = sum(term.sampler.views * term.sampler.resolution**2 for term in parts.guidances if term.own)
+    pixels = max(1, len(recipe.images)) * side**2 + own
     return estimate_memory(parts.representation, parts.renderer, parts.cameras, recipe.options.optimizer, pixels)
 
 

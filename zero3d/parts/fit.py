@@ -28,9 +28,9 @@ def check_fit(recipe: Recipe, parts: Parts) -> None:
 def _check_renderer(recipe: Recipe, parts: Parts) -> None:
     renderer = parts.renderer
     wants = [(f"guidance.{g.label}", g.guidance.needs) for g in parts.guidances]
-    wants += [(f"regularizers.{r.label}", r.regularizer.needs) for r in parts.regularizers]
+    wants += [(f"regularizers.{r.label}", r.regularizer.needs - ENGINE_PROVIDES) for r in parts.regularizers]
     for key, needs in wants:
-        missing = sorted(needs - renderer.provides - ENGINE_PROVIDES)
+        missing = sorted(needs - renderer.provides)
         if missing:
             raise RecipeError(
                 f"{recipe.place(key)}: needs {', '.join(missing)}, but renderer {renderer.name!r} provides "
@@ -45,6 +45,7 @@ def _check_subject(recipe: Recipe, parts: Parts) -> None:
     remedies = {"picture": "image=cat.png", "prompt": 'prompt="a cat"'}
     wants = [(recipe.denoisers[label].place, parts.denoisers[label].needs) for label in parts.teachers]
     wants += [(r.place, parts.start.needs) for r in [recipe.start] if r and parts.start]
+    wants += [(recipe.guidance[g.label].place, g.guidance.reads) for g in parts.guidances]
     wants += [(recipe.regularizers[r.label].place, r.regularizer.reads) for r in parts.regularizers]
     wants += [
         (recipe.regularizers[r.label].place, frozenset({"picture"}))

@@ -108,7 +108,8 @@ class Parts:
         """The denoiser whose latent the representation is rendered in; None for RGB."""
         if self.representation.channels == 3:
             return None
-        return next(d for d in self.denoisers.values() if d.channels == self.representation.channels)
+        asked = [teacher.denoiser for teacher in self.teachers.values()]
+        return next(d for d in (*asked, *self.denoisers.values()) if d.channels == self.representation.channels)
 
     @property
     def decode(self) -> Callable[[Tensor], Tensor]:
@@ -117,15 +118,19 @@ class Parts:
         return (lambda image: image) if denoiser is None else denoiser.decode
 
     def components(self) -> Iterator[tuple[str, Component]]:
-        """Every part by its key in the recipe, but the representation, which `load` and the checkpoint know apart.
+        """Every part of the optimisation by its key in the recipe, but the representation, whose state is its own.
 
-        Denoisers and encoders that no term asks are left out.
+        Denoisers and encoders that nothing asks are left out; `start` and exporters have their time before and after.
         """
         yield "cameras", self.cameras
         yield "renderer", self.renderer
         yield "background", self.background
-        yield from ((f"denoisers.{label}", self.denoisers[label]) for label in self.teachers)
-        yield from ((f"encoders.{label}", encoder) for label, encoder in self.encoders.items())
+        decoder = self.latent_denoiser
+        asked = {id(teacher.denoiser) for teacher in self.teachers.values()} | {id(decoder)}
+        asked |= {id(teacher.encoder) for teacher in self.encoder_teachers.values()}
+        asked |= {id(term.regularizer.encoder) for term in self.regularizers}
+        yield from ((f"denoisers.{label}", d) for label, d in self.denoisers.items() if id(d) in asked)
+        yield from ((f"encoders.{label}", e) for label, e in self.encoders.items() if id(e) in asked)
         for term in self.guidances:
             yield f"guidance.{term.label}", term.guidance
             if term.own:
@@ -135,12 +140,15 @@ class Parts:
 
     def load(self) -> None:
         """Read what the optimisation needs, each part once, and what lies behind the object in the image space."""
+        self.representation.load(self.device)
         for _, component in self.components():
             component.load(self.device)
         self._set_white()
 
     def load_decoder(self) -> None:
-        """Read only what rendering and exporting need: nothing for RGB."""
+        """Read only what rendering and exporting need: no denoiser for RGB."""
+        self.representation.load(self.device)
+        self.renderer.load(self.device)
         if self.latent_denoiser is not None:
             self.latent_denoiser.load(self.device)
         self._set_white()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from zero3d.errors import RecipeError
 from zero3d.interfaces import ImageSource
+from zero3d.labels import check_label
 from zero3d.recipe.blocks import PLACED, Block, Placed, make_block
 from zero3d.recipe.schema import typed
 from zero3d.registry import Registry
@@ -31,6 +31,10 @@ def load_images(source: Mapping[str, Any], name: str, registry: Registry) -> dic
         raise RecipeError(
             f"{name}: images: {images!r} is no map; write front: {{path: a.png}}, back: {{path: b.png, ...}}"
         )
+    labels = [str(label).casefold() for label in images]
+    for label in images:
+        if labels.count(str(label).casefold()) > 1:
+            raise RecipeError(f"{name}: images.{label}: twice, where upper and lower case are one; rename one")
     found = {str(k): _posed(registry, name, str(k), v) for k, v in images.items() if v is not None}
     first = next(iter(found.values()), None)
     if first is not None and first.placed is not None and first.placed.azimuth_deg != 0:
@@ -62,8 +66,7 @@ def _plain(value: Any, registry: Registry) -> Any:
 
 def _posed(registry: Registry, name: str, label: str, value: Any) -> Block:
     key = f"images.{label}"
-    if not re.fullmatch(r"\w[\w-]*", label):
-        raise RecipeError(f"{name}: {key}: {label!r} is no label; use letters, digits, _ and -")
+    check_label(label, f"{name}: images")
     block = _plain(value, registry)
     if not isinstance(block, Mapping):
         raise RecipeError(f"{name}: {key}: {value!r} is no block; write {{path: a.png, azimuth_deg: 90}}")

@@ -9,7 +9,7 @@ from typing import Any
 from zero3d.errors import RecipeError
 from zero3d.labels import check_label
 
-WHOLE = ("image", "out", "overwrite", "stages")
+WHOLE = ("image", "images", "out", "overwrite", "stages")
 """Keys that a stage cannot have: they are the whole recipe's."""
 
 

@@ -56,6 +56,7 @@ def write_exports(session: Session) -> None:
                 f"{place}: {exporter.name!r} names its file {name!r}, which is no file of the run's folder"
             )
         path, before = session.folder / name, _files(session.folder)
+        exporter.load(session.parts.device)
         try:
             report = exporter.export(session.subject(), path)
         except ExportError as error:

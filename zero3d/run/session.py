@@ -65,11 +65,12 @@ def open_session(
         raise RecipeError(f"{error}{folder.missing_plugins(path, registry)}") from None
     pictures = kept_pictures(path, recipe)
     parts = build_parts(recipe)
-    engine = make_engine(recipe, parts, frame_subject(recipe, pictures, parts).subject)
+    framed = frame_subject(recipe, pictures, parts)
     if teach:
         load_parts(recipe, pictures, parts)
     else:
         parts.load_decoder()
+    engine = make_engine(recipe, parts, framed.subject)
     return Session(path, recipe, engine, tell)
 
 

@@ -136,10 +136,11 @@ def start_stages(
     recipe, out = recipes[0], out_of(recipes[0])
     parts = build_parts(recipe)
     framed = frame_subject(recipe, pictures, parts)
-    engine = make_engine(recipe, parts, framed.subject)
     load_parts(recipe, pictures, parts)
-    beginning = former or parts.reconstructed(subject_at(recipe, pictures), engine.at(0))
+    engine = make_engine(recipe, parts, framed.subject)
+    beginning = former if former is not None else parts.reconstructed(subject_at(recipe, pictures), engine.at(0))
     engine.initialise(beginning)
+    del beginning
     notes = [*pictures.notes, *framed.notes, *elevation_note(recipe)]
     manifest = folder.make_manifest(
         registry,
@@ -177,8 +178,11 @@ def _only(labelled: Mapping[str, Any]) -> Any:
 
 def _components(recipe: Recipe) -> dict[str, str]:
     found = {key: block for key in SINGLE_BLOCKS if isinstance(block := getattr(recipe, key, None), Block)}
+    several = "images" in recipe.source
+    found = {key: block for key, block in found.items() if key != "image" or not several}
     for key in BLOCK_MAPS:
-        found |= {f"{key}.{label}": block for label, block in getattr(recipe, key).items()}
+        if key != "images" or several:
+            found |= {f"{key}.{label}": block for label, block in getattr(recipe, key).items()}
     return {key: f"{b.component.__module__}.{b.component.__qualname__}" for key, b in found.items()}
 
 

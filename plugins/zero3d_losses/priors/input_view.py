@@ -41,8 +41,10 @@ class InputView(Regularizer):
     Config: ClassVar[type[Any]] = InputViewConfig
 
     def penalty(self, context: LossContext) -> Tensor:
-        weights = [one.posed.weight for one in context.inputs]
-        errors = torch.stack([self._error(one, context.decode) for one in context.inputs])
+        all_of_them = context.view is context.input  # "input", the default; "input.LABEL" is one alone
+        inputs = [one for one in context.inputs if all_of_them or one.view is context.view]
+        weights = [one.posed.weight for one in inputs]
+        errors = torch.stack([self._error(one, context.decode) for one in inputs])
         return (errors * errors.new_tensor(weights)).sum() / sum(weights)
 
     def _error(self, one: PosedView, decode: Callable[[Tensor], Tensor]) -> Tensor:
