@@ -1,6 +1,13 @@
 """zero3d: one picture in, a 3D model out, by distilling a 2D diffusion model; every piece of the way is a plug-in."""
 
 import os
+import sys
+
+try:
+    os.getcwd()
+except OSError:  # torch, which is imported below, would end the program with a line that says nothing of it
+    sys.stderr.write("zero3d: the working folder has been deleted; change to another one\n")
+    sys.exit(2)
 
 if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
     # torch's threads otherwise spin for milliseconds after each operation, on the cores that other threads then lack

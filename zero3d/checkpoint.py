@@ -76,9 +76,10 @@ def load(engine: Engine, folder: Path, states: bool = False) -> int:
         raise RunError(
             f"{path}: has done {next_step} steps, recipe.yaml has {engine.total_steps}; restore that recipe.yaml"
         )
-    broken = [name for name, value in saved.items() if value.is_floating_point() and bool(value.isnan().any())]
+    numbers = {name: t for name, t in tensors.items() if name.startswith(("representation.", "optimizer."))}
+    broken = [name for name, t in numbers.items() if t.is_floating_point() and not bool(t.isfinite().all())]
     if broken:
-        raise RunError(f"{path}: representation.{broken[0]} holds NaN; {_elsewhere(folder)}")
+        raise RunError(f"{path}: {broken[0]} holds nan or inf; {_elsewhere(folder)}")
     try:
         engine.parts.representation.load_state_dict(saved)
     except RuntimeError:

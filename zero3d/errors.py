@@ -61,14 +61,10 @@ class ExportError(UserError):
     """No model can be made from the field as it is."""
 
 
-class StepError(Exception):
-    """A step of the optimisation went wrong: `str(error)` is one line that names the step, the term and the remedy.
+class StepError(UserError):
+    """A step of the optimisation went wrong: the line names the step and the term. The last checkpoint before it is kept."""
 
-    The command line prints it and exits with code 1; the last checkpoint before it is kept.
-    """
-
-    def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+    exit_code: ClassVar[int] = 1
 
 
 def did_you_mean(value: str, known: Iterable[str]) -> str:

@@ -79,7 +79,8 @@ def write_text(path: str | Path, text: str) -> None:
 
 def cannot_write(path: str | Path, error: Exception) -> WriteError:
     """The line for a failure to write `path`."""
-    number = getattr(error, "errno", None)
+    hidden = re.search(r"os error (\d+)", str(error))  # in what safetensors says
+    number = getattr(error, "errno", None) or (int(hidden[1]) if hidden else None)
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     remedy = _REMEDIES.get(number, "mend that") if number else "mend that"
     return WriteError(f"{path}: cannot be written ({reason}); {remedy}")

@@ -10,6 +10,8 @@ from zero3d.errors import RecipeError
 LONGEST = 50
 LABEL = re.compile(rf"\w(?:[\w .+-]{{0,{LONGEST - 2}}}[\w+-])?")
 """A label: it becomes a file's name (of 255 bytes at most), a figure's, a key's."""
+DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(10))}
+"""Names that Windows keeps for itself, whatever ending they have."""
 OWN_FILES = ("checkpoint", "eval", "manifest", "metrics", "picture", "recipe")
 """What a run writes itself: no export may be called so ("picture.png" is the texture of "picture.obj")."""
 
@@ -20,7 +22,7 @@ def check_label(label: object, place: str) -> str:
     Raises:
         RecipeError: it is empty, too long, or has a character that a path or a key path reads otherwise.
     """
-    if not LABEL.fullmatch(str(label)) or ".." in str(label):
+    if str(label).partition(".")[0].upper() in DEVICES or not LABEL.fullmatch(str(label)) or ".." in str(label):
         shown = f"{str(label)[:LONGEST]!r}{'...' * (len(str(label)) > LONGEST)}"
         raise RecipeError(f"{place}: {shown} is no label; letters, digits, _ and -, at most {LONGEST} of them")
     return str(label)

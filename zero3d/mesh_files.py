@@ -18,8 +18,8 @@ from zero3d.glb import glb_bytes
 from zero3d.meshes.reading import FORMATS as FORMATS  # public here
 from zero3d.meshes.reading import read_scene
 
-LARGEST = 1e15
-"""The longest side of a mesh that is taken: the squares of more leave the range of floats."""
+SMALLEST, LARGEST = 1e-9, 1e15
+"""The longest side of a mesh that is taken: beyond, squares and normals leave the range of floats."""
 
 
 def load_mesh(path: str | Path, up: str = "y") -> Any:
@@ -43,7 +43,7 @@ def load_mesh(path: str | Path, up: str = "y") -> Any:
     except Exception as error:  # what trimesh makes of odd colours, textures and placements
         said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise UserError(f"{path}: its parts cannot be joined ({said}); export it again as one mesh") from None
-    if not 0 < longest < LARGEST:
+    if not SMALLEST < longest < LARGEST:
         raise UserError(f"{path}: its longest side is {longest:g}; scale it to the size of an object")
     if up == "z":
         vertices = vertices[:, [0, 2, 1]] * (1, 1, -1)  # to glTF's axes

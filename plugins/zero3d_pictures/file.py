@@ -62,7 +62,9 @@ class PictureFile(ImageSource):
             raise PictureError(f"input.mask: alpha: {path} has no alpha channel; {REMEDY}, or leave input.mask out")
         elif method == "alpha" or (method == "auto" and hides):
             if rgba[..., 3].max() < 128:
-                raise PictureError(f"image: {path} is fully transparent; give another picture or input.mask=FILE")
+                most = int(rgba[..., 3].max())
+                state = f"nowhere more than half opaque (alpha {most} of 255)" if most else "fully transparent"
+                raise PictureError(f"image: {path} is {state}; give another picture or input.mask=FILE")
         else:
             rgba[..., 3], note = self._find(rgba[..., :3], method)
             notes.append(note)

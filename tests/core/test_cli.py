@@ -225,3 +225,17 @@ def test_output_that_finds_no_room_is_told():
         )
     assert done.returncode == 1
     assert done.stderr == "zero3d: output: No space left on device; what was to be shown is lost\n"
+
+
+def test_a_deleted_working_folder_is_one_line(tmp_path):
+    import subprocess
+    import sys
+
+    here = tmp_path / "here"
+    here.mkdir()
+    code = f"import os, shutil; os.chdir({str(here)!r}); shutil.rmtree({str(here)!r}); import zero3d"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", check=False)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "zero3d: the working folder has been deleted; change to another one\n",
+    )

@@ -300,6 +300,19 @@ class TestFailures:
         state = load_file(tmp_path / "out" / NAME)
         assert all(bool(value.double().isfinite().all()) for value in state.values())
 
+    def test_the_command_line_says_it_in_one_line(self, toy_recipe, registry, tmp_path, monkeypatch, capsys):
+        from zero3d import cli, plugins
+
+        def leaves(self, context):
+            raise SystemExit(0)
+
+        monkeypatch.setattr(cli, "load_plugins", lambda local=(): registry, raising=False)
+        monkeypatch.setattr(plugins, "load_plugins", lambda local=(): registry)
+        monkeypatch.setattr(toy.Bright, "penalty", leaves)
+        assert cli.main(["run", str(toy_recipe)]) == 1
+        (line,) = [told for told in capsys.readouterr().err.splitlines() if told.startswith("zero3d: ")]
+        assert line == "zero3d: step 1: regularizers.bright: SystemExit: 0"
+
     def test_an_update_that_is_not_finite_is_the_optimizers(self, registry, toy_recipe, monkeypatch):
         """Adam without eps where the gradient is 0: 0 / 0."""
         monkeypatch.setattr(toy.Pull, "gradient", lambda self, view, *rest: toy.ImageGradient(0 * view.image))

@@ -70,7 +70,7 @@ def _blamed(place: str) -> Iterator[None]:
     """Whatever a plug-in raises is told as its own; a user's mistake and what the machine lacks pass."""
     try:
         yield
-    except (UserError, StepError, MemoryError, OSError):
+    except (UserError, MemoryError, OSError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a plug-in does not end the program
         raise StepError(f"{place}: {type(error).__name__}: {error}") from error

@@ -53,7 +53,7 @@ def check_out(out: str | None, overwrite: bool, reads: Iterable[Path] = ()) -> P
 def _is_free(folder: Path) -> bool:
     """Empty, or with no more in it than a run that was killed before it had all its first files."""
     names = {entry.name for entry in folder.iterdir() if not LEFTOVER.fullmatch(entry.name)} - {lock.NAME}
-    return not names or (names <= {MANIFEST, RECIPE} and bool(read_manifest(folder)))
+    return not names or (names <= {MANIFEST, RECIPE, PICTURES} and bool(read_manifest(folder)))
 
 
 def _check_former(folder: Path, overwrite: bool, reads: Iterable[Path]) -> None:
@@ -102,12 +102,12 @@ def create(folder: Path, recipe: dict[str, Any], pictures: Mapping[str, Any], ma
     """
     try:
         folder.mkdir(exist_ok=True)
+        write_text(folder / MANIFEST, manifest)
+        write_recipe(folder, recipe)
         if len(pictures) > 1:
             (folder / PICTURES).mkdir(exist_ok=True)
     except OSError as error:
         raise cannot_write(folder, error) from error
-    write_text(folder / MANIFEST, manifest)
-    write_recipe(folder, recipe)
     for label, picture in pictures.items():
         save_picture(picture, folder / picture_name(label, pictures))
 
