@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,6 +27,7 @@ class Evaluate(Command):
     """Score a run (or a mesh): PSNR and SSIM on views; Chamfer distance, F-score, normals and volume IoU to a mesh."""
 
     name: ClassVar[str] = "eval"
+    extras: ClassVar[Mapping[str, str]] = {"draco": "DracoPy", "meshopt": "meshoptimizer"}  # of glTF files
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         add = parser.add_argument
