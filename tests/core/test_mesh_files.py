@@ -147,3 +147,16 @@ def test_a_file_that_holds_no_mesh_is_named(name, content, tmp_path):
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=name):
         load_mesh(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("face", "refused"), [("f 0 1 2", True), ("f 1/1 2/0 3/0", False), ("f 1 2 0//1", True), ("f 10 2 3", False)]
+)
+def test_the_corner_0_of_an_obj_is_no_corner(tmp_path, face, refused):
+    corners = [f"v {i} {i % 3} {i % 2}" for i in range(10)]
+    (tmp_path / "a.obj").write_text("\n".join([*corners, "f 1 2 3", face]), encoding="utf-8")
+    if refused:
+        with pytest.raises(UserError, match="names the corner 0, but OBJ counts from 1"):
+            load_mesh(tmp_path / "a.obj")
+    else:
+        load_mesh(tmp_path / "a.obj")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from zero3d.meshes.gltf import Document
 from zero3d.meshes.plain import check_extensions, plain_glb, untextured
 from zero3d.mistaken import mistaken
 
+NO_CORNER = re.compile(rb"^[ \t]*f[ \t](?:[^\n]*[ \t])?0(?=[/\s]|$)", re.MULTILINE)
+"""A face of an OBJ file with the corner 0, which trimesh takes for the last one."""
 FORMATS = ("glb", "gltf", "obj", "ply", "stl")
 
 
@@ -57,6 +60,8 @@ def read_scene(path: str | Path) -> MeshFile:
         with _quiet():
             neighbours = Neighbours(path)
             source: Any = io.BytesIO(path.read_bytes())
+            if kind == "obj" and NO_CORNER.search(source.getvalue()):
+                raise UserError(f"{path}: a face names the corner 0, but OBJ counts from 1; export it again")
             if kind in ("glb", "gltf"):
                 document = Document(path, neighbours)
                 check_extensions(document)
