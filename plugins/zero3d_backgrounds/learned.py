@@ -38,7 +38,7 @@ class Learned(Background):
         self.logits = nn.Parameter(torch.logit(torch.tensor(config.colour), eps=EDGE))
 
     def load(self, device: torch.device) -> None:
-        self.logits.data = self.logits.data.to(device)
+        self.logits = nn.Parameter(self.logits.detach().to(device))
 
     def paint(self, cameras: Cameras, step: Step, white: Tensor) -> Tensor:
         return torch.sigmoid(self.logits).to(white)
