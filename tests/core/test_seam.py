@@ -139,7 +139,7 @@ class TestState:
 
         monkeypatch.setattr(seam_toys.Shade, "load", load)
         session = run(str(toy_recipe), registry, [*GROWING, "steps=3"], tell=quiet)
-        assert float(session.parts.background.level) != 0.5
+        assert float(session.parts.background.level.detach()) != 0.5
 
     def test_state_that_the_recipe_has_no_place_for_is_named(self, registry, toy_recipe, tmp_path):
         run(str(toy_recipe), registry, [*GROWING, "steps=2"], tell=quiet)
