@@ -109,7 +109,7 @@ class NerfaccRenderer(Renderer):
         colour = along(seen_weights, features, seen_rays)
         normals = None
         if "normals" in needs:
-            normals = along(seen_weights, _normals(field, seen_points), seen_rays)
+            normals = along(seen_weights, field.normals(seen_points, LEAST_SLOPE), seen_rays)
         return View(
             image=colour + left * self.behind(background, cameras),
             opacity=opacity,
@@ -170,19 +170,6 @@ def has_kernels() -> bool:
     """Whether nerfacc's kernels can be had: it is a wheel with them, or it compiles them with nvcc at the first use."""
     built = has_nerfacc() and importlib.util.find_spec("nerfacc.csrc") is not None
     return torch.cuda.is_available() and (built or shutil.which("nvcc") is not None)
-
-
-def _normals(field: RadianceField, points: Tensor) -> Tensor:
-    """(N, 3) the direction in which density falls, by central differences over the field's spacing.
-
-    Differences, threestudio's default too, because the fields' own kernels need not be differentiable twice.
-    """
-    reach = field.spacing / 2
-    offsets = reach * torch.eye(3, dtype=points.dtype, device=points.device)
-    ends = torch.stack([points + sign * offset for offset in offsets for sign in (1, -1)])
-    density = field.density(ends.reshape(-1, 3)).reshape(3, 2, len(points))
-    slope = (density[:, 1] - density[:, 0]).T / (2 * reach)
-    return slope / (slope.square().sum(dim=-1, keepdim=True) + LEAST_SLOPE**2).sqrt()
 
 
 def _dense(samples: Samples, values: Tensor) -> Tensor:

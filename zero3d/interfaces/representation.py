@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from zero3d.interfaces.component import Component
@@ -110,6 +111,19 @@ class RadianceField(Representation):
     @abstractmethod
     def features(self, points: Tensor) -> Tensor:
         """(N, 3) world points -> (N, C): RGB in [0, 1], or a latent; of all directions at once, as exports want it."""
+
+    def normals(self, points: Tensor, least_slope: float = 1e-6) -> Tensor:
+        """(N, 3) the direction in which density falls, by central differences over `spacing`; differentiable.
+
+        Differences, threestudio's default too, because a field's kernels need not be differentiable twice. Of length 1, or
+        less where density changes by no more than `least_slope`, per world unit and world unit.
+        """
+        reach = self.spacing / 2
+        offsets = reach * torch.eye(3, dtype=points.dtype, device=points.device)
+        ends = torch.stack([points + sign * offset for offset in offsets for sign in (1, -1)])
+        density = self.density(ends.reshape(-1, 3)).reshape(3, 2, len(points))
+        slope = (density[:, 1] - density[:, 0]).T / (2 * reach)
+        return slope / (slope.square().sum(dim=-1, keepdim=True) + least_slope**2).sqrt()
 
     def features_seen(self, points: Tensor, directions: Tensor) -> Tensor:
         """`features` seen along `directions` (N, 3), unit vectors from the camera; here, the same from everywhere."""

@@ -59,15 +59,5 @@ class NormalSmoothness3D(Regularizer):
             alpha = -torch.expm1(-field.density(points) * field.spacing)
         solid = alpha > LEAST
         points, away, alpha = points[solid], away[solid], alpha[solid]
-        turn = (_normals(field, points) - _normals(field, points + away)).abs().mean(dim=-1)
+        turn = (field.normals(points, LEAST_SLOPE) - field.normals(points + away, LEAST_SLOPE)).abs().mean(dim=-1)
         return (alpha * turn).sum() / alpha.sum().clamp(min=LEAST)
-
-
-def _normals(field: RadianceField, points: Tensor) -> Tensor:
-    """(N, 3) the direction in which density falls, by central differences over the field's spacing."""
-    reach = field.spacing / 2
-    offsets = reach * torch.eye(3, dtype=points.dtype, device=points.device)
-    ends = torch.stack([points + sign * offset for offset in offsets for sign in (1, -1)])
-    density = field.density(ends.reshape(-1, 3)).reshape(3, 2, len(points))
-    slope = (density[:, 1] - density[:, 0]).T / (2 * reach)
-    return slope / (slope.square().sum(dim=-1, keepdim=True) + LEAST_SLOPE**2).sqrt()
