@@ -1,0 +1,11 @@
+"""Stable Diffusion and its kin as teachers: words, DeepFloyd IF, Image Variations."""
+
+from collections.abc import Callable
+
+from zero3d import hookimpl
+from zero3d.interfaces import Component
+
+
+@hookimpl
+def register_components(register: Callable[[type[Component]], None]) -> None:
+    """Registers this package's components."""
