@@ -21,18 +21,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from zero3d.weights.ldm import CLIP, EMA, UNET, VAE, convert_clip, convert_unet, convert_vae
 from zero3d_zero123.published.configs import PUBLISHED
-from zero3d_zero123.published.convert import (
-    CLIP,
-    EMA,
-    PROJECTION,
-    UNET,
-    VAE,
-    convert_clip,
-    convert_unet,
-    convert_vae,
-)
-from zero3d_zero123.published.original import make_module
+from zero3d_zero123.published.original import PROJECTION, make_module
 
 NAMES = Path(__file__).parents[1] / "tests/data/zero123_tiny.json"
 """Every tensor name of the published layout, at a small size."""

@@ -38,6 +38,7 @@ PUBLIC_MODULES = (
     "zero3d.schedule",
     "zero3d.testing",
     "zero3d.values",
+    "zero3d.weights",
 )
 """What a plug-in may rely on under one API_VERSION: the names of these modules without a leading underscore."""
 

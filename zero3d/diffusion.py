@@ -6,6 +6,8 @@ A network that expects the variance-preserving form is fed noised / sqrt(1 + sig
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -13,6 +15,22 @@ from torch import Tensor
 def scaled_linear_alphas_cumprod(timesteps: int = 1000, start: float = 0.00085, end: float = 0.0120) -> Tensor:
     """alpha_bar[t] of Stable Diffusion, (timesteps,), float64: beta = linspace(sqrt(start), sqrt(end))^2."""
     betas = torch.linspace(start**0.5, end**0.5, timesteps, dtype=torch.float64) ** 2
+    return torch.cumprod(1 - betas, dim=0)
+
+
+def linear_alphas_cumprod(timesteps: int = 1000, start: float = 0.0001, end: float = 0.02) -> Tensor:
+    """alpha_bar[t] of DDPM, (timesteps,), float64: beta = linspace(start, end)."""
+    return torch.cumprod(1 - torch.linspace(start, end, timesteps, dtype=torch.float64), dim=0)
+
+
+def cosine_alphas_cumprod(timesteps: int = 1000, largest_beta: float = 0.999) -> Tensor:
+    """alpha_bar[t] of the squared cosine schedule, (timesteps,), float64 (arXiv 2102.09672, eq. 17).
+
+    f(u) = cos^2((u + 0.008) / 1.008 pi / 2); beta[t] = 1 - f((t + 1) / T) / f(t / T), at most `largest_beta`.
+    """
+    u = torch.arange(timesteps + 1, dtype=torch.float64) / timesteps
+    f = torch.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
+    betas = (1 - f[1:] / f[:-1]).clamp(max=largest_beta)
     return torch.cumprod(1 - betas, dim=0)
 
 
@@ -39,6 +57,12 @@ def guided(unconditional: Tensor, conditional: Tensor, guidance_scale: float) ->
 def x0_from_eps(noised: Tensor, eps: Tensor, sigma: Tensor) -> Tensor:
     """D = noised - sigma * eps; `sigma` broadcasts over the last axes (Score Jacobian Chaining, eq. 9)."""
     return noised - broadcast(sigma, noised) * eps
+
+
+def x0_from_v(noised: Tensor, v: Tensor, sigma: Tensor) -> Tensor:
+    """D = noised / (1 + sigma^2) - sigma / sqrt(1 + sigma^2) v, of v = a n - b x0 (arXiv 2202.00512, appendix D)."""
+    level = broadcast(sigma, noised)
+    return noised / (1 + level**2) - level / (1 + level**2).sqrt() * v
 
 
 def eps_from_x0(noised: Tensor, x0: Tensor, sigma: Tensor) -> Tensor:

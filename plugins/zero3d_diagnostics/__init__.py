@@ -1,4 +1,4 @@
-"""Diagnostics: what each term does to the model, what the teacher sees, where the loss is; and a run's plan."""
+"""Diagnostics: what each term does to the model, what the teacher sees, where the loss is; a run's plan; weights."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     from zero3d_diagnostics.guidance_preview import GuidancePreview
     from zero3d_diagnostics.plan_command import PlanCommand
     from zero3d_diagnostics.tensorboard import TensorBoard
+    from zero3d_diagnostics.weights.command import Weights
 
-    for component in (AzimuthLoss, Gradients, GuidancePreview, PlanCommand, TensorBoard):
+    for component in (AzimuthLoss, Gradients, GuidancePreview, PlanCommand, TensorBoard, Weights):
         register(component)

@@ -13,7 +13,6 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     from zero3d_zero123.component import Zero123
     from zero3d_zero123.nano.reconstructor import NanoLift
     from zero3d_zero123.training.denoiser import FineTuned
-    from zero3d_zero123.weights_command import Weights
 
-    for component in (Zero123, NanoLift, FineTuned, Weights):
+    for component in (Zero123, NanoLift, FineTuned):
         register(component)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from zero3d.interfaces import Denoiser
+from zero3d.weights import Conversion, Published
 from zero3d_zero123.nano.denoiser import TEMPERATURE, NanoDenoiser
 from zero3d_zero123.nano.weights import check
 from zero3d_zero123.published.denoiser import PublishedDenoiser
-from zero3d_zero123.published.original import is_original
+from zero3d_zero123.published.known import KNOWN
+from zero3d_zero123.published.original import is_original, is_zero123
 
 NANO = "nano"
 DTYPES = ("auto", "float32", "float16", "bfloat16")
@@ -64,6 +67,7 @@ class Zero123(Denoiser):
 
     name: ClassVar[str] = "zero123"
     Config: ClassVar[type[Any]] = Zero123Config
+    published: ClassVar[Sequence[Published]] = KNOWN
 
     @classmethod
     def build(cls, config: Zero123Config) -> Denoiser:
@@ -79,3 +83,25 @@ class Zero123(Denoiser):
             check(path)
             return NanoDenoiser(config, path)
         return PublishedDenoiser(config)
+
+    @classmethod
+    def inspect_weights(cls, path: Path, config: str = "") -> Iterable[str] | None:
+        from zero3d_zero123.published.report import report_file, report_folder
+
+        if not is_zero123(path):
+            return None
+        return report_folder(path) if path.is_dir() else report_file(path, config)
+
+    @classmethod
+    def convert_weights(cls, asked: Conversion) -> bool:
+        import torch
+
+        from zero3d_zero123.published.export import convert
+        from zero3d_zero123.published.original import Original
+
+        if not is_zero123(asked.path):
+            return False
+        source = Original(asked.path, asked.config, ema=asked.ema)
+        stable = source.stable if asked.pose == "auto" else asked.pose == "stable"
+        convert(source, asked.out, getattr(torch, asked.dtype), stable, tell=asked.tell)
+        return True

@@ -43,3 +43,20 @@ def test_one_minus_alphas_cumprod():
     alphas = diffusion.scaled_linear_alphas_cumprod()
     sigmas = diffusion.sigmas_from_alphas_cumprod(alphas)
     assert torch.allclose(diffusion.one_minus_alphas_cumprod(sigmas), 1 - alphas)
+
+
+def test_v_and_eps_of_one_noising_give_its_x0():
+    x0, n, sigma = torch.randn(3, 4, 4, 2), torch.randn(3, 4, 4, 2), torch.tensor([0.03, 1.0, 14.0])
+    a = 1 / (1 + sigma**2).sqrt()[:, None, None, None]
+    b = (1 - a**2).sqrt()
+    noised = x0 + sigma[:, None, None, None] * n
+    assert torch.allclose(x0_from_v(noised, a * n - b * x0, sigma), x0, atol=1e-5)
+
+
+def test_the_cosine_schedule_is_diffusers():
+    from diffusers import DDPMScheduler
+
+    theirs = DDPMScheduler(beta_schedule="squaredcos_cap_v2").alphas_cumprod.double()
+    assert torch.allclose(diffusion.cosine_alphas_cumprod(), theirs, rtol=2e-4, atol=0)
+    theirs = DDPMScheduler(beta_schedule="linear", beta_start=0.00085, beta_end=0.012).alphas_cumprod.double()
+    assert torch.allclose(diffusion.linear_alphas_cumprod(1000, 0.00085, 0.012), theirs, rtol=2e-4, atol=0)

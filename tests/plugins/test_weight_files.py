@@ -15,9 +15,10 @@ from safetensors.torch import load_file, save_file
 
 from tests.plugins.zero123_tiny import original_state, save_checkpoint, save_folder, tiny_config
 from zero3d.errors import UserError
+from zero3d.weights import open_tensors
 from zero3d_zero123.component import Zero123, Zero123Config
 from zero3d_zero123.nano import weights
-from zero3d_zero123.published.original import Original, open_tensors
+from zero3d_zero123.published.original import Original
 
 DATA = Path("tests/data")
 IMPOSTORS = {

@@ -28,14 +28,14 @@ from zero3d.cli import main
 from zero3d.diffusion import guided
 from zero3d.errors import RecipeError
 from zero3d.geometry import orbit, relative_pose
+from zero3d.weights import Choice, PickledTensors, choose, open_tensors, variants
 from zero3d_zero123.component import Zero123, Zero123Config
 from zero3d_zero123.nano.denoiser import NanoDenoiser
 from zero3d_zero123.nano.weights import EMBEDDED
 from zero3d_zero123.published.conditioning import PictureCondition, stable_pose
 from zero3d_zero123.published.configs import PUBLISHED
-from zero3d_zero123.published.layout import Choice, Layout, _choose, _variants
-from zero3d_zero123.published.original import Original, make_module, open_tensors
-from zero3d_zero123.published.pickled import PickledTensors
+from zero3d_zero123.published.layout import Layout
+from zero3d_zero123.published.original import Original, make_module
 
 
 @pytest.fixture(scope="module")
@@ -298,7 +298,7 @@ def test_list_names_size_licence_and_place(capsys):
 def test_variants_are_chosen_by_ema_and_precision():
     def chosen(names, **options):
         files = [f"unet/diffusion_pytorch_model{v}.safetensors" for v in names]
-        return _choose(Path("unet"), set(_variants("unet", files)), Choice(**options), "unet")
+        return choose(Path("unet"), set(variants("unet", files)), Choice(**options), "unet")
 
     every = ["", ".fp16", ".fp16_ema"]
     assert chosen(every, ema=True) == "fp16_ema"

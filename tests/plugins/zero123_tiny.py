@@ -74,7 +74,8 @@ def make_modules():
 
 def load_converted(unet, vae, clip, ema):
     """The synthetic weights in the modules, and cc_projection."""
-    from zero3d_zero123.published.convert import convert_clip, convert_projection, convert_unet, convert_vae
+    from zero3d.weights.ldm import convert_clip, convert_unet, convert_vae
+    from zero3d_zero123.published.original import convert_projection
 
     state = original_state()
     unet.load_state_dict(convert_unet(state, ema))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from zero3d.weights import Conversion, Published
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +38,8 @@ class Component(ABC):
     Config: ClassVar[type[Any]] = NoOptions
     extras: ClassVar[Mapping[str, str]] = {}
     """What it uses beyond its package's dependencies: the package's extra -> the module that must then be importable."""
+    published: ClassVar[Sequence[Published]] = ()
+    """Weights that others have published and `load` can read: its rows of `zero3d weights list`."""
 
     def __init__(self, config: Any) -> None:
         self.config = config
@@ -50,6 +54,19 @@ class Component(ABC):
     def size(self, device: torch.device) -> tuple[int, int] | None:
         """Parameters and bytes that `load` will hold there, known without reading a weight; None if it cannot tell."""
         return (0, 0)
+
+    @classmethod
+    def inspect_weights(cls, path: Path, config: str = "") -> Iterable[str] | None:
+        """What the file or folder at `path` holds, in lines, for `zero3d weights inspect`; None if it is not this one's.
+
+        `config`: as in Conversion. Raises UserError if it is, but damaged.
+        """
+        return None
+
+    @classmethod
+    def convert_weights(cls, asked: Conversion) -> bool:
+        """Write `asked.path` as `asked.out` for `zero3d weights convert`; False if it is another component's."""
+        return False
 
     def state_dict(self) -> dict[str, Any]:
         """All that it remembers between steps: name -> a tensor or a value that JSON can hold."""

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from zero3d.errors import RunError
 from zero3d.files import replacing
+from zero3d.weights import impostor
 from zero3d_zero123.nano.lift import Lift
 from zero3d_zero123.nano.unet import UNet
-from zero3d_zero123.weight_file import impostor
 
 EMBEDDED = Path(__file__).parent / "weights" / "nano.safetensors"
 """The weights that ship with the package."""

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from zero3d.errors import RunError
 from zero3d.files import beside
+from zero3d.weights import check_fit
 from zero3d_zero123.published.configs import SCHEDULER
 from zero3d_zero123.published.layout import PARTS
-from zero3d_zero123.published.original import Original, check_fit, make_module
+from zero3d_zero123.published.original import Original, make_module
 
 SHARD = "1GB"
 """Largest weight file: one is in memory at a time."""

@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from zero3d.weights import Published, find
 
 MIT = "MIT"
 STABILITY = "Stability AI's non-commercial research licence"
 COMMUNITY = "Stability AI's community licence"
 
 
-@dataclass(frozen=True)
-class Known:
-    """One published file or repository. `gigabytes`: of the download; None where nobody here has seen it."""
-
-    name: str
-    where: str
-    licence: str
-    gigabytes: float | None
-    sha256: str = ""
-    note: str = ""
-
-    @property
-    def line(self) -> str:
-        """For messages: where, how large, which licence."""
-        size = f"{self.gigabytes:.1f} GB" if self.gigabytes else "size unknown"
-        return f"{self.where} ({size}, {self.licence})"
-
-
 KNOWN = (
-    Known(
+    Published(
         "105000.ckpt",
         "https://huggingface.co/cvlab/zero123-weights",
         MIT,
@@ -36,50 +18,45 @@ KNOWN = (
         "f0fee4e7c1d81c70af5a5f7bb6185fd03d75f0764f8fb9a2efaf729c69679855",
         "the paper's weights",
     ),
-    Known("165000.ckpt", "https://huggingface.co/cvlab/zero123-weights", MIT, None, note="trained longer"),
-    Known(
+    Published("165000.ckpt", "https://huggingface.co/cvlab/zero123-weights", MIT, None, note="trained longer"),
+    Published(
         "zero123-xl.ckpt",
         "https://zero123.cs.columbia.edu/assets/zero123-xl.ckpt",
         MIT,
         15.5,
         note="trained on Objaverse-XL",
     ),
-    Known("stable_zero123.ckpt", "https://huggingface.co/stabilityai/stable-zero123", STABILITY, 8.6),
-    Known("stable_zero123_c.ckpt", "https://huggingface.co/stabilityai/stable-zero123", COMMUNITY, 8.6),
-    Known("kxic/zero123-105000", "https://huggingface.co/kxic/zero123-105000", MIT, 5.0, note="probably not EMA"),
-    Known("kxic/zero123-165000", "https://huggingface.co/kxic/zero123-165000", MIT, 5.0, note="probably not EMA"),
-    Known("kxic/zero123-xl", "https://huggingface.co/kxic/zero123-xl", MIT, 5.0, note="probably not EMA"),
-    Known("kxic/stable-zero123", "https://huggingface.co/kxic/stable-zero123", STABILITY, 5.0),
-    Known(
+    Published("stable_zero123.ckpt", "https://huggingface.co/stabilityai/stable-zero123", STABILITY, 8.6),
+    Published("stable_zero123_c.ckpt", "https://huggingface.co/stabilityai/stable-zero123", COMMUNITY, 8.6),
+    Published("kxic/zero123-105000", "https://huggingface.co/kxic/zero123-105000", MIT, 5.0, note="probably not EMA"),
+    Published("kxic/zero123-165000", "https://huggingface.co/kxic/zero123-165000", MIT, 5.0, note="probably not EMA"),
+    Published("kxic/zero123-xl", "https://huggingface.co/kxic/zero123-xl", MIT, 5.0, note="probably not EMA"),
+    Published("kxic/stable-zero123", "https://huggingface.co/kxic/stable-zero123", STABILITY, 5.0),
+    Published(
         "bennyguo/zero123-diffusers",
         "https://huggingface.co/bennyguo/zero123-diffusers",
         MIT,
         5.0,
         note="its fp16_ema variant is EMA, the others are not",
     ),
-    Known(
+    Published(
         "bennyguo/zero123-xl-diffusers",
         "https://huggingface.co/bennyguo/zero123-xl-diffusers",
         MIT,
         5.0,
         note="its fp16_ema variant is EMA, the others are not",
     ),
-    Known("ashawkey/zero123-xl-diffusers", "https://huggingface.co/ashawkey/zero123-xl-diffusers", MIT, 2.5),
-    Known(
+    Published("ashawkey/zero123-xl-diffusers", "https://huggingface.co/ashawkey/zero123-xl-diffusers", MIT, 2.5),
+    Published(
         "ashawkey/stable-zero123-diffusers", "https://huggingface.co/ashawkey/stable-zero123-diffusers", STABILITY, 2.5
     ),
 )
 """As their pages said in 2023 and 2024; sizes of diffusers folders are those of the parts that are loaded."""
 
 
-def known(name: str) -> Known | None:
-    """By file name or hub id."""
-    return next((entry for entry in KNOWN if entry.name == name), None)
-
-
 def where_to_get(name: str) -> str:
     """One clause: where this file, or the paper's weights, can be had."""
-    entry = known(name) or KNOWN[0]
+    entry = find(name, KNOWN) or KNOWN[0]
     return f"get {entry.name} from {entry.line}; `zero3d weights list` shows all"
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from zero3d import RecipeError
-from zero3d_zero123.published.cache import repository
+from zero3d.weights import Choice, choose, index_of, part_config, refuse_impostor, repository, variants
 from zero3d_zero123.published.known import is_stable
-from zero3d_zero123.weight_file import refuse_impostor
 
 if TYPE_CHECKING:
     import torch
@@ -23,19 +19,6 @@ if TYPE_CHECKING:
 PARTS = ("unet", "vae", "image_encoder")
 PROJECTIONS = {"cc_projection": "projection", "clip_camera_projection": "proj"}
 """Folder -> the name its linear layer has there (kxic's and bennyguo's conversions)."""
-WEIGHTS = re.compile(
-    r"(?:diffusion_pytorch_model|model|pytorch_model)(?:\.(?P<a>\w+))?(?:-\d+-of-\d+)?(?:\.(?P<b>\w+))?\.(?:safetensors|bin)"
-)
-"""A weight file's name; its variant stands before or after the number of a shard."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which of a folder's files to take. `variant`: named by the user, or empty to be found from `ema` and `half`."""
-
-    ema: bool = True
-    half: bool = False
-    variant: str = ""
 
 
 class Layout:
@@ -53,17 +36,17 @@ class Layout:
         """
         self.root = root
         listed = sorted(files)
-        self.configs = {part: _config(root, part) for part in PARTS}
+        self.configs = {part: part_config(root, part) for part in PARTS}
         self._check_widths()
-        variants = {part: _variants(part, listed) for part in PARTS}
-        for part, found in variants.items():
+        held = {part: variants(part, listed) for part in PARTS}
+        for part, found in held.items():
             if not found:
                 raise RecipeError(f"denoiser.weights: {root / part}: no weights; download the whole model")
-        self.index = _index(root)
-        self.variants = {part: _choose(root / part, set(found), choice, part) for part, found in variants.items()}
+        self.index = index_of(root)
+        self.variants = {part: choose(root / part, set(found), choice, part) for part, found in held.items()}
         if not choice.ema and self.index.get("_ema") is True:
             raise RecipeError(f"denoiser.ema: false, but {root} holds EMA weights alone; convert again with --raw")
-        self.files = [name for part in PARTS for name in variants[part][self.variants[part]]]
+        self.files = [name for part in PARTS for name in held[part][self.variants[part]]]
         self.projection, self.projection_layer = self._find_projection(listed)
         self.files += [self.projection] if self.projection else []
         for name in self.files:
@@ -108,7 +91,7 @@ class Layout:
 
     def _find_projection(self, listed: list[str]) -> tuple[str, str]:
         for folder, layer in PROJECTIONS.items():
-            files = [name for names in _variants(folder, listed).values() for name in names]
+            files = [name for names in variants(folder, listed).values() for name in names]
             if files:
                 chosen = min(files, key=lambda name: (not name.endswith(".safetensors"), len(name)))
                 if (self.root / chosen).is_file():
@@ -167,38 +150,6 @@ class Layout:
         return layer
 
 
-def local_files(root: Path) -> list[str]:
-    """The files of a folder on this machine, relative to it."""
-    return sorted(path.relative_to(root).as_posix() for path in root.glob("*/*") if path.is_file())
-
-
-def _variants(part: str, listed: list[str]) -> dict[str, list[str]]:
-    """Variant ("" for none) -> the weight files of a part; safetensors win over .bin."""
-    found: dict[str, dict[str, list[str]]] = {}
-    for name in listed:
-        folder, _, file = name.partition("/")
-        match = WEIGHTS.fullmatch(file) if folder == part else None
-        if match:
-            kinds = found.setdefault(match["a"] or match["b"] or "", {})
-            kinds.setdefault(file.rsplit(".", 1)[-1], []).append(name)
-    return {variant: kinds.get("safetensors") or kinds["bin"] for variant, kinds in found.items()}
-
-
-def _choose(place: Path, found: set[str], choice: Choice, part: str) -> str:
-    """The variant of one part: as named, else by EMA (the U-Net alone has both), then by precision."""
-    if choice.variant:
-        if choice.variant in found:
-            return choice.variant
-        if part == "unet" or not found:
-            names = ", ".join(sorted(name or "the default" for name in found))
-            raise RecipeError(f"denoiser.variant: {choice.variant!r} is not in {place}; it has {names}")
-    averaged = {name for name in found if "ema" in name.lower() and "non_ema" not in name.lower()}
-    if not choice.ema and not found - averaged:
-        raise RecipeError(f"denoiser.ema: false, but {place} has EMA weights alone; set denoiser.ema=true")
-    pool = averaged if choice.ema and averaged else found - averaged
-    return min(pool, key=lambda name: (("fp16" in name) != choice.half, len(name), name))
-
-
 def _check_projection(file: Path, name: str, width: int) -> None:
     """Read the shapes from the header of a safetensors file. (A .bin has no header; its shapes are seen when it loads.)"""
     if file.suffix != ".safetensors":
@@ -223,25 +174,3 @@ def check_projection_shapes(file: Path, name: str, width: int, shapes: Mapping[s
         found = shapes.get(key, "missing")
         if found != shape:
             raise RecipeError(f"denoiser.weights: {file}: {key} is {found}, {shape} is needed; download it again")
-
-
-def _config(root: Path, part: str) -> dict[str, Any]:
-    path = root / part / "config.json"
-    if not path.is_file():
-        raise RecipeError(f"denoiser.weights: {root / part}: config.json missing; download the whole model")
-    return _json(path)
-
-
-def _index(root: Path) -> dict[str, Any]:
-    path = root / "model_index.json"
-    return _json(path) if path.is_file() else {}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        config = None
-    if not isinstance(config, dict):
-        raise RecipeError(f"denoiser.weights: {path}: no valid JSON; download it again")
-    return config

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,77 +10,39 @@ import torch
 from torch import Tensor, nn
 
 from zero3d import RecipeError
+from zero3d.weights import filled, one_line, open_tensors
+from zero3d.weights.ldm import CLIP, EMA, UNET, VAE, State, convert_clip, convert_unet, convert_vae
 from zero3d_zero123.published.configs import Configs, read_configs
-from zero3d_zero123.published.convert import (
-    CLIP,
-    EMA,
-    PROJECTION,
-    UNET,
-    VAE,
-    convert_clip,
-    convert_projection,
-    convert_unet,
-    convert_vae,
-)
 from zero3d_zero123.published.known import is_stable, where_to_get
-from zero3d_zero123.published.pickled import PickledTensors, one_line
-from zero3d_zero123.weight_file import is_pickled, refuse_impostor
+from zero3d_zero123.published.layout import PROJECTIONS
 
 if TYPE_CHECKING:
     from zero3d_zero123.published.network import Network
 
+PROJECTION = "cc_projection."
 SUFFIXES = (".ckpt", ".safetensors")
 PREFIXES = {"unet": UNET, "vae": VAE, "image_encoder": CLIP, "cc_projection": PROJECTION}
 
 
-class SafeTensors(Mapping[str, Tensor]):
-    """The tensors of a safetensors file, each mapped when asked for."""
-
-    step = None
-
-    def __init__(self, path: Path) -> None:
-        """Reads the header alone.
-
-        Raises:
-            RecipeError: no valid safetensors file.
-        """
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            self._file = safe_open(path, framework="pt")
-            self._names = list(self._file.keys())
-        except (OSError, SafetensorError) as error:
-            reason = str(error).splitlines()[0]
-            raise RecipeError(
-                f"denoiser.weights: {path}: no valid safetensors file ({reason}); download it again"
-            ) from None
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def __getitem__(self, name: str) -> Tensor:
-        if name not in self._names:
-            raise KeyError(name)
-        tensor: Tensor = self._file.get_tensor(name)
-        return tensor
-
-
-def open_tensors(path: Path) -> PickledTensors | SafeTensors:
-    """The tensors of a file of either form, by its first bytes; nothing pickled is run and no tensor is read yet.
-
-    Raises:
-        RecipeError: neither form, or damaged; one line that says what it is.
-    """
-    refuse_impostor(path)
-    return PickledTensors(path) if is_pickled(path) else SafeTensors(path)
+def convert_projection(state: State) -> dict[str, Tensor]:
+    """cc_projection: `weight` and `bias`."""
+    return {key.removeprefix(PROJECTION): state[key] for key in state if key.startswith(PROJECTION)}
 
 
 def is_original(path: Path) -> bool:
     """Whether a .safetensors file has the original checkpoint's names (nano's own have not)."""
     return any(name.startswith(UNET) for name in open_tensors(path))
+
+
+def is_zero123(path: Path) -> bool:
+    """Whether a file or folder is of this kind: it has the projection of the camera's move.
+
+    Raises:
+        RecipeError: a damaged file; one that is not there is nobody's.
+    """
+    if path.is_dir():
+        return any((path / folder).is_dir() for folder in PROJECTIONS)
+    return path.is_file() and any(name.startswith(PROJECTION) for name in open_tensors(path))
 
 
 class Original:
@@ -173,10 +135,7 @@ class Original:
         with torch.device("meta"):
             module = make_module(part, self.configs)
         state = self.state(part)
-        check_fit(self.path, part, module, state)
-        module.load_state_dict({name: tensor.to(dtype) for name, tensor in state.items()}, strict=False, assign=True)
-        _materialise_buffers(module)
-        return module
+        return filled(self.path, part, module, state, dtype)
 
     def size(self, dtype: torch.dtype) -> tuple[int, int]:
         """Parameters, and bytes once loaded, by the configuration alone."""
@@ -210,35 +169,3 @@ def make_module(part: str, configs: Configs) -> nn.Module:
     kind: Any = UNet2DConditionModel if part == "unet" else AutoencoderKL
     module: nn.Module = kind(**configs[part])
     return module
-
-
-def check_fit(path: Path, part: str, module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Hold a part's tensors against its module's.
-
-    Raises:
-        RecipeError: a tensor missing, left over, or of another shape; it is named.
-    """
-    wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items() if not _derived(name)}
-    for name in sorted(wanted.keys() | state.keys()):
-        if _derived(name):
-            continue
-        found = tuple(state[name].shape) if name in state else None
-        if found != wanted.get(name):
-            raise RecipeError(
-                f"denoiser.weights: {path}: {part}'s {name} is {found or 'missing'}, the configuration wants "
-                f"{wanted.get(name) or 'no such tensor'}; it is another network, or of another size (denoiser.config)"
-            )
-
-
-def _derived(name: str) -> bool:
-    """transformers counts positions in a buffer that no checkpoint needs."""
-    return name.endswith("position_ids")
-
-
-def _materialise_buffers(module: nn.Module) -> None:
-    """Position counters were made without memory; count again."""
-    for owner in module.modules():
-        for name, buffer in owner.named_buffers(recurse=False):
-            if buffer.is_meta:
-                assert _derived(name), name
-                setattr(owner, name, torch.arange(buffer.shape[-1]).expand(buffer.shape))

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from zero3d import RecipeError
-from zero3d_zero123.published.layout import PARTS, Choice, Layout, local_files
-from zero3d_zero123.published.original import Original, check_fit, make_module
+from zero3d.weights import Choice, check_fit, local_files
+from zero3d_zero123.published.layout import PARTS, Layout
+from zero3d_zero123.published.original import Original, make_module
 
 
 def report_file(path: Path, config_file: str) -> Iterator[str]:

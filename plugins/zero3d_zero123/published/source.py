@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from zero3d import RecipeError
-from zero3d_zero123.published.cache import snapshot
+from zero3d.weights import HUB_ID, Choice, HubFolder, find, local_files, snapshot
 from zero3d_zero123.published.configs import Configs
-from zero3d_zero123.published.hub import HUB_ID, HubFolder
-from zero3d_zero123.published.known import is_stable, known, where_to_get
-from zero3d_zero123.published.layout import PARTS, Choice, Layout, local_files
+from zero3d_zero123.published.known import KNOWN, is_stable, where_to_get
+from zero3d_zero123.published.layout import PARTS, Layout
 from zero3d_zero123.published.original import SUFFIXES, Original
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def open_source(config: Any, half: bool) -> Source:
         folder = snapshot(path, config.revision)
         return Layout(folder, local_files(folder), choice)
     if HUB_ID.fullmatch(config.weights):
-        return HubSource(HubFolder(config.weights, config.revision, config.offline), choice)
+        return HubSource(HubFolder(config.weights, config.revision, config.offline, KNOWN), choice)
     raise RecipeError(
         f"denoiser.weights: {config.weights!r} is neither nano nor a file, a folder (subfolders {', '.join(PARTS)}, "
         f"cc_projection) or a hub id; {where_to_get(path.name)}"
@@ -87,7 +86,7 @@ def check_hash(source: Source, wanted: str) -> None:
 
     (file, *others) = source.weight_files
     if wanted == "auto":
-        entry = known(file.name)
+        entry = find(file.name, KNOWN)
         wanted = entry.sha256 if entry else ""
     if not wanted or wanted == "none" or others:
         return

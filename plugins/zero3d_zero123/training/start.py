@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from zero3d import RecipeError
-from zero3d_zero123.published.cache import snapshot
-from zero3d_zero123.published.convert import PROJECTION
-from zero3d_zero123.published.hub import HUB_ID, HubFolder
-from zero3d_zero123.published.layout import PROJECTIONS, Choice, Layout, local_files
-from zero3d_zero123.published.original import PREFIXES, SUFFIXES, Original
+from zero3d.weights import HUB_ID, Choice, HubFolder, local_files, snapshot
+from zero3d_zero123.published.known import KNOWN
+from zero3d_zero123.published.layout import PROJECTIONS, Layout
+from zero3d_zero123.published.original import PREFIXES, PROJECTION, SUFFIXES, Original
 
 if TYPE_CHECKING:
     from zero3d_zero123.published.network import Network
@@ -118,7 +117,7 @@ def open_start(config: Any) -> StartOriginal | StartLayout | StartHub:
             folder = snapshot(path, config.revision)
             return StartLayout(folder, local_files(folder), choice)
         if HUB_ID.fullmatch(config.start):
-            return StartHub(HubFolder(config.start, config.revision, config.offline), choice)
+            return StartHub(HubFolder(config.start, config.revision, config.offline, KNOWN), choice)
     except RecipeError as error:
         raise RecipeError(str(error).replace("denoiser.weights:", "denoiser.start:")) from None
     raise RecipeError(

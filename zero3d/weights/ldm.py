@@ -1,4 +1,4 @@
-"""Tensor names of the original checkpoint (LDM, OpenAI CLIP) -> diffusers and transformers names.
+"""Tensor names of original checkpoints (latent diffusion, OpenAI's and OpenCLIP's CLIP) -> diffusers' and transformers'.
 
 Pure dictionaries of tensors; nothing is read or written here. Head counts cannot be read from shapes: configurations
 come with the model, not from this file.
@@ -7,13 +7,14 @@ come with the model, not from this file.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from torch import Tensor
 
 State = Mapping[str, Tensor]
 UNET, EMA, VAE = "model.diffusion_model.", "model_ema.diffusion_model", "first_stage_model."
-CLIP, PROJECTION = "cond_stage_model.model.visual.", "cc_projection."
+CLIP = "cond_stage_model.model.visual."
+BLOCKS = "transformer.resblocks."
 
 RESNET = {
     "in_layers.0": "norm1",
@@ -98,26 +99,56 @@ def _vae_tensor(name: str, tensor: Tensor) -> Tensor:
     return tensor[..., 0, 0] if ".attn_1." in name and tensor.ndim == 4 else tensor
 
 
-def convert_clip(state: State) -> dict[str, Tensor]:
-    """The vision tower's tensors under transformers' names; the fused q, k, v rows are split, the projection transposed."""
+def convert_clip(state: State, prefix: str = CLIP) -> dict[str, Tensor]:
+    """A vision tower of OpenAI's or OpenCLIP's names, under transformers': q, k, v split, the projection transposed."""
     out: dict[str, Tensor] = {}
-    for key in state:
-        if not key.startswith(CLIP):
-            continue
-        name, tensor = key.removeprefix(CLIP), state[key]
-        block = re.match(r"transformer\.resblocks\.(\d+)\.(.*)", name)
-        if block and block[2].startswith("attn.in_proj_"):
-            kind = block[2].removeprefix("attn.in_proj_")
-            for part, rows in zip("qkv", tensor.chunk(3), strict=True):
-                out[f"vision_model.encoder.layers.{block[1]}.self_attn.{part}_proj.{kind}"] = rows
-        elif block:
-            old = next(old for old in CLIP_NAMES if block[2].startswith(old + "."))
-            out[f"vision_model.encoder.layers.{block[1]}.{CLIP_NAMES[old]}{block[2].removeprefix(old)}"] = tensor
-        elif name == "proj":
+    for name, tensor in _under(prefix, state):
+        if name == "proj":
             out["visual_projection.weight"] = tensor.T
+        elif name.startswith(BLOCKS):
+            out |= {f"vision_model.{new}": part for new, part in _clip_block(name, tensor)}
         else:
             out[f"vision_model.{_clip_stem(name)}"] = tensor
     return out
+
+
+def convert_clip_text(state: State, prefix: str) -> dict[str, Tensor]:
+    """A text tower of OpenCLIP's names, under those of transformers' CLIPTextModel, the projection transposed.
+
+    (Its names begin with `text_model.` before transformers 5; here they do not.)
+    """
+    stems = {
+        "token_embedding.weight": "embeddings.token_embedding.weight",
+        "positional_embedding": "embeddings.position_embedding.weight",
+        "ln_final.weight": "final_layer_norm.weight",
+        "ln_final.bias": "final_layer_norm.bias",
+    }
+    out: dict[str, Tensor] = {}
+    for name, tensor in _under(prefix, state):
+        if name.startswith(BLOCKS):
+            out.update(_clip_block(name, tensor))
+        elif name == "text_projection":
+            out["text_projection.weight"] = tensor.T
+        elif name in stems:
+            out[stems[name]] = tensor
+    return out
+
+
+def _under(prefix: str, state: State) -> Iterator[tuple[str, Tensor]]:
+    return ((key.removeprefix(prefix), state[key]) for key in state if key.startswith(prefix))
+
+
+def _clip_block(name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """One tensor of a transformer block: three where q, k, v are fused."""
+    number, rest = name.removeprefix(BLOCKS).split(".", 1)
+    place = f"encoder.layers.{number}."
+    if rest.startswith("attn.in_proj_"):
+        kind = rest.removeprefix("attn.in_proj_")
+        for part, rows in zip("qkv", tensor.chunk(3), strict=True):
+            yield f"{place}self_attn.{part}_proj.{kind}", rows
+    else:
+        old = next(old for old in CLIP_NAMES if rest.startswith(old + "."))
+        yield f"{place}{CLIP_NAMES[old]}{rest.removeprefix(old)}", tensor
 
 
 def _clip_stem(name: str) -> str:
@@ -125,8 +156,3 @@ def _clip_stem(name: str) -> str:
     name = re.sub(r"^class_embedding$", "embeddings.class_embedding", name)
     name = re.sub(r"^conv1\.", "embeddings.patch_embedding.", name)
     return re.sub(r"^positional_embedding$", "embeddings.position_embedding.weight", name)
-
-
-def convert_projection(state: State) -> dict[str, Tensor]:
-    """cc_projection: `weight` and `bias`."""
-    return {key.removeprefix(PROJECTION): state[key] for key in state if key.startswith(PROJECTION)}

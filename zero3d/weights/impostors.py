@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from zero3d import RecipeError
+from zero3d.errors import RecipeError
 
 HEAD = 512
 """Bytes that tell one kind from another."""
@@ -44,8 +44,8 @@ def impostor(path: Path) -> str:
     return ""
 
 
-def refuse_impostor(path: Path) -> None:
-    """For a file that a recipe names.
+def refuse_impostor(path: Path, place: str = "denoiser.weights") -> None:
+    """For a file that a recipe names at `place`.
 
     Raises:
         RecipeError: it cannot be read, or is no weights; one line.
@@ -53,9 +53,9 @@ def refuse_impostor(path: Path) -> None:
     try:
         found = impostor(path)
     except OSError as error:
-        raise RecipeError(f"denoiser.weights: {path}: cannot be read ({error.strerror})") from None
+        raise RecipeError(f"{place}: {path}: cannot be read ({error.strerror})") from None
     if found:
-        raise RecipeError(f"denoiser.weights: {path} {found}")
+        raise RecipeError(f"{place}: {path} {found}")
 
 
 def is_pickled(path: Path) -> bool:

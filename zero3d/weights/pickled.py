@@ -22,7 +22,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from zero3d import RecipeError
+from zero3d.errors import RecipeError
 
 DTYPES = {
     "DoubleStorage": torch.float64,
@@ -66,13 +66,13 @@ class PickledTensors(Mapping[str, Tensor]):
     `step`: the checkpoint's global_step, or None.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Reads the table of contents alone.
+    def __init__(self, path: Path, place: str = "denoiser.weights") -> None:
+        """Reads the table of contents alone. `place`: the recipe's key, with which an error's line begins.
 
         Raises:
             RecipeError: no zip of PyTorch's (1.6 or later), a forbidden name in the pickle, or no tensors.
         """
-        self._path = path
+        self._path, self._place = path, place
         try:
             with zipfile.ZipFile(path) as archive:
                 self._starts = _starts(path, archive)
@@ -81,18 +81,18 @@ class PickledTensors(Mapping[str, Tensor]):
                 )
                 if archive.getinfo(program).file_size > LONGEST:
                     raise ValueError(f"a pickle of {archive.getinfo(program).file_size} bytes")
-                content = _Reader(_bounded(archive.read(program)), path).load()
+                content = _Reader(_bounded(archive.read(program)), path, place).load()
         except RecipeError:
             raise
         except Exception as error:  # a program that is nonsense may raise anything, from AttributeError to MemoryError
             raise RecipeError(
-                f"denoiser.weights: {path}: cannot be read as a checkpoint ({one_line(error)}); download it again"
+                f"{place}: {path}: cannot be read as a checkpoint ({one_line(error)}); download it again"
             ) from None
         self._folder = program.removesuffix("data.pkl")
         held = content.get("state_dict", content) if isinstance(content, dict) else {}
         self._references = {name: value for name, value in held.items() if isinstance(value, _Reference)}
         if not self._references:
-            raise RecipeError(f"denoiser.weights: {path}: holds no tensors; give Zero-1-to-3's checkpoint")
+            raise RecipeError(f"{place}: {path}: holds no tensors; give a checkpoint of weights")
         step = content.get("global_step")
         self.step = step if isinstance(step, int) else None
 
@@ -107,13 +107,13 @@ class PickledTensors(Mapping[str, Tensor]):
         dtype = reference.storage.dtype
         place = self._starts.get(f"{self._folder}data/{reference.storage.key}")
         if place is None:
-            raise RecipeError(f"denoiser.weights: {self._path}: {name}'s data are missing; download it again")
+            raise RecipeError(f"{self._place}: {self._path}: {name}'s data are missing; download it again")
         start, size = place
         last = reference.offset + sum((n - 1) * s for n, s in zip(reference.shape, reference.stride, strict=True))
         if min(reference.shape, default=1) == 0:
             return torch.empty(reference.shape, dtype=dtype)
         if reference.offset < 0 or min(reference.stride, default=0) < 0 or (last + 1) * dtype.itemsize > size:
-            raise RecipeError(f"denoiser.weights: {self._path}: {name} reaches beyond its data; download it again")
+            raise RecipeError(f"{self._place}: {self._path}: {name} reaches beyond its data; download it again")
         data = numpy.memmap(self._path, dtype=numpy.uint8, mode="c", offset=start, shape=(size,))
         flat = torch.from_numpy(data)
         flat = flat if data.ctypes.data % dtype.itemsize == 0 else flat.clone()
@@ -121,7 +121,7 @@ class PickledTensors(Mapping[str, Tensor]):
         try:
             return flat.as_strided(reference.shape, reference.stride, reference.offset)
         except (RuntimeError, TypeError, OverflowError) as error:
-            raise RecipeError(f"denoiser.weights: {self._path}: {name}: {one_line(error)}; download it again") from None
+            raise RecipeError(f"{self._place}: {self._path}: {name}: {one_line(error)}; download it again") from None
 
 
 def _starts(path: Path, archive: zipfile.ZipFile) -> dict[str, tuple[int, int]]:
@@ -157,9 +157,9 @@ def _bounded(program: bytes) -> bytes:
 class _Reader(pickle.Unpickler):
     """An unpickler whose every name is one of ours."""
 
-    def __init__(self, program: bytes, path: Path) -> None:
+    def __init__(self, program: bytes, path: Path, place: str) -> None:
         super().__init__(io.BytesIO(program))
-        self._path = path
+        self._path, self._place = path, place
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "torch" and name in DTYPES:
@@ -169,7 +169,7 @@ class _Reader(pickle.Unpickler):
         allowed = ALLOWED.get((module, name))
         if allowed is None:
             raise RecipeError(
-                f"denoiser.weights: {self._path}: its pickle names {module}.{name}, which is neither a tensor nor a "
+                f"{self._place}: {self._path}: its pickle names {module}.{name}, which is neither a tensor nor a "
                 "number and is not run; take a .safetensors file, or a checkpoint from its publisher"
             )
         return allowed

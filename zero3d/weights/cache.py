@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zero3d import RecipeError
+from zero3d.errors import RecipeError
 
 PREFIX = "models--"
 
 
-def snapshot(folder: Path, revision: str = "") -> Path:
+def snapshot(folder: Path, revision: str = "", place: str = "denoiser.weights") -> Path:
     """The folder itself, or if it is a repository's in the cache, its snapshot: of `revision` (main), else the only one.
 
     Raises:
@@ -24,14 +24,12 @@ def snapshot(folder: Path, revision: str = "") -> Path:
         if wanted in held:
             return folder / "snapshots" / wanted
         raise RecipeError(
-            f"denoiser.weights: {folder} is a repository in the hub's cache without the snapshot of "
+            f"{place}: {folder} is a repository in the hub's cache without the snapshot of "
             f"{revision or 'main'}; it has {', '.join(held) or 'none'}: give {folder / 'snapshots'}/COMMIT, or fetch it"
         )
     repositories = sorted(entry.name for entry in folder.glob(f"{PREFIX}*--*") if entry.is_dir())
     if repositories:
-        raise RecipeError(
-            f"denoiser.weights: {folder} is the hub's cache; name one of {', '.join(repositories[:5])} in it"
-        )
+        raise RecipeError(f"{place}: {folder} is the hub's cache; name one of {', '.join(repositories[:5])} in it")
     return folder
 
 

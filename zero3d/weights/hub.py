@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from zero3d import RecipeError
-from zero3d_zero123.published.known import known
+from zero3d.errors import RecipeError
+from zero3d.weights.published import Published, find
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-CONFIGS = ["model_index.json", "*/config.json"]
+CONFIGS = ("model_index.json", "*/config.json")
+"""What is fetched to be checked, before any weight."""
 Value = TypeVar("Value")
 
 
 class HubFolder:
     """A repository of the hub in diffusers' layout. `root`: its snapshot here, which holds the configurations."""
 
-    def __init__(self, name: str, revision: str = "", offline: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        revision: str = "",
+        offline: bool = False,
+        known: Sequence[Published] = (),
+        configs: Sequence[str] = CONFIGS,
+        place: str = "denoiser.weights",
+    ) -> None:
         """Fetches the configurations (kilobytes) and the list of files; offline, what was fetched before.
+
+        Args:
+            known: published weights, whose address, size and licence an error tells.
+            configs: patterns of the files that are fetched now.
+            place: the recipe's key, with which an error's line begins.
 
         Raises:
             RecipeError: no network, no such repository or revision, or a licence that was not accepted.
@@ -27,8 +41,9 @@ class HubFolder:
         from huggingface_hub import HfApi, constants
 
         self.name, self.revision = name, revision or None
+        self._known, self._configs, self._place = known, list(configs), place
         self._offline = offline or constants.HF_HUB_OFFLINE
-        self.root = self._fetch(CONFIGS)
+        self.root = self._fetch(self._configs)
         if self._offline:
             self.files = sorted(path.relative_to(self.root).as_posix() for path in self.root.glob("*/*"))
         else:
@@ -37,7 +52,7 @@ class HubFolder:
 
     def fetch(self, files: list[str]) -> None:
         """Download these files into `root`, if they are not there."""
-        self._fetch([*CONFIGS, *files])
+        self._fetch([*self._configs, *files])
 
     def _fetch(self, patterns: list[str]) -> Path:
         from huggingface_hub import snapshot_download
@@ -60,7 +75,7 @@ class HubFolder:
         # which HTTP library raises when nobody answers has changed from version to version of the hub's client
         unreachable: Any = (OSError, ValueError, *errors.HfHubHTTPError.__bases__)
         page = f"https://huggingface.co/{self.name}"
-        entry = known(self.name)
+        entry = find(self.name, self._known)
         try:
             return request()
         except errors.GatedRepoError:
@@ -74,4 +89,4 @@ class HubFolder:
             reason = f"{type(error).__name__}: {sentence}"
             where = entry.line if entry else page
             remedy = f"not in the cache, and the hub does not answer ({reason}); get it on a connected machine: {where}"
-        raise RecipeError(f"denoiser.weights: {self.name!r}: {remedy}") from None
+        raise RecipeError(f"{self._place}: {self.name!r}: {remedy}") from None

@@ -1,0 +1,109 @@
+"""`zero3d weights`: look into, convert and find published weights; each component knows its own."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from zero3d.errors import RecipeError
+from zero3d.interfaces import Command, Component
+from zero3d.registry import Registry
+
+
+class Weights(Command):
+    """List, inspect or convert published weights."""
+
+    name: ClassVar[str] = "weights"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True, metavar="list|inspect|convert")
+        listing = actions.add_parser("list", help="the published weights: where, how large, which licence")
+        listing.add_argument("component", nargs="?", help="one component's alone: zero123, stable_diffusion, …")
+        inspect = actions.add_parser("inspect", help="what a checkpoint or folder holds; no pickled code is run")
+        inspect.add_argument("path", type=Path, help="a .ckpt, a .safetensors or a diffusers folder")
+        convert = actions.add_parser("convert", help="an original checkpoint to a diffusers folder")
+        convert.add_argument("path", type=Path, help="a .ckpt or .safetensors in the original layout")
+        convert.add_argument("out", type=Path, help="the folder to write")
+        convert.add_argument(
+            "--dtype", choices=("float32", "float16", "bfloat16"), default="float32", help="what is written (float32)"
+        )
+        convert.add_argument("--raw", action="store_true", help="the raw U-Net, not the averaged one (EMA)")
+        convert.add_argument("--pose", choices=("auto", "zero123", "stable"), default="auto", help="of Stable Zero123?")
+        for action in (inspect, convert):
+            action.add_argument("--type", default="", help="whose weights they are (found): zero123, …")
+            action.add_argument(
+                "--config", default="", help="JSON {part: {entry: value}}, if not of the published size"
+            )
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        return {"list": _list, "inspect": _inspect, "convert": _convert}[arguments.action](arguments)
+
+
+def owners(registry: Registry, name: str | None = None) -> Iterator[type[Component]]:
+    """The components that know published weights; of one name, where it is given.
+
+    Raises:
+        RecipeError: none of that name.
+    """
+    from zero3d.errors import did_you_mean
+
+    known = [entry.component for entry in registry.all() if entry.component.published]
+    if name and not any(component.name == name for component in known):
+        names = {component.name for component in known}
+        raise RecipeError(f"{name!r}: no component of that name has published weights.{did_you_mean(name, names)}")
+    return (component for component in known if name in (None, "", component.name))
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("for", "weights", "GB", "licence", "where", "note", box=None)
+    for component in owners(arguments.registry, arguments.component):
+        for entry in component.published:
+            option = "" if entry.part == "weights" else f".{entry.part}"
+            table.add_row(
+                f"{component.name}{option}",
+                entry.name,
+                f"{entry.gigabytes or '?'}",
+                entry.licence,
+                entry.where.removeprefix("https://"),
+                entry.note,
+            )
+    Console(width=None if Console().is_terminal else 200).print(table)
+    return 0
+
+
+def _inspect(arguments: argparse.Namespace) -> int:
+    path: Path = arguments.path
+    if not path.exists():
+        raise RecipeError(f"{path}: no such file or folder")
+    for component in owners(arguments.registry, arguments.type):
+        lines = component.inspect_weights(path, arguments.config)
+        if lines is not None:
+            for line in lines:
+                print(line)
+            return 0
+    raise RecipeError(f"{path}: {_nobodys(arguments)}")
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    from zero3d.weights import Conversion
+
+    if arguments.path.is_dir():
+        raise RecipeError(f"{arguments.path}: is a folder already; a run takes it as denoiser.weights")
+    asked = Conversion(
+        arguments.path, arguments.out, arguments.dtype, not arguments.raw, arguments.pose, arguments.config, tell=print
+    )
+    for component in owners(arguments.registry, arguments.type):
+        if component.convert_weights(asked):
+            print(f"written to {arguments.out}; use it as denoiser.weights={arguments.out}")
+            return 0
+    raise RecipeError(f"{arguments.path}: {_nobodys(arguments)}")
+
+
+def _nobodys(arguments: argparse.Namespace) -> str:
+    names = arguments.type or ", ".join(sorted({component.name for component in owners(arguments.registry)}))
+    return f"no weights that {arguments.action} knows of {names}; `zero3d weights list` shows which those are"

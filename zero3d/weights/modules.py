@@ -1,0 +1,65 @@
+"""Modules of any library, filled with tensors by name, each of which must fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from zero3d.errors import RecipeError
+
+
+def check_fit(
+    path: Path, part: str, module: nn.Module, state: Mapping[str, Tensor], place: str = "denoiser.weights"
+) -> None:
+    """Hold a part's tensors against its module's, by name and shape.
+
+    Raises:
+        RecipeError: a tensor missing, left over, or of another shape; it is named.
+    """
+    wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items() if not _derived(name)}
+    for name in sorted(wanted.keys() | state.keys()):
+        if _derived(name):
+            continue
+        found = tuple(state[name].shape) if name in state else None
+        if found != wanted.get(name):
+            raise RecipeError(
+                f"{place}: {path}: {part}'s {name} is {found or 'missing'}, the configuration wants "
+                f"{wanted.get(name) or 'no such tensor'}; it is another network, or of another size "
+                f"({place.rsplit('.', 1)[0]}.config)"
+            )
+
+
+def filled(
+    path: Path,
+    part: str,
+    module: nn.Module,
+    state: Mapping[str, Tensor],
+    dtype: torch.dtype,
+    place: str = "denoiser.weights",
+) -> nn.Module:
+    """`module`, made on the meta device, with these tensors in `dtype`: no memory is taken but theirs.
+
+    Raises:
+        RecipeError: as `check_fit`.
+    """
+    check_fit(path, part, module, state, place)
+    module.load_state_dict({name: tensor.to(dtype) for name, tensor in state.items()}, strict=False, assign=True)
+    _count_positions(module)
+    return module
+
+
+def _derived(name: str) -> bool:
+    """transformers counts positions in a buffer that no checkpoint needs."""
+    return name.endswith("position_ids")
+
+
+def _count_positions(module: nn.Module) -> None:
+    """Position counters were made without memory; count again."""
+    for owner in module.modules():
+        for name, buffer in owner.named_buffers(recurse=False):
+            if buffer.is_meta:
+                assert _derived(name), name
+                setattr(owner, name, torch.arange(buffer.shape[-1]).expand(buffer.shape))
