@@ -39,7 +39,7 @@ from zero3d.testing import (
     random_picture,
     training_batch,
 )
-from zero3d.testing.laws.guidance import Prior
+from zero3d.testing.laws.prior import Prior
 from zero3d.testing.laws.renderer import BALL
 from zero3d.testing.sphere import SphereConfig
 from zero3d.values import Picture, Subject, View

@@ -3,7 +3,7 @@ import torch
 
 from tests.core import toy
 from zero3d.engine import Engine, input_camera_at
-from zero3d.errors import RecipeError
+from zero3d.errors import RecipeError, StepError
 from zero3d.interfaces import Teacher
 from zero3d.parts import GuidanceTerm, Parts, RegularizerTerm, build_parts
 from zero3d.recipe import OptimizerOptions, load_recipe
@@ -83,6 +83,15 @@ def test_a_parameter_held_fixed_is_left_alone():
     engine.step(0, lambda terms: {"names": len(terms.on_parameters(terms.terms[0]))})
     assert torch.allclose(engine.parts.representation.picture, 0.9 * before)
     assert torch.equal(engine.parts.representation.fixed, torch.ones(2))
+
+
+def test_where_nothing_is_optimised_a_penalty_may_have_no_graph(monkeypatch):
+    engine = make_engine(regularizers=[("bright", toy.Bright, 1.0, "novel")])
+    monkeypatch.setattr(toy.Bright, "penalty", lambda self, context: torch.tensor(0.5))
+    with pytest.raises(StepError, match=r"step 0: regularizers\.bright: penalty\(\) returned 0\.5 without a graph"):
+        engine.step(0)
+    engine.parts.representation.requires_grad_(False)
+    assert engine.step(0)["regularizers.bright.value"] == 0.5
 
 
 def test_gradients_flow_into_both_the_novel_and_the_near_view():

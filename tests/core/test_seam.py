@@ -282,6 +282,9 @@ class TestFailures:
             (lambda c: c.view.image, "penalty() returned shape (1, 16, 16, 3)"),
             (lambda c: c.view.image.mean() / 0, "regularizers.bright.value is inf"),
             (lambda c: 1 / 0, "ZeroDivisionError: division by zero"),
+            (lambda c: 0.5 + 0 * c.view.image.detach().mean(), "penalty() returned 0.5 without a graph"),
+            (lambda c: torch.tensor(-0.5), "penalty() returned -0.5 without a graph, so that it moves nothing"),
+            (lambda c: torch.tensor(torch.nan), "regularizers.bright.value is nan"),
         ],
     )
     def test_a_term_that_fails_is_named_with_its_step(self, registry, toy_recipe, tmp_path, monkeypatch, answer, told):
@@ -299,6 +302,11 @@ class TestFailures:
         assert len(line.splitlines()) == 1
         state = load_file(tmp_path / "out" / NAME)
         assert all(bool(value.double().isfinite().all()) for value in state.values())
+
+    def test_a_penalty_without_a_graph_may_be_0_and_any_may_be_negative(self, registry, toy_recipe, monkeypatch):
+        for answer in (lambda self, c: torch.zeros(()), lambda self, c: -c.view.image.mean()):
+            monkeypatch.setattr(toy.Bright, "penalty", answer)
+            run(str(toy_recipe), registry, ["steps=2", "overwrite=true"], tell=quiet)
 
     def test_the_command_line_says_it_in_one_line(self, toy_recipe, registry, tmp_path, monkeypatch, capsys):
         from zero3d import cli, plugins

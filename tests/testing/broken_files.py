@@ -55,6 +55,14 @@ def litter(self, subject, path):
     return lawful.Spheres.export(self, subject, path)
 
 
+def bare(self):
+    """Its points without a triangle."""
+    import trimesh
+
+    mesh = lawful.Spheres.mesh(self)
+    return trimesh.PointCloud(mesh.vertices, mesh.visual.vertex_colors)
+
+
 exporter = of(testing.check_exporter, lawful.Spheres)
 exporter("it accepts what it is tried with", accepts=SphereField)
 exporter("filename(label) is a name that begins with the label", filename=lambda self, label: "out/model.ply")
@@ -67,6 +75,12 @@ exporter("the report is JSON with figures", **export(lambda subject, path, repor
 exporter("the representation is not changed", **export(moves_the_field))
 exporter("random numbers come from its own stream", **export(lambda s, p, report: report | {"r": float(torch.rand(1))}))
 exporter("trimesh reads the file", write=lambda self, path, data: lawful.Spheres.write(self, path, b"junk"))
+cloud = of(testing.check_exporter, lawful.Cloud, watertight=False, read=lawful.read_cloud)
+cloud("its own reader reads the file", write=lambda self, path, data: lawful.Spheres.write(self, path, b"junk"))
+cloud("axes and sizes are glTF's", axes=lambda self, v: v)
+cloud("vertex colours are the field's", paint=lambda self, colours: colours[:, [1, 2, 0]])
+cloud("the file holds a surface, or points", keep=0)
+of(testing.check_exporter, lawful.Spheres)("the file holds a surface, or points", mesh=bare)
 AXES = "axes and sizes are glTF's"
 exporter(AXES, axes=lambda self, v: v)  # z up, as the world
 exporter(AXES, axes=lambda self, v: v[:, [0, 2, 1]] * v.new_tensor([1, 1, -1]))  # Blender's y up

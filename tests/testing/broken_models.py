@@ -126,6 +126,8 @@ reconstructor("random numbers come from its own stream", **shot(lambda f, s, t: 
 reconstructor("the model is finite", **shot(lambda f, s, t: (f.box.fill_(math.nan), f)[1]))
 reconstructor("same seed, same model", **shot(lambda f, s, t: (f.box.mul_(1 + next(COUNT)), f)[1]))
 reconstructor("the subject is not changed", **shot(paints))
+reconstructor("the model carries no graph", **shot(lambda f, s, t: (f.box.requires_grad_(), f)[1]))
+reconstructor("size tells parameters and bytes", size=lambda self, device: 3 * (1,))
 reconstructor("weight_files are there", weight_files=lambda self: [Path("nowhere.safetensors")])
 
 # -- trainable denoiser

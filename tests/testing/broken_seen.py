@@ -61,6 +61,7 @@ def only_large(vectors, image):
 
 encoder = of(check_encoder, lawful.Pooled)
 encoder("reads names parts of a subject", reads=frozenset({"sound"}))
+encoder("size tells parameters and bytes", size=lambda self, device: (-1, 0))
 encoder("an encoder's weight_files are there", weight_files=lambda self: [Path("nowhere.safetensors")])
 encoder("it encodes pictures of any size", **vectors(only_large))
 encoder("random numbers come from its own stream", **vectors(lambda v, i: v + 0 * torch.rand(1)))

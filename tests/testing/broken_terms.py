@@ -56,7 +56,9 @@ def idle_stream(self, x, cameras, step):
 
 guidance = of(testing.check_guidance, lawful.Pull)
 guidance("it answers for any view", answer=fails)
-guidance("the gradient has the image's shape", answer=told(lambda v, x, s: v.mean(0)))
+guidance("each gradient has its field's shape", answer=told(lambda v, x, s: v.mean(0)))
+guidance("each gradient has its field's shape", answer=with_parts(gradients={"shadow": torch.ones(2, 8, 8, 3)}))
+guidance("what it asks is handed in", asks="encoder")
 guidance("the gradient is finite", answer=told(lambda v, x, s: v * NAN))
 guidance("no graph", answer=told(lambda v, x, s: v.clone().requires_grad_()))
 guidance("the view is not changed", answer=in_place)
@@ -75,6 +77,41 @@ guidance(PRIOR, answer=told(lambda v, x, s: x + 0.01 * v))  # hardly asks the te
 guidance(PRIOR, answer=told(lambda v, x, s: v.flip(2)))  # mirrored
 guidance(PRIOR, answer=told(lambda v, x, s: v * torch.tensor([1.0, 1.0, 0.5])))  # a channel weighs less
 guidance(PRIOR, answer=told(lambda v, x, s: v.tanh()))  # curbed, which `linear=False` allows
+
+
+def backwards(self, x, cameras, step):
+    """s between the predictions, from the wrong end; right where they agree."""
+    found = self.teacher.predict(x, self.teacher.denoiser.sigmas[500].expand(len(x)), cameras, ("cond", "null"))
+    return ImageGradient(x - found["cond"] - 3 * (found["null"] - found["cond"]))
+
+
+MOVED = "the condition moves the mean gradient its own way"
+guidance(MOVED, answer=backwards)
+guidance(MOVED, answer=lambda self, x, c, s: ImageGradient(x - self.teacher.denoise(x, torch.ones(len(x)), c, 0.0)))
+
+
+def a_level_each(self, x, cameras, step):
+    t = torch.randint(400, 600, (len(x),), generator=step.generator("sigma"))
+    return ImageGradient(x - self.teacher.denoise(x, self.teacher.denoiser.sigmas[t], cameras, 3.0))
+
+
+def one_by_one(self, x, cameras, step):
+    sigma = self.teacher.denoiser.sigmas[500:501]
+    found = [self.teacher.denoise(x[k : k + 1], sigma, cameras[k : k + 1], 3.0) for k in range(len(x))]
+    return ImageGradient(x - torch.cat(found))
+
+
+def with_cameras(change):
+    """Asks for other cameras than the views': change(cameras)."""
+    return lambda self, x, cameras, step: lawful.Pull.answer(self, x, change(cameras), step)
+
+
+JOINT = "a joint teacher is asked for whole groups, each at one level"
+guidance(JOINT, answer=a_level_each)
+guidance(JOINT, answer=one_by_one)
+GROUPS = "each group gets the gradient of its own views"
+guidance(GROUPS, answer=told(lambda v, x, s: v - 0.1 * v.mean(dim=0)))  # leaks from view to view
+guidance(GROUPS, answer=with_cameras(lambda cameras: cameras[torch.arange(len(cameras)).flip(0)]))
 
 
 def growing(self, x, cameras, step):
@@ -107,7 +144,6 @@ def apart(change):
 
 
 classifier = of(testing.check_guidance, lawful.Apart, prior=False)
-MOVED = "the condition moves the mean gradient its own way"
 classifier(MOVED, answer=apart(lambda cond, null: cond - null))  # away from what is wanted
 classifier(MOVED, answer=apart(lambda cond, null: null - cond + 0.1 * null))  # and towards the prior without it
 classifier(MOVED, answer=apart(lambda cond, null: (null - cond).flip(-1)))  # red for blue
@@ -151,6 +187,15 @@ regularizer("the penalty is not negative", **penalty(lambda c: -c.view.image.mea
 regularizer(
     "same seed, same penalty", **penalty(lambda c, calls=COUNT_ONE: c.view.image.mean() * (1 + (next(calls) > 1)))
 )
+
+
+def counting(self, context):
+    self.calls = getattr(self, "calls", 0) + 1
+    return self.calls * context.view.image.mean()
+
+
+regularizer(STATE, penalty=counting)
+regularizer("what it asks is handed in", asks="encoder")
 regularizer("random numbers come from its own stream", **penalty(lambda c: c.view.image.mean() + 0 * torch.rand(1)[0]))
 regularizer("the context is not changed", **penalty(dark_in_place))
 regularizer("its gradient is that of its value", **penalty(detached_half))

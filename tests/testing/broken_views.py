@@ -85,6 +85,48 @@ field(STEPS, after_step=fails)
 field(STEPS, after_step=lambda self, step, optimizer: setattr(self, "strength", nn.Parameter(torch.ones(4))))
 field(STEPS, after_step=lambda self, step, optimizer: setattr(self.strength, "data", torch.ones(7)))
 field("param_groups give lr_scale, not lr", param_groups=lambda self: [{"params": list(self.parameters()), "lr": 1.0}])
+
+
+class Swells(lawful.Field):
+    """Its colours become more, and their moments follow."""
+
+    name = "swells"
+    grows = True
+
+    def features(self, points):
+        return self.colour[0].expand(len(points), 3)
+
+    def __init__(self):
+        super().__init__()
+        self.colour = nn.Parameter(torch.full((2, 3), 0.5))
+
+    def parameter_bytes(self):
+        return 400
+
+    def after_step(self, step, optimizer):
+        self.grow(step, optimizer)
+
+    def grow(self, step, optimizer):
+        optimizer.rearrange("colour", torch.arange(len(self.colour) + 1).clamp(max=len(self.colour) - 1))
+        self.colour.data.clamp_(0, 1)
+
+
+class Slows(Swells):
+    """Grows in every other step, and keeps the count to itself."""
+
+    name = "slows"
+
+    def grow(self, step, optimizer):
+        self.count = getattr(self, "count", 0) + 1
+        if self.count % 2:
+            super().grow(step, optimizer)
+
+
+swelling = of(check_representation, Swells)
+RESUMED = "n steps are k steps, a checkpoint and n - k steps"
+broken(RESUMED)(lambda: check_representation(Slows))
+swelling(RESUMED, grows=False)
+swelling("parameter_bytes counts the largest size", parameter_bytes=lambda self: 60)
 field("random numbers come from its own stream", after_step=lambda self, step, optimizer: torch.rand(1))
 broken("state_dict is all there is to it")(lambda: testing.check_representation(Restless))
 field("state_dict is all there is to it", load_state_dict=lambda self, state, *rest: None)
@@ -116,6 +158,12 @@ def check_renderer(cls, **options):
 def jittered(self, representation, cameras, background, needs=frozenset(), step=None):
     view = lawful.Exact.render(self, representation, cameras, background, needs, step)
     return view if step is None else replace(view, image=view.image + next(COUNT))
+
+
+def warming(self, representation, cameras, background, needs=frozenset(), step=None):
+    view = lawful.Exact.render(self, representation, cameras, background, needs, step)
+    self.seen = getattr(self, "seen", 0) + (step is not None)
+    return view if step is None else replace(view, image=view.image + self.seen)
 
 
 def only_exact(self, representation, cameras, background, needs=frozenset(), step=None):
@@ -189,6 +237,7 @@ renderer("without a step the picture is exact", **finish(restless))
 renderer("a flat background is one colour", render=one_colour)
 renderer("same seed, same picture", render=jittered)
 renderer("it draws within a step", render=only_exact)
+renderer("what it remembers is in its state", render=warming)
 renderer("random numbers come from its own stream", **finish(lambda v, c, b: {"image": v.image + 0 * torch.rand(1)}))
 renderer("it is differentiable", **finish(lambda v, c, b: vars(v.detach())))
 renderer("gradients equal finite differences", **finish(half_wrong))
@@ -260,6 +309,14 @@ OPTIONS = "options mean what they say"
 cameras(OPTIONS, **sample(lambda self, c, s: orbit(10.0, torch.rad2deg(c.azimuth), 8, 3.0, c.fov)))
 cameras(OPTIONS, **sample(lambda self, c, s: orbit(20.0, torch.rad2deg(c.azimuth), 8, 2.0, c.fov)))
 cameras(OPTIONS, **sample(lambda self, c, s: replace(c, fov=c.fov / 2)))
+
+
+def wider(self, step):
+    self.turns = getattr(self, "turns", 0) + 1
+    return orbit(10.0, [0.0, 20.0 * self.turns, 90.0], 8, 2.0, math.radians(40))
+
+
+cameras("what it remembers is in its state", sample=wider)
 cameras("it gives near cameras", near=fails)
 cameras("same seed, same near cameras", **near(lambda n, c: orbit(11 + next(COUNT) % 7, torch.rad2deg(c.azimuth), 8)))
 cameras("one near camera beside each", **near(lambda n, c: n[:1]))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from torch import nn
 
 from zero3d.errors import ExportError, PictureError
@@ -33,7 +33,7 @@ from zero3d.interfaces import (
 from zero3d.testing import SphereField, ThreeBalls
 from zero3d.testing.balls import CENTRES, COLOURS, RADII, draw_balls
 from zero3d.testing.sphere import SphereConfig
-from zero3d.values import FAR, ImageGradient
+from zero3d.values import FAR, ImageGradient, ViewGradient
 
 WHITE = torch.ones(3)
 
@@ -234,7 +234,7 @@ class Spheres(Exporter):
             raise ExportError("no surface: the density is 0 everywhere; optimise for more steps")
         mesh = self.mesh()
         self.write(path, mesh.export(file_type="ply"))
-        return {"faces": len(mesh.faces)}
+        return {"vertices": len(mesh.vertices)}
 
     def mesh(self):
         import trimesh
@@ -256,6 +256,70 @@ class Spheres(Exporter):
         temporary = path.with_name(path.name + ".part")
         temporary.write_bytes(data)
         temporary.replace(path)
+
+
+class Cloud(Spheres):
+    """The three balls' points and colours in a format of its own, which trimesh does not know."""
+
+    name = "cloud"
+    keep = 10**6
+
+    def filename(self, label):
+        return f"{label}.cloud"
+
+    def write(self, path, data):
+        mesh = self.mesh()
+        colours = self.paint(torch.tensor(numpy.array(mesh.visual.vertex_colors)[:, :3]))
+        points = torch.tensor(numpy.array(mesh.vertices), dtype=torch.float32)
+        super().write(path, save({"points": points[: self.keep], "colours": colours[: self.keep].contiguous()}))
+
+    def paint(self, colours):
+        return colours
+
+
+def read_cloud(path):
+    """The points and colours of a `Cloud`'s file."""
+    import trimesh
+
+    state = load_file(path)
+    return trimesh.PointCloud(state["points"].numpy(), state["colours"].numpy())
+
+
+class Still(Guidance):
+    """Towards grey; asks nobody, and tells how the normals should turn too."""
+
+    name = "still"
+    asks = None
+    needs = frozenset({"image", "normals"})
+
+    def gradient(self, view, cameras, step):
+        return ViewGradient({"image": view.image - 0.5, "normals": view.normals - 1})
+
+
+class Likes(Guidance):
+    """Towards the vector of a text."""
+
+    name = "likes"
+    asks = "encoder"
+
+    def gradient(self, view, cameras, step):
+        image = view.image.detach().requires_grad_()
+        with torch.enable_grad():
+            wanted = self.teacher.encoder.encode_texts([self.teacher.subject.prompt.text])
+            loss = -(self.teacher.encoder.encode_pictures(image) * wanted).sum()
+        return ImageGradient(torch.autograd.grad(loss, image)[0])
+
+
+class Tinted(Regularizer):
+    """The mean of an extra, weighed by the encoder's view of the image."""
+
+    name = "tinted"
+    needs = frozenset({"image", "tint"})
+    asks = "encoder"
+    default_weight = 1.0
+
+    def penalty(self, context):
+        return context.view.extra["tint"].mean() + self.encoder.encode_pictures(context.view.image)[:, 0].mean()
 
 
 class Notes(Observer):

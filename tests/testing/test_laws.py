@@ -14,8 +14,9 @@ from tests.testing import broken_files, broken_models, broken_seen, broken_terms
 from tests.testing.broken import BROKEN
 from tests.testing.lawful import variant
 from zero3d import testing
-from zero3d.interfaces import TrainingBatch
+from zero3d.interfaces import EncoderTeacher, TrainingBatch
 from zero3d.testing import BrokenLaw, GaussianDenoiser, check_denoiser, loss_context, random_view
+from zero3d.values import Prompt, Subject
 
 assert all((broken_files, broken_models, broken_seen, broken_terms, broken_views)), "importing them fills BROKEN"
 
@@ -58,6 +59,11 @@ def test_the_lawful_pass():
     curbed = broken_terms.apart(lambda cond, null: (10 * (null - cond)).tanh())
     testing.check_guidance(lawful.Apart, prior=False)
     testing.check_guidance(variant(lawful.Apart, answer=curbed), prior=False, linear=False)
+    testing.check_guidance(lawful.Still)
+    seen = EncoderTeacher(lawful.Pooled(None), Subject(prompt=Prompt("a red ball")))
+    testing.check_guidance(lawful.Likes, teacher=seen)
+    tint = torch.rand(2, 5, generator=torch.Generator().manual_seed(0))
+    testing.check_regularizer(lawful.Tinted, encoder=lawful.Pooled(None), extras={"tint": tint})
     optimum = loss_context(replace(random_view(2, 8), image=torch.zeros(2, 8, 8, 3)))
     testing.check_regularizer(lawful.Dark, optimum=optimum)
     testing.check_regularizer(variant(lawful.Dark, **broken_terms.penalty(broken_terms.detached_half)), smooth=False)
@@ -71,6 +77,12 @@ def test_the_lawful_pass():
     testing.check_encoder(lawful.Pooled(None))
     testing.check_reconstructor(lawful.Shot(None))
     testing.check_exporter(lawful.Spheres)
+    testing.check_exporter(lawful.Cloud, watertight=False, read=lawful.read_cloud)
+    both = testing.three_balls(), testing.three_balls(density=0.0)
+    testing.check_exporter(lawful.Cloud, None, both[0], watertight=False, read=lawful.read_cloud, empty=both[1])
+    points = variant(lawful.Spheres, mesh=broken_files.bare)
+    testing.check_exporter(points, watertight=False)
+    testing.check_representation(broken_views.Swells)
     testing.check_observer(lawful.Notes)
     testing.check_image_source(lawful.Disc)
     testing.check_dataset(lawful.Balls)

@@ -38,7 +38,7 @@ def regularized(term: RegularizerTerm, context: LossContext) -> Tensor:
     """A regularizer's penalty, a scalar.
 
     Raises:
-        StepError: it failed, or answered something else.
+        StepError: it failed, answered something else, or a number other than 0 that nothing optimised moves.
     """
     place = f"step {context.step.index}: regularizers.{term.label}"
     with _blamed(place):
@@ -46,6 +46,12 @@ def regularized(term: RegularizerTerm, context: LossContext) -> Tensor:
     if not isinstance(penalty, Tensor) or penalty.numel() != 1:
         found = f"shape {tuple(penalty.shape)}" if isinstance(penalty, Tensor) else type(penalty).__name__
         raise StepError(f"{place}: penalty() returned {found}; return a tensor of one number")
+    optimised = any(parameter.requires_grad for parameter in context.representation.parameters())
+    if not penalty.requires_grad and optimised and bool(penalty.isfinite()) and bool(penalty != 0):
+        raise StepError(
+            f"{place}: penalty() returned {float(penalty):.4g} without a graph, so that it moves nothing; compute it from "
+            "context's tensors without detach(), item() or torch.no_grad()"
+        )
     return penalty.reshape(())
 
 

@@ -45,7 +45,11 @@ class Component(ABC):
         self.config = config
 
     def load(self, device: torch.device) -> None:  # noqa: B027 (a default, not a hook to fill)
-        """Read weights and move to `device`. Called once, after every check that needs no weights."""
+        """Read weights and move to `device`. Called once, after every check that needs no weights.
+
+        A network of one's own, which begins from random numbers, is made here, from a generator seeded with a fixed number
+        or an option: `load` has no step, and a process's shared random numbers are not the run's.
+        """
 
     def weight_files(self) -> list[Path]:
         """The files that `load` reads, for the manifest's hashes."""
@@ -74,6 +78,9 @@ class Component(ABC):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave, after `load`, on a fresh instance of the same options.
+
+        Tensors arrive on the CPU, of the type they were saved in: copy them into what lives on the device of `load`, or
+        move them there. A network of one's own was made in `load` from its fixed seed; its state comes on top.
 
         Raises:
             ValueError: the state is not one of these options; the message says why.

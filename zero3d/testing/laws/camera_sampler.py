@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from zero3d.interfaces import CameraSampler
 from zero3d.testing.laws.common import Laws, fresh_step
+from zero3d.testing.laws.state import check_state
 from zero3d.values import Cameras, Step
 
 STEPS = 20
@@ -21,20 +23,27 @@ def check_camera_sampler(sampler: CameraSampler) -> None:
     - `sample` gives square cameras that look at the origin from outside the object, with right-handed orthonormal axes
       and fields of view between 0 and 180 degrees; `views` and `resolution` are the most of any step of a run.
     - They come in whole groups of `group`: one elevation, distance and field of view, azimuths in equal steps.
-    - The same seed gives the same cameras; random numbers come from `step.generator(name)` alone.
+    - The same seed gives a fresh instance the same cameras; random numbers come from `step.generator(name)` alone. What it
+      remembers from step to step is in `state_dict`.
     - The cameras change over the steps of a run.
     - Options named `elevation_deg`, `azimuth_deg`, `distance` or `fov_deg` (a number, or [low, high]) mean what they say.
     - `near` gives one camera beside each: moved, but by less than half the distance, of the same size and field of view.
 
     Args:
-        sampler: made with the options to try.
+        sampler: made with the options to try; others of the same options are made of its class.
     """
     laws = Laws(type(sampler))
     laws.refuses(sampler.config)
+
+    def fresh() -> CameraSampler:
+        made = type(sampler)(sampler.config)
+        made.load(torch.device("cpu"))
+        return made
+
     with laws.own_randomness(), laws.runs("it gives cameras", "sample() fails"):
-        first, again = sampler.sample(fresh_step()), sampler.sample(fresh_step())
+        first, again = fresh().sample(fresh_step()), fresh().sample(fresh_step())
     same = torch.equal(first.camera_to_world, again.camera_to_world)
-    laws("same seed, same cameras", same, "two calls differ; draw from step.generator(name) alone")
+    laws("same seed, same cameras", same, "two fresh ones differ; draw from step.generator(name) alone")
     generators = fresh_step().generators
     steps = [sampler.sample(Step(index, STEPS, generators, "test")) for index in range(STEPS)]
     for cameras in steps:
@@ -49,7 +58,14 @@ def check_camera_sampler(sampler: CameraSampler) -> None:
     laws(law, largest == sampler.resolution, f"{largest}, resolution = {sampler.resolution}")
     spread = float((places - places[0]).norm(dim=-1).max())
     laws("cameras change over the steps", spread > 1e-3, f"{STEPS} steps all look from {places[0].tolist()}")
-    _near(laws, sampler, first)
+    _near(laws, fresh, first)
+    check_state(laws, fresh, _one_step)
+
+
+def _one_step(sampler: CameraSampler, index: int) -> dict[str, Tensor]:
+    step = fresh_step(index, total=4, seed=index)
+    cameras = sampler.sample(step)
+    return {"novel": cameras.camera_to_world, "near": sampler.near(cameras, step).camera_to_world, "fov": cameras.fovs}
 
 
 def _groups(laws: Laws, cameras: Cameras, group: int) -> None:
@@ -104,11 +120,11 @@ def _options(laws: Laws, config: Any, cameras: Cameras) -> None:
         laws("options mean what they say", bool(inside.all()), f"{name} = [{low:g}, {high:g}], but {outside} was drawn")
 
 
-def _near(laws: Laws, sampler: CameraSampler, cameras: Cameras) -> None:
+def _near(laws: Laws, fresh: Callable[[], CameraSampler], cameras: Cameras) -> None:
     with laws.own_randomness(), laws.runs("it gives near cameras", "near() fails"):
-        near, again = sampler.near(cameras, fresh_step()), sampler.near(cameras, fresh_step())
+        near, again = fresh().near(cameras, fresh_step()), fresh().near(cameras, fresh_step())
     same = torch.equal(near.camera_to_world, again.camera_to_world)
-    laws("same seed, same near cameras", same, "two calls differ; draw from step.generator(name) alone")
+    laws("same seed, same near cameras", same, "two fresh ones differ; draw from step.generator(name) alone")
     laws("one near camera beside each", len(near) == len(cameras), f"{len(near)} for {len(cameras)}")
     _poses(laws, near)
     alike = near.width == cameras.width and torch.equal(near.fovs, cameras.fovs)

@@ -102,6 +102,12 @@ class Laws:
             except Exception as error:
                 self.broken(law, f"of {name} = -1000000000 it says {type(error).__name__}; raise a ValueError")
 
+    def sized(self, component: Component) -> None:
+        """`size` tells nothing or two whole numbers."""
+        told = component.size(torch.device("cpu"))
+        good = told is None or (len(told) == 2 and all(isinstance(n, int) and n >= 0 for n in told))
+        self("size tells parameters and bytes", good, f"it is {told!r}")
+
 
 def _shared_randomness() -> tuple[Any, ...]:
     state: Any = numpy.random.get_state()

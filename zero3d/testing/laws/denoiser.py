@@ -74,9 +74,7 @@ def check_denoiser(denoiser: Denoiser, condition: Any = None) -> None:
     _space(laws, denoiser)
     missing = [str(path) for path in denoiser.weight_files() if not path.exists()]
     laws("weight_files are there", not missing, f"missing: {', '.join(missing)}")
-    told = denoiser.size(torch.device("cpu"))
-    good = told is None or (len(told) == 2 and all(isinstance(n, int) and n >= 0 for n in told))
-    laws("size tells parameters and bytes", good, f"it is {told!r}")
+    laws.sized(denoiser)
 
 
 def _shown(laws: Laws, denoiser: Denoiser, seed: int) -> Any:

@@ -18,7 +18,7 @@ def check_encoder(encoder: Encoder, tolerance: float = 1e-4) -> None:
       batch gives what its singles give, and pictures are left as they were.
     - It is differentiable in the picture.
     - Where `reads` holds "prompt", any texts become unit vectors without a graph, other texts others.
-    - `weight_files` are there; `reads` names parts of a subject.
+    - `weight_files` are there; `size` tells nothing or two whole numbers; `reads` names parts of a subject.
 
     Args:
         encoder: yours, after `load`. Random weights will do.
@@ -30,6 +30,7 @@ def check_encoder(encoder: Encoder, tolerance: float = 1e-4) -> None:
     laws("reads names parts of a subject", bool(encoder.reads) and encoder.reads <= known, f"{sorted(encoder.reads)}")
     missing = [str(path) for path in encoder.weight_files() if not path.exists()]
     laws("an encoder's weight_files are there", not missing, f"missing: {', '.join(missing)}")
+    laws.sized(encoder)
     if "picture" in encoder.reads:
         _pictures(laws, encoder, tolerance)
     if "prompt" in encoder.reads:

@@ -39,7 +39,12 @@ def three_balls(density: float = 200.0) -> ExportSubject:
 
 
 def check_exporter(
-    component: type[Exporter], config: Any = None, subject: ExportSubject | None = None, watertight: bool = True
+    component: type[Exporter],
+    config: Any = None,
+    subject: ExportSubject | None = None,
+    watertight: bool = True,
+    read: Callable[[Path], Any] | None = None,
+    empty: ExportSubject | None = None,
 ) -> None:
     """The laws of an exporter. Call it from a test with your class; the first broken one is an AssertionError of one line.
 
@@ -61,6 +66,9 @@ def check_exporter(
         subject: for an exporter of other representations: the three balls (see `zero3d.testing.balls`) as one of those.
             None: a RadianceField of them.
         watertight: False for a format whose surface need not be closed (a point cloud has none, sheets are open).
+        read: for a format that trimesh cannot read: a file -> `trimesh.Trimesh(vertices, faces, vertex_colors=...)` or, of
+            a cloud of points or Gaussians, `trimesh.PointCloud(points, colors)`, as they stand in the file.
+        empty: with `subject`, one of the same kind with nothing in it. None: it is not asked.
     """
     laws = Laws(component)
     exporter = component(laws.default(component, config))
@@ -77,11 +85,12 @@ def check_exporter(
         path = folder / "first" / name
         path.parent.mkdir()
         _write(laws, exporter, subject, path)
-        _read(laws, path, watertight)
+        _read(laws, path, watertight, read)
         _again(laws, exporter, subject, path, folder / "again" / name)
         _atomic(laws, exporter, subject, folder / "atomic" / name)
-        if own:
-            _empty(laws, exporter, folder / "empty" / name)
+        nothing = three_balls(density=0.0) if own else empty
+        if nothing is not None:
+            _empty(laws, exporter, nothing, folder / "empty" / name)
 
 
 def _write(laws: Laws, exporter: Exporter, subject: ExportSubject, path: Path) -> None:
@@ -96,13 +105,16 @@ def _write(laws: Laws, exporter: Exporter, subject: ExportSubject, path: Path) -
     laws("the representation is not changed", unchanged, "its parameters or buffers differ after export")
 
 
-def _read(laws: Laws, path: Path, watertight: bool) -> None:
-    import trimesh
-
-    with laws.runs("trimesh reads the file", f"{path.name} cannot be read"):
-        mesh: Any = trimesh.load_mesh(path, process=False)
-    if watertight:
-        laws("trimesh reads the file", len(getattr(mesh, "faces", ())) > 0, f"{path.name} holds no triangles")
+def _read(laws: Laws, path: Path, watertight: bool, read: Callable[[Path], Any] | None) -> None:
+    if read is not None:
+        with laws.runs("its own reader reads the file", f"{path.name} cannot be read"):
+            mesh = read(path)
+    else:
+        with laws.runs("trimesh reads the file", f"{path.name} cannot be read"):
+            mesh = _by_trimesh(path)
+    faces, places = len(getattr(mesh, "faces", ())), len(mesh.vertices)
+    law = "the file holds a surface, or points"
+    laws(law, faces > 0 or (places > 0 and not watertight), f"{faces} triangles and {places} points in {path.name}")
     low, high = (torch.tensor(bound, dtype=torch.float64) for bound in BOUNDS)
     wanted = torch.stack([world_to_gltf(low), world_to_gltf(high)])
     bounds = torch.from_numpy(numpy.array(mesh.bounds, dtype=numpy.float64))
@@ -120,6 +132,14 @@ def _read(laws: Laws, path: Path, watertight: bool) -> None:
     volume, true = float(joined.volume), sum(4 / 3 * math.pi * radius**3 for radius in RADII)
     found = f"a volume of {volume:.4f}, the balls have {true:.4f}"
     laws("the surface looks outwards and is no thicker than the object", 0.7 * true < volume < 1.35 * true, found)
+
+
+def _by_trimesh(path: Path) -> Any:
+    """A mesh, or a cloud of points, of which `load_mesh` makes nothing."""
+    import trimesh
+
+    mesh: Any = trimesh.load_mesh(path, process=False)
+    return mesh if len(mesh.faces) else trimesh.load(path, process=False)
 
 
 def _colours(laws: Laws, mesh: Any) -> None:
@@ -198,9 +218,9 @@ def _ignoring(act: Callable[[], Any]) -> None:
         return
 
 
-def _empty(laws: Laws, exporter: Exporter, path: Path) -> None:
+def _empty(laws: Laws, exporter: Exporter, subject: ExportSubject, path: Path) -> None:
     law = "an empty field is an ExportError of one line, and no file"
     path.parent.mkdir()
-    laws.says(law, lambda: exporter.export(three_balls(density=0.0), path), ExportError)
+    laws.says(law, lambda: exporter.export(subject, path), ExportError)
     left = sorted(found.name for found in path.parent.iterdir())
     laws(law, not left, f"{', '.join(left)} is there")

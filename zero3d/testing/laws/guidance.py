@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from zero3d.diffusion import broadcast
 from zero3d.geometry import orbit
-from zero3d.interfaces import NULL, CameraSampler, Guidance, Teacher
+from zero3d.interfaces import CameraSampler, EncoderTeacher, Guidance, Teacher
 from zero3d.testing.gaussian import GaussianConfig, GaussianDenoiser
-from zero3d.testing.laws.common import Laws, fresh_step, random_view
+from zero3d.testing.laws.common import Laws, fresh_step, random_view, same
+from zero3d.testing.laws.joint import check_joint
+from zero3d.testing.laws.prior import Prior
 from zero3d.testing.laws.state import check_state
 from zero3d.values import Cameras, Step, View
 
-VIEWS, STEPS = 32, 24
-"""How many views are asked about, in how many steps, for a mean over noises and noise levels."""
+VIEWS, STEPS, FEW = 32, 24, 8
+"""How many views are asked about, in how many steps, for a mean over noises and noise levels; FEW where both sides of a
+difference see the same noise."""
 
 
 def check_guidance(
     component: type[Guidance],
     config: Any = None,
-    teacher: Teacher | None = None,
+    teacher: Teacher | EncoderTeacher | None = None,
     linear: bool = True,
     prior: bool = True,
 ) -> None:
     """The laws of a guidance. Call it from a test with your class; the first broken one is an AssertionError of one line.
 
-    - The gradient has the image's shape, is finite, carries no graph, and leaves the view as it was.
+    - Each gradient has its field's shape, is finite, carries no graph, and the view is left as it was.
     - The same seed gives a fresh instance the same gradient; if it draws random numbers, another seed gives another one,
       and they come from `step.generator(name)` alone. Figures are finite floats; its pictures carry no graph.
     - What it remembers (held cameras, target pictures, a network of its own) is in `state_dict`: two steps, save, a fresh
@@ -41,61 +43,79 @@ def check_guidance(
       sigma^2 / (s^2 + sigma^2) (x - mu) over the noise n. Whatever the weight w(sigma) > 0, however the levels are
       drawn and whatever the guidance scale (conditional and unconditional prior are one here), the mean gradient is
       c (x - mu) with one c > 0: a step downhill goes straight to the prior's mean, and there the mean gradient is 0.
+    - The condition leads: of a conditional prior N(mu + d, s^2) and one N(mu, s^2) without the condition, the mean
+      gradient differs from that at d = 0 along -d.
+    - A teacher that denoises groups of views jointly is asked for whole groups, each at one noise level, and each group
+      gets the gradient of its own views and cameras, wherever it stands in the batch and whatever the others are.
     - With `prior=False`, for a guidance that sets the predictions against each other and so has no view of the prior: of a
-      conditional prior N(mu, s^2) and one N(mu_0, s^2) without the condition, moving mu by d moves the mean gradient by
-      -c d with one c > 0, and at mu = mu_0 it is 0: downhill leads the way that the condition points, and no other.
+      those two priors the mean gradient is -c d, and at d = 0 it is 0: downhill leads the way that the condition points,
+      and no other.
+    - Of one that asks an encoder, or nobody, only the plain laws and that of its state are asked.
 
     Args:
         component: your class.
         config: its options, the defaults if None.
         teacher: what it is tried with for the plain laws, for a guidance that needs a certain one; the closed form is
-            asked in a space of as many channels and pixels. None: pixels, 8 x 8.
+            asked in a space of as many channels and pixels. None: pixels, 8 x 8. For one that asks an encoder: an
+            EncoderTeacher of a loaded one and its subject.
         linear: False for a guidance that clips or normalises: then the mean gradient must point away from mu and vanish
             there, but need not be parallel to x - mu (to d).
         prior: False for a guidance that acts by the difference of the predictions alone (a pure classifier score).
     """
     laws = Laws(component)
     config = laws.default(component, config)
-    teacher = teacher or Teacher(GaussianDenoiser(GaussianConfig(resolution=8)))
-    size, channels = teacher.denoiser.resolution, teacher.denoiser.channels
-    view, cameras = random_view(2, size, channels).detach(), orbit(20.0, torch.tensor([10.0, 200.0]), size)
+    law = "what it asks is handed in"
+    if component.asks == "denoiser" and teacher is None:
+        teacher = Teacher(GaussianDenoiser(GaussianConfig(resolution=8)))
+    wanted = {"denoiser": Teacher, "encoder": EncoderTeacher, None: type(None)}[component.asks]
+    laws(law, isinstance(teacher, wanted), f"it asks {component.asks}; hand in a {wanted.__name__} of a loaded one")
+    size, channels, views = 8, 3, 2
+    if isinstance(teacher, Teacher):
+        size, channels = teacher.denoiser.resolution, teacher.denoiser.channels
+        views = max(2, teacher.denoiser.group)
 
-    def made(teacher: Teacher) -> Guidance:
-        guidance = component(config, teacher)
+    def made(teacher: Teacher | EncoderTeacher | None) -> Guidance:
+        guidance = component(config, teacher) if teacher else component(config)
         guidance.load(torch.device("cpu"))
         return guidance
 
+    view, cameras = random_view(views, size, channels).detach(), around(views, size)
     _plain_laws(laws, lambda: made(teacher), view, cameras)
-    check_state(laws, lambda: made(teacher), _one_step(size, channels))
+    check_state(laws, lambda: made(teacher), _one_step(size, channels, views))
+    if component.asks != "denoiser":
+        return
     if prior:
         gaussian = Prior(channels, size)
         _closed_form(laws, lambda: made(Teacher(gaussian)), gaussian, size, linear)
-    else:
-        _classifier_law(laws, made, channels, size, linear)
+    _condition_leads(laws, made, channels, size, linear, alone=not prior)
+    check_joint(laws, made, channels, size, linear)
 
 
-class _Pair(CameraSampler):
-    """Two views from a random azimuth."""
+class _Ring(CameraSampler):
+    """Views in equal steps from a random azimuth."""
 
-    name = "pair"
-    views = 2
+    name = "ring"
 
-    def __init__(self, resolution: int) -> None:
+    def __init__(self, resolution: int, views: int) -> None:
         super().__init__(None)
-        self.resolution = resolution
+        self.resolution, self.views, self.group = resolution, views, views
 
     def sample(self, step: Step) -> Cameras:
-        start = 360 * torch.rand((), generator=step.generator("azimuth"))
-        return orbit(20.0, start + torch.tensor([0.0, 190.0]), self.resolution)
+        return around(self.views, self.resolution, 360 * float(torch.rand((), generator=step.generator("azimuth"))))
 
 
-def _one_step(size: int, channels: int) -> Callable[[Guidance, int], dict[str, Tensor]]:
+def around(views: int, size: int, start: float = 10.0) -> Cameras:
+    """Cameras of one elevation in equal steps of azimuth, degrees."""
+    return orbit(20.0, start + 360 / views * torch.arange(views), size)
+
+
+def _one_step(size: int, channels: int, views: int) -> Callable[[Guidance, int], dict[str, Tensor]]:
     """As the engine has it: the cameras it wants, its gradient on a view of that step, and the end of the step."""
 
     def use(guidance: Guidance, index: int) -> dict[str, Tensor]:
-        step, sampler = fresh_step(index, seed=index), _Pair(size)
+        step, sampler = fresh_step(index, seed=index), _Ring(size, views)
         cameras = guidance.cameras(step.scoped("cameras"), sampler) or sampler.sample(step.scoped("sampler"))
-        answer = guidance.gradient(random_view(2, size, channels, seed=index).detach(), cameras, step)
+        answer = guidance.gradient(random_view(views, size, channels, seed=index).detach(), cameras, step)
         guidance.after_step(step)
         return {**answer.gradients, "cameras": cameras.camera_to_world}
 
@@ -103,21 +123,22 @@ def _one_step(size: int, channels: int) -> Callable[[Guidance, int], dict[str, T
 
 
 def _plain_laws(laws: Laws, make: Callable[[], Guidance], view: View, cameras: Cameras) -> None:
-    before = view.image.clone()
+    before = {name: value.clone() for name, value in view.tensors().items()}
     step = fresh_step()
     with laws.own_randomness(), laws.runs("it answers for any view", "gradient() fails"):
         first = make().gradient(view, cameras, step)
-    found, asked = tuple(first.value.shape), tuple(before.shape)
-    laws("the gradient has the image's shape", found == asked, f"{found} for an image of {asked}")
-    laws("the gradient is finite", torch.isfinite(first.value).all(), "it holds nan or inf")
-    laws("no graph", not first.value.requires_grad, "the gradient carries one; detach it")
-    laws("the view is not changed", torch.equal(before, view.image), "view.image was written to")
+    for name, value in first.gradients.items():
+        found, asked = tuple(value.shape), tuple(before[name].shape) if name in before else "no such field"
+        laws("each gradient has its field's shape", found == asked, f"{found} for {name} of {asked}")
+        laws("the gradient is finite", torch.isfinite(value).all(), f"that of {name} holds nan or inf")
+        laws("no graph", not value.requires_grad, f"the gradient of {name} carries one; detach it")
+    laws("the view is not changed", same(before, view.tensors()), "a field of it was written to")
     again = make().gradient(view, cameras, fresh_step())
     law = "same seed, same gradient"
-    laws(law, torch.equal(first.value, again.value), "two calls differ; draw from step.generator(name) alone")
+    laws(law, same(first.gradients, again.gradients), "two fresh ones differ; draw from step.generator(name) alone")
     if step.generators.state_dict():
         other = make().gradient(view, cameras, fresh_step(seed=1))
-        differs = not torch.equal(first.value, other.value)
+        differs = not same(first.gradients, other.gradients)
         laws("another seed, other noise", differs, "it draws random numbers, but seeds 0 and 1 give one gradient")
     _figures(laws, first.metrics)
     graphs = [name for name, picture in first.pictures.items() if picture.requires_grad]
@@ -128,26 +149,6 @@ def _figures(laws: Laws, metrics: Mapping[str, Any]) -> None:
     for name, value in metrics.items():
         good = isinstance(value, float) and math.isfinite(value)
         laws("figures are finite floats", good, f"metrics[{name!r}] is {value!r}")
-
-
-class Prior(GaussianDenoiser):
-    """A Gaussian in every pixel, the same with and without the condition, so that a guidance scale changes nothing.
-
-    Over any number of channels; `mu` (C,) is its mean. `moved` (C,) is added to the mean but where there is no condition.
-    """
-
-    def __init__(self, channels: int, resolution: int, moved: Tensor | None = None) -> None:
-        super().__init__(GaussianConfig(std=0.2, resolution=resolution))
-        self.channels = channels
-        self.mu = torch.linspace(0.2, 0.8, channels)
-        self.moved = torch.zeros(channels) if moved is None else moved
-
-    def predict(
-        self, noised: Tensor, sigma: Tensor, condition: Any, cameras: Cameras, branches: Sequence[str]
-    ) -> dict[str, Tensor]:
-        variance, noise = self.config.std**2, broadcast(sigma, noised) ** 2
-        mean = {branch: (self.mu if branch == NULL else self.mu + self.moved).to(noised) for branch in branches}
-        return {branch: (variance * noised + noise * mean[branch]) / (variance + noise) for branch in branches}
 
 
 def _closed_form(laws: Laws, make: Callable[[], Guidance], prior: Prior, size: int, linear: bool) -> None:
@@ -171,34 +172,38 @@ def _closed_form(laws: Laws, make: Callable[[], Guidance], prior: Prior, size: i
     laws(law, rest < allowed, f"0 where x is the prior's mean, but it is {rest:.3g} (elsewhere {scale:.3g})")
 
 
-def _classifier_law(laws: Laws, make: Callable[[Teacher], Guidance], channels: int, size: int, linear: bool) -> None:
+def _condition_leads(
+    laws: Laws, make: Callable[[Teacher], Guidance], channels: int, size: int, linear: bool, alone: bool
+) -> None:
+    """How the mean gradient follows the condition; `alone`: and is 0 where it says nothing."""
     law = "the condition moves the mean gradient its own way"
     x = random_view(1, size, channels).image.detach()
     move = torch.linspace(0.3, -0.2, channels)
 
     def answer(moved: Tensor) -> Tensor:
-        return _mean_gradient(lambda: make(Teacher(Prior(channels, size, moved))), x)[0]
+        return _mean_gradient(lambda: make(Teacher(Prior(channels, size, moved))), x, FEW)[0]
 
     with laws.runs(law, "gradient() fails for a Gaussian teacher"):
         here, there = answer(torch.zeros(channels)), answer(move)
     scale = float(there.square().mean().sqrt())
     rest = float(here.square().mean().sqrt())
-    laws(law, rest <= 1e-3 * scale, f"0 where condition and none are one, but it is {rest:.3g} (elsewhere {scale:.3g})")
+    zero = rest <= 1e-3 * scale or not alone
+    laws(law, zero, f"0 where condition and none are one, but it is {rest:.3g} (elsewhere {scale:.3g})")
     change = there - here
     slope = float((change * -move).sum() / move.expand_as(change).square().sum())
     pull = slope * float(move.square().mean().sqrt())
     laws(law, pull > 1e-3 * scale, f"mu moved by d must move it by -c d with c > 0, but c |d| is {pull:.3g}")
-    if linear:
+    if linear and alone:
         beside = float((change + slope * move).square().mean().sqrt())
         laws(law, beside < 1e-2 * scale, f"by -c d, but {beside:.3g} of it (of {scale:.3g}) points elsewhere")
 
 
-def _mean_gradient(make: Callable[[], Guidance], x: Tensor) -> tuple[Tensor, float]:
+def _mean_gradient(make: Callable[[], Guidance], x: Tensor, count: int = STEPS) -> tuple[Tensor, float]:
     """The mean over noises of the gradient at x (1, H, W, C), and its standard error (root mean square over pixels)."""
     view = random_view(VIEWS, x.shape[1], x.shape[-1]).detach()
     view = replace(view, image=x.expand(VIEWS, -1, -1, -1).contiguous())
-    cameras = orbit(20.0, 360 * torch.arange(VIEWS) / VIEWS, x.shape[1])
-    steps = [Step(k, STEPS, fresh_step(seed=k).generators, "test") for k in range(STEPS)]
+    cameras = around(VIEWS, x.shape[1], 0.0)
+    steps = [Step(k, count, fresh_step(seed=k).generators, "test") for k in range(count)]
     told = torch.cat([make().gradient(view, cameras, step).value.double() for step in steps])
     spread = told.var(dim=0).mean() if len(told) > 1 else told.new_zeros(())
     return told.mean(dim=0), float((spread / len(told)).sqrt())

@@ -33,6 +33,9 @@ def check_reconstructor(reconstructor: Reconstructor, subject: Subject | None = 
     with laws.own_randomness(), laws.runs("it makes a model", "reconstruct() fails; is it loaded?"):
         first, again = (reconstructor.reconstruct(subject, fresh_step()) for _ in range(2))
     laws("it makes a Representation", isinstance(first, Representation), f"it returned a {type(first).__name__}")
+    graphs = [name for name, parameter in first.named_parameters() if not parameter.is_leaf]
+    graphs += [name for name, buffer in first.named_buffers() if buffer.requires_grad]
+    laws("the model carries no graph", not graphs, f"{', '.join(graphs)}; reconstruct under torch.no_grad()")
     state = first.state_dict()
     for name, value in state.items():
         laws("the model is finite", torch.isfinite(value.double()).all(), f"{name} holds nan or inf")
@@ -41,3 +44,4 @@ def check_reconstructor(reconstructor: Reconstructor, subject: Subject | None = 
     laws("the subject is not changed", kept, "a picture was written to")
     missing = [str(path) for path in reconstructor.weight_files() if not path.exists()]
     laws("weight_files are there", not missing, f"missing: {', '.join(missing)}")
+    laws.sized(reconstructor)

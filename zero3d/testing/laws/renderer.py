@@ -12,7 +12,8 @@ from torch import Tensor
 from zero3d.geometry import orbit, rays
 from zero3d.interfaces import Renderer, Representation
 from zero3d.testing.balls import ThreeBalls, ThreeBallsConfig, draw_balls
-from zero3d.testing.laws.common import Laws, differences, fresh_step, in_double
+from zero3d.testing.laws.common import Laws, differences, fresh_step, in_double, same
+from zero3d.testing.laws.state import check_state
 from zero3d.testing.sphere import SphereConfig, SphereField
 from zero3d.values import FAR, VIEW_FIELDS, Cameras, View
 
@@ -36,7 +37,8 @@ def check_renderer(
     - It fills what it declares, finite and of the right shapes; opacity lies in [0, 1]; the weights of a ray, if it has
       them, are not negative and sum to its opacity. A batch of two views equals the two drawn alone.
     - Without a step the picture is exact: drawing again gives the same, and nothing is drawn from a random stream;
-      with one, random numbers come from `step.generator(name)`. A flat background (h, w, C) is the one colour (C,).
+      with one, random numbers come from `step.generator(name)`, and fresh instances draw alike; what it remembers from step
+      to step is in `state_dict`. A flat background (h, w, C) is the one colour (C,).
     - Gradients in the representation's parameters equal central differences in float64, of all fields together.
     - A ball of uniform density looks as it must (closed form): opacity 1 - exp(-density chord), one colour throughout,
       depth along the unit ray plus (1 - opacity) far, and a ray that misses shows the background, exactly.
@@ -158,20 +160,32 @@ def _repeats(
     flat = background.expand(3, 3, -1)
     off = float((renderer.render(field, cameras, flat).detach().image - view.image).abs().max())
     laws("a flat background is one colour", off <= tolerance, f"as (3, 3, C) the picture differs by {off:.3g}")
+
+    def use(made: Renderer, index: int) -> dict[str, Tensor]:
+        step = fresh_step(index, total=4, seed=index)
+        return {"image": made.render(field, cameras, background, frozenset(), step).image.detach()}
+
+    def fresh() -> Renderer:
+        made = type(renderer)(renderer.config)
+        made.load(torch.device("cpu"))
+        return made
+
     with laws.own_randomness(), laws.runs("it draws within a step", "render(..., step=step) fails"):
-        one, other = (renderer.render(field, cameras, background, frozenset(), fresh_step()).image for _ in range(2))
-    laws("same seed, same picture", torch.equal(one, other), "two pictures of one step differ")
+        one, other = (use(fresh(), 0) for _ in range(2))
+    laws("same seed, same picture", same(one, other), "two fresh ones draw one step otherwise")
+    check_state(laws, fresh, use)
 
 
 def _gradient(laws: Laws, renderer: Renderer, field: Representation, cameras: Cameras, background: Tensor) -> None:
     generator = torch.Generator().manual_seed(5)
-    names = sorted(renderer.provides)
-    shapes = [getattr(renderer.render(field, cameras, background, renderer.provides), name).shape for name in names]
+    drawn = renderer.render(field, cameras, background, renderer.provides).tensors()
+    names = [name for name in sorted(renderer.provides) if name in VIEW_FIELDS or drawn[name].requires_grad]
+    shapes = [drawn[name].shape for name in names]
     weights = [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes]
 
     def value() -> Tensor:
-        view = renderer.render(field, cameras, background, renderer.provides)
-        told = [(getattr(view, name) * weight).sum() for name, weight in zip(names, weights, strict=True)]
+        view = renderer.render(field, cameras, background, renderer.provides).tensors()
+        told = [(view[name] * weight).sum() for name, weight in zip(names, weights, strict=True)]
         return torch.stack(told).sum()
 
     parameters = [parameter for parameter in field.parameters() if parameter.requires_grad]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +26,9 @@ def check_representation(make: Callable[[], Representation]) -> None:
     - `state_dict` is all there is to it: loaded into a fresh one it gives the same parameters and the same field.
     - The memory check is told the truth: built on "meta" it has the parameters that it has after `initialise`, and its
       buffers are no larger than they.
-    - Steps of an optimizer with `after_step` behind each leave every parameter finite and in one group.
+    - Steps of an optimizer with `after_step` behind each leave every parameter finite and in one group; one that grows
+      becomes no larger than `parameter_bytes` counted before. n steps are k steps, a checkpoint of both, and n - k steps of
+      a fresh one: what it counts and what the optimizer remembers follow its rows.
     - A RadianceField besides: density (N,), not negative and 0 outside the box, features (N, C), finite, in [0, 1] for
       RGB; any number of points, none among them; differentiable; a `spacing` above 0.
 
@@ -46,7 +49,7 @@ def check_representation(make: Callable[[], Representation]) -> None:
         laws("the start is finite", torch.isfinite(value.double()).all(), f"{name} holds nan or inf")
     _memory(laws, first, make)
     _devices(laws, make)
-    _after_step(laws, second)
+    _after_step(laws, second, make)
     _state(laws, second, make)
     if isinstance(first, RadianceField):
         _field(laws, first)
@@ -105,25 +108,50 @@ def _all(module: nn.Module) -> list[tuple[str, Tensor]]:
     return [*module.named_parameters(), *module.named_buffers()]
 
 
-def _after_step(laws: Laws, representation: Representation) -> None:
+def _after_step(laws: Laws, representation: Representation, make: Callable[[], Representation]) -> None:
     from zero3d.engine import Optimizer  # which reads recipes; the command line need not, to start
     from zero3d.recipe import OptimizerOptions
 
-    law = "steps leave it finite, and the optimizer knows of every change of size"
+    options, most = OptimizerOptions(lr=0.05), representation.parameter_bytes()
     with laws.runs("param_groups give lr_scale, not lr", "no optimizer can be made of them"):
-        optimizer = Optimizer(OptimizerOptions(lr=0.05), representation)
-    for index in range(STEPS):
-        for k, parameter in enumerate(representation.parameters()):
-            if parameter.requires_grad:
-                generator = torch.Generator().manual_seed(97 * index + k)
-                parameter.grad = torch.randn(parameter.shape, generator=generator).to(parameter)
-        step = fresh_step(index, STEPS)
-        optimizer.step(step)
-        with laws.own_randomness(), laws.runs(law, "after_step() fails"):
-            representation.after_step(step, optimizer)
-        with laws.runs(law, f"after step {index}"):
-            optimizer.check(index)
+        optimizer = Optimizer(options, representation)
+    for index in range(STEPS // 2):
+        _step(laws, representation, optimizer, index)
+    law = "n steps are k steps, a checkpoint and n - k steps"
+    with laws.runs(law, "load_state_dict() of its own state, or the optimizer's, fails"):
+        resumed = make()
+        with torch.no_grad():
+            resumed.initialise(fresh_step(seed=1))
+        other = Optimizer(options, resumed)
+        resumed.load_state_dict(copied(representation.state_dict()))
+        other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    alike = same(representation.state_dict(), resumed.state_dict())
+    laws("state_dict is all there is to it", alike, "what was loaded is not what was saved")
+    for index in range(STEPS // 2, STEPS):
+        _step(laws, representation, optimizer, index)
+        _step(laws, resumed, other, index)
+    alike = same(representation.state_dict(), resumed.state_dict())
+    laws(law, alike, "resumed, it ends elsewhere; keep what it counts in a buffer, and change rows by rearrange")
+    held = sum(tensor.numel() * tensor.element_size() for tensor in representation.parameters())
+    law = "parameter_bytes counts the largest size"
+    laws(law, held <= most, f"{most} bytes said before, {held} held after {STEPS} steps")
     _groups(laws, representation)
+
+
+def _step(laws: Laws, representation: Representation, optimizer: Any, index: int) -> None:
+    """One of the run's: gradients of noise, the optimizer's step, and what the representation makes of it."""
+    law = "steps leave it finite, and the optimizer knows of every change of size"
+    optimizer.zero_grad()
+    for k, parameter in enumerate(representation.parameters()):
+        if parameter.requires_grad:
+            generator = torch.Generator().manual_seed(97 * index + k)
+            parameter.grad = torch.randn(parameter.shape, generator=generator).to(parameter)
+    step = fresh_step(index, STEPS, seed=index)
+    optimizer.step(step)
+    with laws.own_randomness(), laws.runs(law, "after_step() fails"):
+        representation.after_step(step, optimizer)
+    with laws.runs(law, f"after step {index}"):
+        optimizer.check(index)
 
 
 def _state(laws: Laws, representation: Representation, make: Callable[[], Representation]) -> None:
