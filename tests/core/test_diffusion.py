@@ -50,7 +50,7 @@ def test_v_and_eps_of_one_noising_give_its_x0():
     a = 1 / (1 + sigma**2).sqrt()[:, None, None, None]
     b = (1 - a**2).sqrt()
     noised = x0 + sigma[:, None, None, None] * n
-    assert torch.allclose(x0_from_v(noised, a * n - b * x0, sigma), x0, atol=1e-5)
+    assert torch.allclose(diffusion.x0_from_v(noised, a * n - b * x0, sigma), x0, atol=1e-5)
 
 
 def test_the_cosine_schedule_is_diffusers():
