@@ -109,6 +109,7 @@ def test_plugins_are_found_where_zero3d_is_not_installed(tmp_path):
 def test_a_session_ends_what_runs_too_long_and_says_so(tmp_path, monkeypatch, capsys):
     """Two groups, the first of which never ends."""
     (tmp_path / "endless.py").write_text("import time\nprint('begun', flush=True)\ntime.sleep(60)\n", encoding="utf-8")
+    monkeypatch.setattr(gpu, "ABOUT", "print({})")
     monkeypatch.setattr(gpu, "LEAST_S", 0.5)
     monkeypatch.setattr(gpu, "END_S", 0.5)
     monkeypatch.setattr(
