@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.plugins.mvdream_tiny import save_folder as save_mvdream
 from tests.plugins.views_data import make_folder, make_shards
 from tests.plugins.zero123_tiny import save_folder
 from zero3d.geometry import orbit, rays
@@ -42,7 +43,7 @@ from zero3d.testing import (
 from zero3d.testing.laws.prior import Prior
 from zero3d.testing.laws.renderer import BALL
 from zero3d.testing.sphere import SphereConfig
-from zero3d.values import Picture, Subject, View
+from zero3d.values import Picture, Prompt, Subject, View
 from zero3d_zero123.nano.lift import BOX, GRID
 
 REGISTRY = load_plugins()
@@ -404,6 +405,16 @@ def zero123_finetune(component, bench):
     made = component(component.Config(start=str(bench.zero123_weights())))
     check_trainable_denoiser(made, training_batch(64), lambda path: component(component.Config(start=str(path))), "")
     check_denoiser(made)
+
+
+@case("denoiser mvdream", "denoiser imagedream")
+def mvdream(component, bench):
+    made = component(component.Config(weights=str(save_mvdream(bench.folder / "model", component.name))))
+    made.load(torch.device("cpu"))
+    prompt = Prompt("a cat", "ugly")
+    side = made.picture_resolution
+    pictures = Subject.of(random_picture(side), orbit(0.0, 0.0, side)).pictures if "picture" in made.needs else ()
+    check_denoiser(made, made.condition(Subject(pictures, prompt)))
 
 
 # -- files: exporters, observers, pictures, data

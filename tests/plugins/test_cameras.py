@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -52,6 +53,12 @@ def at(index, total=10):
     return fresh_step(index, total)
 
 
+def steps(total):
+    """One after the other, of one run."""
+    first = fresh_step(0, total)
+    return (dataclasses.replace(first, index=index) for index in range(total))
+
+
 @pytest.mark.parametrize("component", [SphereCameras, PublishedCameras])
 def test_size_and_number_follow_their_schedules(component):
     options = {"resolution": {"0%": 16, "50%": {"jump": 32}}, "views": {0: 4, 5: {"jump": 2}}}
@@ -92,6 +99,53 @@ def test_groups_share_all_but_azimuth_and_go_round_in_equal_steps():
     assert abs(float(cameras.elevation[0] - cameras.elevation[4])) > 1e-3
 
 
+def test_relative_distances_show_the_same_width_at_the_origin_for_any_field_of_view():
+    options = {"distance": [0.8, 1.0], "fov_deg": [15, 60], "relative_distance": True, "spread": False}
+    cameras = SphereCameras(SphereConfig(views=4000, **options)).sample(fresh_step())
+    half = cameras.distance * torch.tan(cameras.fovs / 2)
+    assert 0.8 - 1e-5 < half.min() < 0.801
+    assert 0.999 < half.max() < 1.0 + 1e-5
+    assert abs(float(half.mean()) - 0.9) < 0.005
+    assert abs(float(torch.corrcoef(torch.stack([half, cameras.fovs]))[0, 1])) < 0.05
+    plain = SphereCameras(SphereConfig(views=4, distance=[0.8, 0.8], relative_distance=True)).sample(fresh_step())
+    assert torch.allclose(plain.distance, torch.tensor(0.8 * 35 / 16), atol=1e-5)  # the published field of view
+
+
+def test_mvdreams_cameras_come_in_groups_from_one_random_start():
+    options = {"elevation_deg": [0, 30], "distance": [0.8, 1.0], "fov_deg": [15, 60], "relative_distance": True}
+    sampler = SphereCameras(SphereConfig(views=8, group=4, spread=False, elevation_law="mixed", **options))
+    starts, heights = [], []
+    for step in steps(400):
+        cameras = sampler.sample(step)
+        for own in (cameras[:4], cameras[4:]):
+            for shared in (own.elevation, own.distance, own.fovs):
+                assert torch.allclose(shared, shared[:1], atol=1e-4)
+            assert torch.allclose(own.azimuth.diff() % (2 * math.pi), torch.full((3,), math.pi / 2), atol=1e-3)
+            starts.append(float(own.azimuth[0]) % (math.pi / 2))
+            heights.append(math.degrees(float(own.elevation[0])))
+    starts = torch.tensor(starts)
+    assert abs(float(starts.mean()) - math.pi / 4) < 0.06
+    assert abs(float(torch.corrcoef(starts.reshape(-1, 2).T)[0, 1])) < 0.15, "each group starts by itself"
+    assert min(heights) < 0.5
+    assert max(heights) > 29.5
+
+
+def test_elevations_are_uniform_by_area_by_angle_or_by_a_coin_of_the_step():
+    def means(law):
+        sampler = SphereCameras(SphereConfig(views=500, elevation_deg=[0, 80], elevation_law=law))
+        return [float(torch.rad2deg(sampler.sample(step).elevation).mean()) for step in steps(40)]
+
+    u = torch.linspace(0, 1, 10001, dtype=torch.float64)
+    area = float(torch.rad2deg(torch.asin(u * math.sin(math.radians(80)))).mean())
+    assert all(abs(mean - 40) < 5 for mean in means("angle"))
+    assert all(abs(mean - area) < 5 for mean in means("area"))
+    assert abs(area - 40) > 7
+    mixed = means("mixed")
+    by_angle = [mean for mean in mixed if abs(mean - 40) < abs(mean - area)]
+    assert 10 < len(by_angle) < 30
+    assert all(min(abs(mean - 40), abs(mean - area)) < 5 for mean in mixed)
+
+
 @pytest.mark.parametrize("views", [2, 4, 6])
 def test_antithetic_views_look_from_opposite_at_their_own_distance(views):
     options = {"views": views, "antithetic": True, "distance": [1.5, 2.5], "fov_deg": [30, 60]}
@@ -117,6 +171,7 @@ def test_antithetic_views_look_from_opposite_at_their_own_distance(views):
         {"views": 0},
         {"views": {}},
         {"elevation_deg": [10, -10]},
+        {"elevation_law": "sphere"},
         {"distance": [0, 1]},
         {"fov_deg": [0, 40]},
         {"group": 0},

@@ -1,5 +1,7 @@
 """MVDream's and ImageDream's weights in their layouts, what they are told, and what is refused before loading."""
 
+import copy
+import dataclasses
 import json
 import shutil
 
@@ -117,10 +119,10 @@ def test_half_precision_is_the_u_nets_alone(folders):
     assert 0 < float((found - expected).abs().max()) < 0.1 * float(expected.abs().max())
 
 
-def test_each_branch_reads_its_own_words(folders):
+def test_each_branch_reads_its_own_words(loaded):
     def branches(prompt, **options):
-        denoiser = build("mvdream", folders["mvdream"], **options)
-        denoiser.load(CPU)
+        denoiser = copy.copy(loaded["mvdream"])
+        denoiser.config = dataclasses.replace(denoiser.config, **options)
         return denoiser.condition(Subject(prompt=prompt)).context
 
     plain = branches(Prompt("a cat", "ugly"))
@@ -162,7 +164,7 @@ def test_what_encodes_the_subject_is_freed(loaded):
     assert not [o for o in kept if next(o.parameters()).device.type != "meta"]
 
 
-def test_imagedream_sees_the_picture_on_its_grey(folders, loaded):
+def test_imagedream_sees_the_picture_on_its_grey(loaded):
     own = loaded["imagedream"]
     shown = subject()
     first, second = own.condition(shown), own.condition(subject(seed=1))
@@ -171,8 +173,8 @@ def test_imagedream_sees_the_picture_on_its_grey(folders, loaded):
     for branch in ("null", "negative"):
         assert torch.equal(first.context[branch], second.context[branch])
     assert first.context["cond"].shape == (1, 77 + 16, 48)
-    grey = build("imagedream", folders["imagedream"], picture_background=0.5)
-    grey.load(CPU)
+    grey = copy.copy(own)
+    grey.config = dataclasses.replace(own.config, picture_background=0.5)
     posed = shown.pictures[0]
     rgb, mask = posed.picture.rgb, posed.picture.mask
     over = Picture(rgb - 0.5 * (1 - mask), torch.ones_like(mask))
@@ -195,7 +197,7 @@ def test_clip_pixels_are_openclips(loaded):
     expected = (torch.from_numpy(small / 255) - torch.tensor(CLIP_MEAN)) / torch.tensor(CLIP_STD)
     found = clip_pixels(bytes_.permute(2, 0, 1)[None] / 255, 56)[0].permute(1, 2, 0)
     assert float((found - expected).abs().max()) < 1.5 / 255 / min(CLIP_STD)
-    assert FEATURES == loaded["imagedream"]._source.configs["image_encoder"]["hidden_size"]
+    assert loaded["imagedream"]._source.configs["image_encoder"]["hidden_size"] == FEATURES
 
 
 @pytest.mark.parametrize("views", [1, 3, 6])

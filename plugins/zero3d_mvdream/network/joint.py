@@ -61,8 +61,10 @@ class JointNetwork(nn.Module):
     `frames`: views denoised jointly, the picture's own among them.
     """
 
+    unet: Any
+
     def __init__(self, config: dict[str, Any], frames: int, features: int = 0) -> None:
-        """`config`: the U-Net's, in its authors' words. `features`: numbers in a token of the vision tower; 0: no picture."""
+        """`config`: the U-Net's, in its authors' words. `features`: width of the vision tower's tokens; 0: no picture."""
         super().__init__()
         self.frames = frames
         self.unet = UNet2DConditionModel(**stock_unet(config))
