@@ -12,11 +12,13 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.plugins import clip_tiny
 from tests.plugins.mvdream_tiny import save_folder as save_mvdream
 from tests.plugins.views_data import make_folder, make_shards
 from tests.plugins.zero123_tiny import save_folder
+from tests.testing.lawful import Pooled
 from zero3d.geometry import orbit, rays
-from zero3d.interfaces import Teacher, TrainableDenoiser
+from zero3d.interfaces import EncoderTeacher, Teacher, TrainableDenoiser
 from zero3d.mesh_files import save_mesh
 from zero3d.plugins import load_plugins
 from zero3d.testing import (
@@ -26,6 +28,7 @@ from zero3d.testing import (
     check_command,
     check_dataset,
     check_denoiser,
+    check_encoder,
     check_exporter,
     check_guidance,
     check_image_source,
@@ -225,6 +228,34 @@ def mesh_regularizer(component, bench):
         side = 0.4 / math.sin(0.4 * math.pi)  # of the icosahedron in a sphere of radius 0.4
         config = component.Config(target=side)
     check_regularizer(component, config, representation=bumpy_mesh(), optimum=optimum)
+
+
+@case("guidance clip")
+def clip_guidance(component, bench):
+    noise = Subject.of(random_picture(8), orbit(20.0, 0.0, 8))
+    seen = EncoderTeacher(Pooled(None), replace(noise, prompt=Prompt("a red ball")))
+    for options in (
+        {"target": "both", "crops": 2},
+        {"target": "picture", "backgrounds": [], "crop": 1.0},
+        {"published": True, "transmittance": 0.0},
+    ):
+        check_guidance(component, component.Config(**options), seen)
+
+
+@case("regularizer clip_consistency")
+def clip_consistency(component, bench):
+    noise = random_picture(8)
+    seen = loss_context(View(noise.rgb[None], noise.mask[None]), picture=noise)
+    check_regularizer(component, optimum=seen, encoder=Pooled(None))
+
+
+@case("encoder clip")
+def clip(component, bench):
+    folder = clip_tiny.save_folder(bench.folder / "clip")
+    for options in ({}, {"layer": "last_hidden", "antialias": True}, {"texts": False}):
+        made = component(component.Config(weights=str(folder), **options))
+        made.load(torch.device("cpu"))
+        check_encoder(made)
 
 
 # -- fields, renderers, cameras

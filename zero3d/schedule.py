@@ -25,10 +25,12 @@ class Knot:
 class Schedule:
     """Piecewise linear in the step: a number, or a map {step or "percent%": value or {jump: value}}.
 
-    Before the first knot its value holds (0 if it is a jump), after the last one the last value.
+    Before the first knot its value holds (0 if it is a jump), after the last one the last value. `every`: it is 0 but in
+    every so many steps, the first among them.
     """
 
     knots: tuple[Knot, ...]
+    every: int = 1
 
     @classmethod
     def parse(cls, source: Any, name: str = "schedule") -> Schedule:
@@ -50,6 +52,8 @@ class Schedule:
 
     def at(self, index: int, total: int) -> float:
         """The value at optimisation step `index` of `total`."""
+        if index % self.every:
+            return 0.0
         knots = sorted(((k.at * total / 100 if k.percent else k.at), i) for i, k in enumerate(self.knots))
         before: tuple[float, float] | None = None
         for place, i in knots:

@@ -46,7 +46,8 @@ def example(component: type[Component]) -> str:
         return "\n".join([f"{single[component.kind]}:", *(f"  {line}" for line in [f"type: {component.name}", *lines])])
     key = {kind: key for key, kind in BLOCK_MAPS.items()}[component.kind]
     if issubclass(component, Regularizer):
-        lines = [f"weight: {component.default_weight:g}", f"view: {component.default_view}", *lines]
+        often = [f"every: {component.default_every}"] if component.default_every > 1 else []
+        lines = [f"weight: {component.default_weight:g}", *often, f"view: {component.default_view}", *lines]
     elif component.kind == "guidance":
         lines = ["weight: 1", *lines]
     label = component.name

@@ -29,11 +29,12 @@ def option_text(value: Any) -> str:
 
 
 def schedule_text(schedule: Schedule) -> str:
-    """A number, or {0%: 0.1, 60%: {jump: 0.05}}."""
+    """A number, or {0%: 0.1, 60%: {jump: 0.05}}, and how often."""
+    often = f" every {schedule.every} steps" if schedule.every > 1 else ""
     if len(schedule.knots) == 1 and not schedule.knots[0].jump:
-        return f"{schedule.knots[0].value:g}"
+        return f"{schedule.knots[0].value:g}{often}"
     knots = [
         f"{knot.at:g}{'%' if knot.percent else ''}: {f'{{jump: {knot.value:g}}}' if knot.jump else f'{knot.value:g}'}"
         for knot in schedule.knots
     ]
-    return f"{{{', '.join(knots)}}}"
+    return f"{{{', '.join(knots)}}}{often}"

@@ -129,6 +129,7 @@ def _provided(plan: Plan, needs: frozenset[str]) -> str:
         "novel_view": f"cameras {parts.cameras.name}",
         "near_view": f"cameras {parts.cameras.name}",
         "input_view": "the input camera",
+        "background": f"background {parts.background.name}",
         "rgb": f"{decoder} decodes" if decoder else "the views are RGB",
     }
     assert by_engine.keys() == ENGINE_PROVIDES

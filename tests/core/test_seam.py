@@ -16,6 +16,7 @@ from zero3d.parts import build_parts
 from zero3d.recipe import load_recipe
 from zero3d.registry import Registered
 from zero3d.run import plan, resume, run
+from zero3d.values import ImageGradient
 
 GROWING = [
     "representation={type: cloud}",
@@ -184,10 +185,48 @@ class TestTeachers:
         red, green, _ = session.parts.representation.picture.mean(dim=(0, 1)).tolist()
         assert red > 2 * green
 
+    def test_a_term_is_asked_in_every_so_many_steps(self, registry, toy_recipe, tmp_path):
+        run(str(toy_recipe), registry, ["steps=7", "regularizers.bright={every: 3, weight: 0.1}"], tell=quiet)
+        lines = (tmp_path / "out" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        asked = ["regularizers.bright.value" in json.loads(line) for line in lines]
+        assert asked == [True, False, False, True, False, False, True]
+        for wrong in ("0", "true", "1.5"):
+            with pytest.raises(RecipeError, match=r"bright\.every: .*; a number of steps, at least 1"):
+                make(toy_recipe, registry, f"regularizers.bright.every={wrong}")
+
+    def test_a_guidance_may_see_what_is_painted_behind(self, registry, toy_recipe, monkeypatch):
+        """The cloud's renderer shows half of what is behind; the shade's is a grey of one pixel for each view."""
+        seen = []
+
+        def gradient(self, view, cameras, step):
+            seen.append(view.extra["background"])
+            fog = view.image - (1 - view.opacity) * view.extra["background"]
+            assert float((fog - fog[:1, :1, :1]).abs().max()) < 1e-6, "one colour, whatever is behind"
+            return ImageGradient(torch.zeros_like(view.image))
+
+        monkeypatch.setattr(seam_toys.Alike, "gradient", gradient)
+        monkeypatch.setattr(seam_toys.Alike, "needs", frozenset({"image", "background"}))
+        chosen = ["image=null", "prompt=red", "denoiser=null", "encoder={type: words}", "regularizers=null"]
+        cloud = ["representation={type: cloud}", "renderer={type: cloud}", "background={type: shade}"]
+        run(str(toy_recipe), registry, [*chosen, *cloud, "guidance={alike: {}}", "steps=3"], tell=quiet)
+        assert len({float(behind.mean()) for behind in seen}) == 3
+        assert {tuple(behind.shape[1:]) for behind in seen} == {(toy.SIZE, toy.SIZE, 3)}
+
+    def test_an_encoder_is_shown_pictures_at_its_own_size(self, registry, toy_recipe, monkeypatch):
+        monkeypatch.setattr(seam_toys.Words, "picture_resolution", 40)
+        chosen = ["encoder={type: words}", "guidance={alike: {}}", "denoiser=null", "prompt=red", "steps=1"]
+        session = run(str(toy_recipe), registry, chosen, tell=quiet)
+        (posed,) = session.parts.encoder_teachers["encoder"].subject.pictures
+        assert posed.picture.rgb.shape == (40, 40, 3)
+
     @pytest.mark.parametrize(
         ("overrides", "told"),
         [
             (["guidance={alike: {}}"], r"guidance\.alike: 'alike' asks an encoder; add encoder"),
+            (
+                ["encoder={type: words}", "guidance={alike: {}}", "representation.channels=4"],
+                r"representation\.channels: 4, but guidance\.alike shows its views to an encoder",
+            ),
             (["guidance.pull.encoder=a"], r"guidance\.pull\.encoder: 'pull' asks no encoder; remove it"),
             (
                 ["denoiser={type: counted}"],

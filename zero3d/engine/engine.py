@@ -133,7 +133,7 @@ class Engine:
         regularizers: list[RegularizerTerm],
     ) -> dict[str, Rendered]:
         needs = frozenset().union(*(t.guidance.needs for t in guidances), *(t.needs for t in regularizers))
-        return render_views(self.parts, asked, needs & self.parts.renderer.provides, step)
+        return render_views(self.parts, asked, needs & (self.parts.renderer.provides | {"background"}), step)
 
     def _guide(
         self, term: GuidanceTerm, rendered: dict[str, Rendered], step: Step, figures: dict[str, Tensor | float]

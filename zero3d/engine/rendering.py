@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -34,6 +34,8 @@ def render_views(parts: Parts, asked: dict[str, Cameras], needs: frozenset[str],
         start = 0
         for name, own in group.items():
             view = views[start : start + len(own)]
+            if "background" in needs:
+                view = replace(view, extra={**view.extra, "background": _for_each(behind[name], len(own), size)})
             rendered[name] = Rendered(own, view, view.changed(lambda tensor: tensor.detach().requires_grad_()))
             start += len(own)
     return rendered

@@ -21,6 +21,8 @@ class Encoder(Component):
     """What it can encode: "picture", "prompt"."""
     dimensions: int
     """D of its vectors. Known before the weights are loaded."""
+    picture_resolution: int | None = None
+    """Side in pixels at which it reads pictures; the subject's are framed at least so large. None: any will do."""
 
     @abstractmethod
     def encode_pictures(self, image: Tensor) -> Tensor:

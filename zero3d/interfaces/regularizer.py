@@ -18,7 +18,8 @@ class Regularizer(Component):
     kind: ClassVar[str] = "regularizer"
     needs: ClassVar[frozenset[str]]
     """What it reads of the context: fields of View ("depth", "weights", "normals"), extras that the renderer provides,
-    "novel_view" (for `context.novel`, where another view is its own), "near_view", "input_view", "rgb".
+    "background" (the engine's extra: what is painted behind the view), "novel_view" (for `context.novel`, where another
+    view is its own), "near_view", "input_view", "rgb".
 
     (Ask for "rgb" when the penalty calls `decode`.)"""
     asks: ClassVar[str | None] = None
@@ -29,6 +30,8 @@ class Regularizer(Component):
     """The representations it can act on, for penalties on the representation itself: RadianceField, say."""
     default_weight: ClassVar[float]
     """The weight when the recipe gives none; the docstring names its source."""
+    default_every: ClassVar[int] = 1
+    """In every so many steps it is asked, when the recipe does not say (`every`)."""
     default_view: ClassVar[str] = "novel"
     """Which view `context.view` is when the recipe does not say: "novel", "near", "input" or "input.LABEL"."""
 

@@ -8,7 +8,7 @@ from zero3d.recipe import Block, Recipe
 
 VIEW_NEEDS = frozenset({"novel_view", "near_view", "input_view"})
 """Which views a term may ask for, whatever the renderer."""
-ENGINE_PROVIDES = VIEW_NEEDS | {"rgb"}
+ENGINE_PROVIDES = VIEW_NEEDS | {"rgb", "background"}
 """What the engine provides whatever the renderer."""
 
 
@@ -27,7 +27,7 @@ def check_fit(recipe: Recipe, parts: Parts) -> None:
 
 def _check_renderer(recipe: Recipe, parts: Parts) -> None:
     renderer = parts.renderer
-    wants = [(f"guidance.{g.label}", g.guidance.needs) for g in parts.guidances]
+    wants = [(f"guidance.{g.label}", g.guidance.needs - {"background"}) for g in parts.guidances]
     wants += [(f"regularizers.{r.label}", r.regularizer.needs - ENGINE_PROVIDES) for r in parts.regularizers]
     for key, needs in wants:
         missing = sorted(needs - renderer.provides)
@@ -84,6 +84,11 @@ def _check_accepts(recipe: Recipe) -> None:
 def _check_channels(recipe: Recipe, parts: Parts) -> None:
     channels = parts.representation.channels
     for label, block in recipe.guidance.items():
+        if block.encoder and channels != 3:
+            raise RecipeError(
+                f"{recipe.representation.place}.channels: {channels}, but guidance.{label} shows its views to an encoder, "
+                "which reads RGB; set representation.channels=3"
+            )
         if not block.denoiser:
             continue
         denoiser = parts.denoisers[block.denoiser]
@@ -109,6 +114,13 @@ def _check_teachers(recipe: Recipe, parts: Parts) -> None:
     """Branches that a guidance needs, and views in a teacher's groups."""
     for term in parts.guidances:
         block = recipe.guidance[term.label]
+        encoder = parts.encoders[block.encoder] if block.encoder else None
+        if encoder and term.guidance.reads - encoder.reads:
+            unread = ", ".join(sorted(term.guidance.reads - encoder.reads))
+            raise RecipeError(
+                f"{block.place}: compares with the {unread}, but encoder {block.encoder!r} as set reads "
+                f"{', '.join(sorted(encoder.reads))}; see its options, or take another target"
+            )
         if not block.denoiser:
             continue
         denoiser = parts.denoisers[block.denoiser]

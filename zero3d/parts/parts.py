@@ -159,7 +159,7 @@ class Parts:
             teacher.subject = subject_at(teacher.denoiser.picture_resolution).to(self.device)
             teacher.condition = teacher.denoiser.condition(teacher.subject)
         for encoded in self.encoder_teachers.values():
-            encoded.subject = subject_at(self.cameras.resolution).to(self.device)
+            encoded.subject = subject_at(encoded.encoder.picture_resolution or self.cameras.resolution).to(self.device)
 
     def reconstructed(self, subject_at: Callable[[int], Subject], step: Step) -> Representation | None:
         """What the recipe's `start` makes of the subject, to begin from; None without one.

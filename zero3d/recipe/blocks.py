@@ -56,7 +56,8 @@ PLACED = tuple(field.name for field in dataclasses.fields(Placed))
 class Block:
     """One component of a recipe with its checked options; `place` is "file: key.path" for errors.
 
-    What belongs to the engine, not to the component: `weight` (guidance and regularizers), `view` (regularizers),
+    What belongs to the engine, not to the component: `weight` (guidance and regularizers; with `every`, 0 but in every so
+    many steps), `view` (regularizers),
     `denoiser`, `encoder` (guidance; encoder: regularizers too: the label of the teacher), `cameras` (guidance: a sampler of
     its own), `placed` (images: where the picture was taken from).
     """
@@ -112,7 +113,8 @@ def make_block(registry: Registry, kind: str, file: str, key: str, value: Any, l
 
 
 def _engine_keys(kind: str) -> tuple[str, ...]:
-    guidance, regularizer = ("weight", "denoiser", "encoder", "cameras"), ("weight", "view", "encoder")
+    guidance = ("weight", "every", "denoiser", "encoder", "cameras")
+    regularizer = ("weight", "every", "view", "encoder")
     return {"guidance": guidance, "regularizer": regularizer}.get(kind, ())
 
 
@@ -136,10 +138,14 @@ def _weight(component: type[Component], engine: Mapping[str, Any], place: str, k
     if kind not in ("guidance", "regularizer"):
         return None
     default = component.default_weight if issubclass(component, Regularizer) else 1.0
+    every = engine.get("every", component.default_every if issubclass(component, Regularizer) else 1)
     try:
-        return Schedule.parse(engine.get("weight", default), "weight").within(0, HEAVIEST, "weight")
+        weight = Schedule.parse(engine.get("weight", default), "weight").within(0, HEAVIEST, "weight")
     except ValueError as error:
         raise RecipeError(f"{place}.{error}") from None
+    if not isinstance(every, int) or isinstance(every, bool) or every < 1:
+        raise RecipeError(f"{place}.every: {every!r}; a number of steps, at least 1")
+    return dataclasses.replace(weight, every=every)
 
 
 def _view(component: type[Component], engine: Mapping[str, Any], place: str) -> str:

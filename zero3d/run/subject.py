@@ -39,6 +39,7 @@ def frame_subject(recipe: Recipe, pictures: Pictures, parts: Parts) -> FramedSub
     """
     readers = [parts.cameras.resolution, view_size(recipe, parts)]
     readers += [teacher.denoiser.picture_resolution for teacher in parts.teachers.values()]
+    readers += [encoder.picture_resolution or 0 for encoder in parts.encoders.values()]
     size = max(readers + ([parts.start.picture_resolution] if parts.start else []))
     framed = {label: frame(rgba, recipe.options.input.framing, size) for label, rgba in pictures.rgba.items()}
     side = view_size(recipe, parts)

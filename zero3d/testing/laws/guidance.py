@@ -79,7 +79,7 @@ def check_guidance(
         guidance.load(torch.device("cpu"))
         return guidance
 
-    view, cameras = random_view(views, size, channels).detach(), around(views, size)
+    view, cameras = _before_black(random_view(views, size, channels)), around(views, size)
     _plain_laws(laws, lambda: made(teacher), view, cameras)
     check_state(laws, lambda: made(teacher), _one_step(size, channels, views))
     if component.asks != "denoiser":
@@ -115,11 +115,17 @@ def _one_step(size: int, channels: int, views: int) -> Callable[[Guidance, int],
     def use(guidance: Guidance, index: int) -> dict[str, Tensor]:
         step, sampler = fresh_step(index, seed=index), _Ring(size, views)
         cameras = guidance.cameras(step.scoped("cameras"), sampler) or sampler.sample(step.scoped("sampler"))
-        answer = guidance.gradient(random_view(views, size, channels, seed=index).detach(), cameras, step)
+        answer = guidance.gradient(_before_black(random_view(views, size, channels, seed=index)), cameras, step)
         guidance.after_step(step)
         return {**answer.gradients, "cameras": cameras.camera_to_world}
 
     return use
+
+
+def _before_black(view: View) -> View:
+    """Detached, with what the engine adds for those that need "background"."""
+    view = view.detach()
+    return replace(view, extra={**view.extra, "background": torch.zeros_like(view.image)})
 
 
 def _plain_laws(laws: Laws, make: Callable[[], Guidance], view: View, cameras: Cameras) -> None:
