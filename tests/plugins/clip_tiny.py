@@ -11,7 +11,6 @@ from tests.plugins.zero123_tiny import synthetic
 SPEC = json.loads(Path("tests/data/clip_features_tiny.json").read_text(encoding="utf-8"))
 GOLDEN = {name: torch.from_numpy(value) for name, value in numpy.load("tests/data/clip_features_tiny.npz").items()}
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789,.'-"
-TEXTLESS = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "special_tokens_map.json")
 
 
 def picture(k, height, width):
