@@ -37,6 +37,7 @@ PUBLIC_MODULES = (
     "zero3d.run",
     "zero3d.schedule",
     "zero3d.testing",
+    "zero3d.transforms",
     "zero3d.values",
     "zero3d.weights",
 )

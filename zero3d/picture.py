@@ -34,7 +34,7 @@ class Framed:
     notes: tuple[str, ...]
 
 
-def frame(rgba: numpy.ndarray, framing: str, size: int) -> Framed:
+def frame(rgba: numpy.ndarray, framing: str, size: int, middle: tuple[float, float] = (0.5, 0.5)) -> Framed:
     """Crop, scale and centre a picture by its mask onto white.
 
     Args:
@@ -43,6 +43,7 @@ def frame(rgba: numpy.ndarray, framing: str, size: int) -> Framed:
             side at 200/256 of the frame, but at most one pixel of a 256-pixel frame to one of the picture) or "fit"
             (at 0.6 of it). The last two put the middle of the mask's bounding box in the middle of the frame.
         size: side of the result, pixels.
+        middle: of "keep", what comes to the middle of the frame: shares of width and height.
 
     Raises:
         PictureError: nothing is opaque.
@@ -55,13 +56,13 @@ def frame(rgba: numpy.ndarray, framing: str, size: int) -> Framed:
     longest = max(bottom - top, right - left)
     if framing == "keep":
         side = float(max(opaque.shape))
-        middle = (opaque.shape[0] / 2, opaque.shape[1] / 2)
+        centre = (opaque.shape[0] * middle[1], opaque.shape[1] * middle[0])
     elif framing in FRAMINGS:
         side = longest / FIT_SHARE if framing == "fit" else max(longest / DEMO_SHARE, DEMO_FRAME)
-        middle = ((top + bottom) / 2, (left + right) / 2)
+        centre = ((top + bottom) / 2, (left + right) / 2)
     else:
         raise ValueError(f"framing: {framing!r}; one of {', '.join(FRAMINGS)}")
-    image = torch.from_numpy(_resample(rgba, middle, side, size))
+    image = torch.from_numpy(_resample(rgba, centre, side, size))
     mask = image[..., 3:]
     picture = Picture((image[..., :3] + (1 - mask)).clamp(0, 1), mask)
     return Framed(picture, size / side, tuple(_lint(opaque, longest, side, framing)))

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zero3d.folder import MANIFEST, METRICS, RECIPE, picture_name
-from zero3d.parts import ENGINE_PROVIDES, free_bytes, memory_of
+from zero3d.parts import ENGINE_PROVIDES, component_size, free_bytes, memory_of
 from zero3d.recipe import BLOCK_MAPS, SINGLE_BLOCKS, Block, Recipe
 from zero3d.registry import Registry
 from zero3d.run import Plan
 from zero3d_diagnostics.options import changed_options, schedule_text
-from zero3d_diagnostics.sizes import denoiser_size, in_bytes
+from zero3d_diagnostics.sizes import in_bytes
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -170,7 +170,7 @@ def _parameters(plan: Plan) -> Iterator[tuple[str, str, str, str]]:
     for key, label, asked in _denoisers(plan):
         files = plan.parts.denoisers[label].weight_files()
         there = sum(path.stat().st_size for path in files if path.is_file())
-        size = denoiser_size(plan.parts.denoisers[label], plan.parts.device)
+        size = component_size(plan.parts.denoisers[label], plan.parts.device)
         state = "not loaded" if asked else "no guidance asks it"
         held = f"{in_bytes(there)} in {len(files)} file{'s' * (len(files) != 1)}" if there else ""
         numbers = "known once loaded" if size is None else f"{size[0]:,}"
@@ -191,13 +191,15 @@ def _memory(plan: Plan) -> Iterator[tuple[str, str, str]]:
     yield "optimizer", in_bytes(memory.moments), f"{options.optimizer.moments} moments ({options.optimizer.type})"
     views = 2 * parts.cameras.views + max(1, len(plan.recipe.images))
     yield "a step's render", in_bytes(memory.render), f"{views} views at most, with what their backward pass needs"
-    total, unknown = memory.total, False
-    for key, label, asked in _denoisers(plan):
-        size = denoiser_size(parts.denoisers[label], parts.device)
-        if asked:
-            total, unknown = total + (size[1] if size else 0), unknown or size is None
-            yield key, in_bytes(size[1]) if size else "known once loaded", "weights at most; its own work comes on top"
-    yield "together", f"{'over ' if unknown else ''}{in_bytes(total)}", f"{in_bytes(free_bytes(parts.device))} are free"
+    unknown = False
+    for key, component in parts.components():
+        size, alone = component_size(component, parts.device), key.removeprefix(f"{DENOISERS}.")
+        if size is None or size[1]:
+            unknown = unknown or size is None
+            name = alone if alone == "denoiser" else key
+            yield name, in_bytes(size[1]) if size else "known once loaded", "weights at most; its own work comes on top"
+    more = "over " if unknown else ""
+    yield "together", f"{more}{in_bytes(memory.total)}", f"{in_bytes(free_bytes(parts.device))} are free"
 
 
 def _files(plan: Plan) -> Iterator[tuple[str, str]]:

@@ -39,12 +39,13 @@ DENSEST = 1e9
 class SurfaceConfig:
     """What all exporters of a surface take. Of a representation that is a mesh, only `faces` matters.
 
-    resolution: samples along the box's longest side. threshold: a density per world unit; "auto" takes the one whose
-    surface casts the field's own silhouettes; "paper" is 3drec's rule (mean filter 7^3, `paper_multiple` times the mean,
-    grey erosion 5^3; there at twice the field's resolution). paper_multiple: 8 in the paper on Google Scanned Objects, 4
-    on RTMV. smallest_share: pieces below this share of the largest one's volume are dropped. smoothing: the density is
-    averaged over 2 * smoothing + 1 samples a side, 0 to 8, before the surface is cut. faces: at most so many, by
-    quadric-error edge collapses that keep it closed; 0 for as they come.
+    resolution: samples along the box's longest side. threshold: a density per world unit; "auto" takes that of the
+    field's surface, if it knows it, or the one whose surface casts the field's own silhouettes; "paper" is 3drec's rule
+    (mean filter 7^3, `paper_multiple` times the mean, grey erosion 5^3; there at twice the field's resolution).
+    paper_multiple: 8 in the paper on Google Scanned Objects, 4 on RTMV. smallest_share: pieces below this share of the
+    largest one's volume are dropped. smoothing: the density is averaged over 2 * smoothing + 1 samples a side, 0 to 8,
+    before the surface is cut. faces: at most so many, by quadric-error edge collapses that keep it closed; 0 for as
+    they come.
     """
 
     resolution: int = 128
@@ -133,7 +134,8 @@ def _threshold(grid: DensityGrid, subject: ExportSubject, config: SurfaceConfig)
     if config.threshold == "paper":
         return paper_grid(grid, config.paper_multiple)
     if config.threshold == "auto":
-        return grid, by_silhouette(grid, subject, config.smallest_share)
+        known = getattr(subject.representation, "surface_density", None)
+        return grid, known or by_silhouette(grid, subject, config.smallest_share)
     return grid, float(config.threshold)
 
 

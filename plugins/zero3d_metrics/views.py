@@ -14,8 +14,8 @@ from torch import Tensor
 from zero3d import UserError
 from zero3d.geometry import check_cameras
 from zero3d.pose_files import LARGEST, read_pose
+from zero3d.transforms import Lens, read_transforms
 from zero3d.values import PUBLISHED_FOV, Cameras
-from zero3d_metrics.transforms import Lens, read_transforms
 
 SMALLEST = 32
 """Pixels a side that SSIM's window and LPIPS' network need."""

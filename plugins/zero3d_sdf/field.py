@@ -58,8 +58,8 @@ class SDFField(RadianceField):
     """A surface where the signed distance is 0, its density VolSDF's or NeuS's; add `eikonal` to keep it a distance.
 
     It begins as a ball, or from any other field of RGB: where that is solid, by the distance to its border. Distances are
-    kept in cells, so that a learning rate means the same at every resolution. The surface has density 1 / (2 width); an
-    exporter's automatic threshold may lie beside it.
+    kept in cells, so that a learning rate means the same at every resolution. The surface has density 1 / (2 width), where
+    exporters cut it.
     """
 
     name: ClassVar[str] = "sdf"
@@ -74,6 +74,10 @@ class SDFField(RadianceField):
         self.raw_distance = nn.Parameter(torch.zeros(1, 1, side, side, side))
         self.raw_features = nn.Parameter(torch.zeros(1, 3, side, side, side))
         self.log_width = nn.Parameter(torch.zeros(()), requires_grad=config.learn_width)
+
+    @property
+    def surface_density(self) -> float:
+        return 0.5 / math.exp(float(self.log_width.detach()))
 
     def initialise(self, step: Step) -> None:
         away = self._middles().norm(dim=-1) - self.config.radius

@@ -33,12 +33,12 @@ class MeshConfig:
     axes, taken where it lies, with its colours), which must stay where it is until the run has begun. channels: 3 for RGB,
     or the denoiser's latent (then a file gives no colours). subdivisions: of the sphere, 0 to 7, with 20 * 4^n faces.
     radius: of the sphere, world units. resolution: samples along the box's longest side where a field's surface is cut,
-    8 to 512. threshold: the density of that surface, per world unit; "auto" takes the one
-    whose surface casts the field's own silhouettes along the three axes. smallest_share: pieces of it below this share of
-    the largest one's volume are dropped, 0 to 1.
-    texture: side of a picture that holds the colours, 16 to 4096 texels, for more detail than the vertices have; 0 gives
-    each vertex a colour. colour_lr: learning rate of the colours as a multiple of the vertices'; these move by about the
-    recipe's rate a step, in world units.
+    8 to 512. threshold: the density of that surface, per world unit; "auto" takes that of the field's surface, if it
+    knows it, or the one whose surface casts the field's own silhouettes along the three axes. smallest_share: pieces of
+    it below this share of the largest one's volume are dropped, 0 to 1. texture: side of a picture that holds the
+    colours, 16 to 4096 texels, for more detail than the vertices have; 0 gives each vertex a colour. colour_lr:
+    learning rate of the colours as a multiple of the vertices'; these move by about the recipe's rate a step, in world
+    units.
     """
 
     start: str = "sphere"
@@ -99,6 +99,10 @@ class Mesh(SurfaceRepresentation):
             self._take(sphere(self.config.subdivisions, self.config.radius))
         elif self.config.start != "previous":
             self._take(from_file(self.config.start))
+
+    @property
+    def follows(self) -> bool:
+        return bool(self.config.start == "previous")
 
     def can_follow(self, previous: Representation | None) -> bool:
         """A field or a surface of as many channels; where it is not asked to, anything."""

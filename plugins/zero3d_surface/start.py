@@ -62,7 +62,8 @@ def from_field(field: RadianceField, resolution: int, threshold: float | str, sm
 
     Args:
         resolution: samples along the box's longest side.
-        threshold: a density, or "auto": the one whose surface casts the field's own silhouettes along the three axes.
+        threshold: a density, or "auto": that of the field's surface, if it knows it, or the one whose surface casts the
+            field's own silhouettes along the three axes.
         smallest_share: pieces below this share of the largest one's volume are dropped.
 
     Raises:
@@ -80,7 +81,7 @@ def from_field(field: RadianceField, resolution: int, threshold: float | str, sm
         raise RecipeError(
             "representation: the former stage's field holds nan or inf; it diverged, lower its optimizer.lr"
         )
-    level = silhouette_threshold(density, size) if threshold == "auto" else float(threshold)
+    level = float(threshold) if threshold != "auto" else field.surface_density or silhouette_threshold(density, size)
     # a hard edge lies midway between its samples however dense the inside is; the border of zeros closes the surface
     share = numpy.pad(numpy.minimum(density / level, 2.0), 1)
     solid = ndimage.binary_fill_holes(share >= 1)

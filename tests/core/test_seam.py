@@ -12,7 +12,7 @@ from tests.core import seam_toys, toy
 from tests.core.test_run import assert_same, final_state, interrupt_after, quiet
 from zero3d.checkpoint import NAME
 from zero3d.errors import RecipeError, RunError, StepError
-from zero3d.parts import build_parts
+from zero3d.parts import build_stages
 from zero3d.recipe import load_recipe
 from zero3d.registry import Registered
 from zero3d.run import plan, resume, run
@@ -43,7 +43,7 @@ def registry(registry):
 
 
 def make(recipe, registry, *overrides):
-    return build_parts(load_recipe(recipe, registry, overrides))
+    return build_stages(load_recipe(recipe, registry, overrides))[0]
 
 
 class TestGrowth:

@@ -6,12 +6,16 @@ import pytest
 import torch
 
 from zero3d.errors import UserError
+from zero3d.geometry import orbit
+from zero3d.interfaces import ExportSubject
 from zero3d.testing import SphereField, fresh_step, loss_context
 from zero3d.testing.sphere import SphereConfig
 from zero3d.values import View
+from zero3d_mesh.marching_cubes import MarchingCubes, MarchingCubesConfig
 from zero3d_sdf.density import density_of
 from zero3d_sdf.eikonal import Eikonal
 from zero3d_sdf.field import SDFConfig, SDFField
+from zero3d_voxels.volume import VolumeConfig, VolumeRenderer
 
 
 def ball(**options):
@@ -127,3 +131,20 @@ def test_a_ball_with_a_thin_surface_is_opaque(kind):
     points = torch.stack([t, 0 * t, 0 * t], -1)
     optical = float(torch.trapezoid(field.density(points).detach(), t))
     assert 1 - math.exp(-optical) > 0.999
+
+
+def test_exporters_cut_where_the_distance_is_zero(tmp_path):
+    field = ball(radius=0.3, width=0.08)
+    cubes = MarchingCubes(MarchingCubesConfig(resolution=48))
+    draw = VolumeRenderer(VolumeConfig())
+    subject = ExportSubject(
+        representation=field,
+        draw=lambda cameras: draw.render(field, cameras, torch.ones(3)),
+        decode=lambda image: image,
+        decodes_pixelwise=True,
+        input_camera=orbit(0.0, 0.0, 32),
+        resolution=32,
+    )
+    report = cubes.export(subject, tmp_path / "ball.glb")
+    assert report["threshold"] == pytest.approx(1 / (2 * 0.08), rel=1e-3)
+    assert report["volume"] == pytest.approx(4 / 3 * torch.pi * 0.3**3, rel=0.05)  # cells are 1/16 wide

@@ -15,7 +15,7 @@ from zero3d.errors import RecipeError
 from zero3d.geometry import look_at, orbit
 from zero3d.interfaces import Teacher
 from zero3d.testing import check_denoiser
-from zero3d.values import Cameras, Picture, Subject
+from zero3d.values import Cameras, Picture, PosedPicture, Subject
 from zero3d_views.sampler import DemoSampler, Request
 from zero3d_zero123.component import Zero123, Zero123Config
 from zero3d_zero123.published.conditioning import PictureCondition, clip_pixels, posed_token
@@ -218,3 +218,19 @@ def test_the_demos_sampler_lands_where_the_original_does(steps, model, condition
 def test_a_missing_folder_is_named():
     with pytest.raises(RecipeError, match="'nanoo' is neither nano nor a file, a folder"):
         Zero123.build(Zero123Config(weights="nanoo"))
+
+
+def test_several_pictures_count_by_weight_and_angle(model, condition):
+    denoiser, _ = model
+    picture = Picture(GOLDEN["image_u8"].float() / 255, torch.ones(256, 256, 1))
+    dark = Picture(picture.rgb / 2, picture.mask)
+    front, back = orbit(0.0, 0.0, 256), orbit(0.0, 180.0, 256)
+    both = denoiser.condition(Subject((PosedPicture("a", picture, front), PosedPicture("b", dark, back, 3.0))))
+    views = orbit(0.0, torch.tensor([0.0, 90.0, 180.0]), 32)
+    shares = both.shares(views)
+    torch.testing.assert_close(shares[:, 1], torch.tensor([0.25, 0.75]))
+    torch.testing.assert_close(shares[:, [0, 2]], torch.eye(2), atol=1e-4, rtol=0)
+    noised, sigma = torch.randn(3, 32, 32, 4, generator=torch.Generator().manual_seed(0)), torch.full((3,), 2.0)
+    found = denoiser.predict(noised, sigma, both, views, ("cond",))["cond"]
+    ones = [denoiser.predict(noised, sigma, one, views, ("cond",))["cond"] for one in both.pictures]
+    torch.testing.assert_close(found[1], 0.25 * ones[0][1] + 0.75 * ones[1][1], atol=1e-5, rtol=1e-5)

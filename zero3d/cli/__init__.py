@@ -85,7 +85,7 @@ def _check_surroundings(argv: Sequence[str]) -> None:
 def _dispatch(arguments: argparse.Namespace, registry: Registry, commands: dict[str, Command]) -> int:
     if getattr(arguments, "dry_run", False):
         arguments.command = "plan"
-    if arguments.command in ("run", "resume", "export", "recipe"):
+    if arguments.command in ("run", "resume", "export", "reconstruct", "recipe"):
         return _own(arguments, registry)
     registry.entry("command", arguments.command, "zero3d")  # two plug-ins may claim it
     return commands[arguments.command].run(arguments)
@@ -96,6 +96,8 @@ def _own(arguments: argparse.Namespace, registry: Registry) -> int:
 
     if arguments.command == "run":
         runs.run(arguments.recipe, registry, arguments.overrides)
+    elif arguments.command == "reconstruct":
+        runs.run(runs.one_shot(arguments.name, registry), registry, arguments.overrides)
     elif arguments.command == "resume":
         runs.resume(arguments.run, registry, overrides=arguments.overrides)
     elif arguments.command == "export":

@@ -14,6 +14,7 @@ DESCRIPTION = """One picture in, a 3D model out.
   zero3d run recipes/nano.yaml image=cat.png out=runs/cat      make a model
   zero3d run recipes/nano.yaml image=cat.png out=runs/cat input.elevation_deg=30 steps=800
   zero3d resume runs/cat                                       go on after Ctrl-C or a crash
+  zero3d reconstruct nano_lift image=cat.png out=runs/lifted   one shot, without optimisation
   zero3d export runs/cat export.mesh.resolution=256            write the model again
   zero3d plugins                                               what is installed; show NAME, doctor, new NAME
 """
@@ -70,6 +71,16 @@ def make_parser(registry: Registry) -> tuple[argparse.ArgumentParser, dict[str, 
     export = sub.add_parser("export", parents=common, help="write a run's model again, with other options if given")
     export.add_argument("run", help="the run's folder (its out)")
     _add_overrides(export, "what exporting looks at, for example export.mesh.resolution=256")
+    once = sub.add_parser(
+        "reconstruct",
+        parents=common,
+        help="make a 3D model at once, without optimisation, by one of the reconstructors",
+        description="Make a run's folder with what a reconstructor (see zero3d plugins) makes of a picture.",
+    )
+    once.add_argument("name", help="a reconstructor, for example nano_lift")
+    _add_overrides(
+        once, "image=PICTURE out=FOLDER, the reconstructor's options as start.KEY=value, any key of a recipe"
+    )
     recipe = sub.add_parser("recipe", help="check a recipe without running it")
     actions = recipe.add_subparsers(dest="action", metavar="ACTION", required=True)
     check = actions.add_parser("check", parents=common, help="is everything spelled right, and do the parts fit?")

@@ -31,12 +31,22 @@ class Engine:
     """A run's state: the parts, the optimizer and the random streams."""
 
     def __init__(
-        self, parts: Parts, subject: Subject, optimizer_options: OptimizerOptions, total_steps: int, seed: int
+        self,
+        parts: Parts,
+        subject: Subject,
+        optimizer_options: OptimizerOptions,
+        total_steps: int,
+        seed: int,
+        pictures_per_step: int | None = None,
     ) -> None:
-        """`subject`: pictures framed and square; each camera has the size that its view is rendered at."""
+        """`subject`: pictures framed and square; each camera has the size that its view is rendered at.
+
+        `pictures_per_step`: how many of them a step renders; None for all.
+        """
         self.parts = parts
         self.subject = subject.to(parts.device)
         self.total_steps = total_steps
+        self.pictures_per_step = pictures_per_step
         self.generators = Generators(seed)
         self.optimizer = Optimizer(optimizer_options, parts.representation, parts.background.parameters())
 
@@ -119,8 +129,19 @@ class Engine:
         if "near_view" in needs:
             asked["near"] = self._checked(sampler.near(asked["novel"], scoped), step, "cameras: near view")
         if "input_view" in needs:
-            asked |= {name: posed.camera for name, posed in self.subject.named().items()}
+            asked |= self._input_cameras(step, {term.view for term in regularizers})
         return asked | {name: self._checked(own, step, f"{name}.cameras") for name, own in chosen.items()}
+
+    def _input_cameras(self, step: Step, acted_on: set[str]) -> dict[str, Cameras]:
+        """The first picture's, those that a term acts on alone, and others at random up to `pictures_per_step`."""
+        named = {name: posed.camera for name, posed in self.subject.named().items()}
+        if self.pictures_per_step is None or self.pictures_per_step >= len(named):
+            return named
+        fixed = [name for name in named if name == "input" or name in acted_on]
+        others = [name for name in named if name not in fixed]
+        order = torch.randperm(len(others), generator=step.generator("pictures")).tolist()
+        drawn = {others[i] for i in order[: max(0, self.pictures_per_step - len(fixed))]}
+        return {name: camera for name, camera in named.items() if name in fixed or name in drawn}
 
     def _checked(self, cameras: Cameras, step: Step, place: str) -> Cameras:
         return check_cameras(cameras, f"step {step.index}: {place}").to(self.parts.device)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from zero3d.interfaces.component import Component
 from zero3d.interfaces.representation import Representation
@@ -18,6 +19,8 @@ class Reconstructor(Component):
     """What it reads of the subject: "picture", "prompt"."""
     picture_resolution: int
     """Side of the square pictures that it reads."""
+    recipe: ClassVar[Mapping[str, Any]] = {}
+    """Keys of a recipe that hold and export what it makes, for `zero3d reconstruct`: cameras, representation, renderer..."""
 
     @abstractmethod
     def reconstruct(self, subject: Subject, step: Step) -> Representation:

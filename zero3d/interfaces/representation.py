@@ -75,6 +75,11 @@ class Representation(nn.Module, Component):
                     tensor.data = tensor.data.new_empty(saved.shape)
         return super().load_state_dict(state_dict, strict, assign)
 
+    @property
+    def follows(self) -> bool:
+        """Whether `follow`, as its options say, takes anything of what it is given; else a recipe's `start` is refused."""
+        return True
+
     def can_follow(self, previous: Representation | None) -> bool:
         """Whether it can start from a former stage, from what a Reconstructor made, or from neither (None).
 
@@ -103,6 +108,11 @@ class RadianceField(Representation):
     """Size of the finest detail it can hold (a voxel's side), world units: renderers derive their step from it."""
     takes_directions: bool = False
     """Whether its features depend on the viewing direction: renderers then ask `features_seen`."""
+
+    @property
+    def surface_density(self) -> float | None:
+        """The density of its surface, where the field knows it (a signed distance field at 0); exporters then cut there."""
+        return None
 
     @abstractmethod
     def density(self, points: Tensor) -> Tensor:

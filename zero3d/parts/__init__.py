@@ -3,7 +3,7 @@
 from zero3d.parts.build import build_parts, build_stages, memory_of
 from zero3d.parts.devices import choose_device
 from zero3d.parts.fit import ENGINE_PROVIDES
-from zero3d.parts.memory import Memory, estimate_memory, free_bytes
+from zero3d.parts.memory import Memory, component_size, estimate_memory, free_bytes
 from zero3d.parts.parts import GuidanceTerm, Parts, RegularizerTerm
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "build_parts",
     "build_stages",
     "choose_device",
+    "component_size",
     "estimate_memory",
     "free_bytes",
     "memory_of",

@@ -9,8 +9,8 @@ import torch
 from zero3d.errors import RecipeError
 from zero3d.interfaces import Denoiser, Encoder, EncoderTeacher, Representation, Teacher
 from zero3d.parts.devices import choose_device
-from zero3d.parts.fit import check_fit
-from zero3d.parts.memory import Memory, estimate_memory, free_bytes
+from zero3d.parts.fit import check_fit, subject_needs
+from zero3d.parts.memory import Memory, component_size, estimate_memory, free_bytes
 from zero3d.parts.parts import GuidanceTerm, Parts, RegularizerTerm, White
 from zero3d.recipe import Block, Recipe
 from zero3d.schedule import Schedule
@@ -62,11 +62,35 @@ def build_stages(recipe: Recipe) -> list[Parts]:
     built: list[Parts] = []
     for stage in (recipe, *recipe.later):
         parts, former = build_parts(stage), built[-1].representation if built else None
-        if not parts.representation.can_follow(former):
+        if stage.start and not built:
+            _check_start(stage, parts)
+        elif not parts.representation.can_follow(former):
             reason = f"cannot start from the former stage's {former.name!r}" if former else "needs a stage before it"
             raise RecipeError(f"{stage.representation.place}: {parts.representation.name!r} as set {reason}")
         built.append(parts)
+    _check_prompt(recipe, built)
     return built
+
+
+def _check_start(recipe: Recipe, parts: Parts) -> None:
+    """What a reconstructor makes is known once it has; here, whether anybody takes it."""
+    if recipe.start and not parts.representation.follows:
+        raise RecipeError(
+            f"{recipe.start.place}: representation {parts.representation.name!r} as set begins from something else and "
+            "would not look at it; set representation.start=previous, or remove this with start=null"
+        )
+
+
+def _check_prompt(recipe: Recipe, stages: list[Parts]) -> None:
+    """A prompt that no stage reads is a mistake."""
+    used: frozenset[str] = frozenset()
+    for stage, parts in zip((recipe, *recipe.later), stages, strict=True):
+        used |= frozenset().union(*(needs for _, needs in subject_needs(stage, parts)))
+        used |= frozenset().union(*(encoder.reads for encoder in parts.encoders.values()))
+    if "prompt" in recipe.subject - used:
+        raise RecipeError(
+            f"{recipe.place('prompt')}: nothing in this recipe reads a prompt; remove it with prompt=null"
+        )
 
 
 def _guidance(label: str, block: Block, parts: Parts) -> GuidanceTerm:
@@ -101,20 +125,24 @@ def _representation(block: Block) -> Representation:
 
 
 def memory_of(recipe: Recipe, parts: Parts) -> Memory:
-    """About what a run of the recipe holds, its teachers not counted."""
+    """About what a run of the recipe holds."""
     side = recipe.options.input.resolution or parts.cameras.resolution
+    sides = [(block.placed.resolution if block.placed else None) or side for block in recipe.images.values()] or [side]
     own = sum(term.sampler.views * term.sampler.resolution**2 for term in parts.guidances if term.own)
-    pixels = max(1, len(recipe.images)) * side**2 + own
-    return estimate_memory(parts.representation, parts.renderer, parts.cameras, recipe.options.optimizer, pixels)
+    pixels = sum(sorted((s**2 for s in sides), reverse=True)[: recipe.options.input.per_step]) + own
+    memory = estimate_memory(parts.representation, parts.renderer, parts.cameras, recipe.options.optimizer, pixels)
+    sizes = [component_size(component, parts.device) for _, component in parts.components()]
+    return dataclasses.replace(memory, weights=sum(size[1] for size in sizes if size))
 
 
 def _check_memory(recipe: Recipe, parts: Parts) -> None:
     memory = memory_of(recipe, parts)
     free = free_bytes(parts.device)
     if memory.total > free:
-        held = memory.total - memory.render
+        held = memory.parameters + memory.gradients + memory.moments
+        weights = f", {memory.weights / 2**30:.1f} for weights" if memory.weights >= 2**27 else ""
         raise RecipeError(
             f"{recipe.representation.place}: needs about {memory.total / 2**30:.1f} GiB ({held / 2**30:.1f} for "
-            f"the representation, {memory.render / 2**30:.1f} for a step's render), {free / 2**30:.1f} GiB are free; "
-            "lower representation.resolution or cameras.resolution"
+            f"the representation, {memory.render / 2**30:.1f} for a step's render{weights}), {free / 2**30:.1f} GiB are "
+            "free; lower representation.resolution or cameras.resolution"
         )

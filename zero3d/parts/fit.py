@@ -38,28 +38,27 @@ def _check_renderer(recipe: Recipe, parts: Parts) -> None:
             )
 
 
+def subject_needs(recipe: Recipe, parts: Parts) -> list[tuple[str, frozenset[str]]]:
+    """Place in the recipe -> what is read there of the subject: "picture", "prompt"."""
+    wants = [(recipe.denoisers[label].place, parts.denoisers[label].needs) for label in parts.teachers]
+    wants += [(r.place, parts.start.needs) for r in [recipe.start] if r and parts.start]
+    wants += [(recipe.guidance[g.label].place, g.guidance.reads) for g in parts.guidances]
+    wants += [(recipe.regularizers[r.label].place, r.regularizer.reads) for r in parts.regularizers]
+    return wants + [
+        (recipe.regularizers[r.label].place, frozenset({"picture"}))
+        for r in parts.regularizers
+        if "input_view" in r.needs
+    ]
+
+
 def _check_subject(recipe: Recipe, parts: Parts) -> None:
     """Pictures and words: what is needed is there. (A recipe may leave both to who runs it.)"""
     if not recipe.subject:
         return
     remedies = {"picture": "image=cat.png", "prompt": 'prompt="a cat"'}
-    wants = [(recipe.denoisers[label].place, parts.denoisers[label].needs) for label in parts.teachers]
-    wants += [(r.place, parts.start.needs) for r in [recipe.start] if r and parts.start]
-    wants += [(recipe.guidance[g.label].place, g.guidance.reads) for g in parts.guidances]
-    wants += [(recipe.regularizers[r.label].place, r.regularizer.reads) for r in parts.regularizers]
-    wants += [
-        (recipe.regularizers[r.label].place, frozenset({"picture"}))
-        for r in parts.regularizers
-        if "input_view" in r.needs
-    ]
-    for place, needs in wants:
+    for place, needs in subject_needs(recipe, parts):
         for what in sorted(needs - recipe.subject):
             raise RecipeError(f"{place}: needs a {what}, and the recipe gives none; add for example {remedies[what]}")
-    used = frozenset().union(*(needs for _, needs in wants), *(e.reads for e in parts.encoders.values()))
-    if "prompt" in recipe.subject - used:
-        raise RecipeError(
-            f"{recipe.place('prompt')}: nothing in this recipe reads a prompt; remove it with prompt=null"
-        )
     labels = {f"input.{label}" for label in list(recipe.images)[1:]}
     for term in parts.regularizers:
         if term.view.startswith("input.") and term.view not in labels:

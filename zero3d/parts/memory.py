@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import torch
+from safetensors import safe_open
 
-from zero3d.interfaces import CameraSampler, Renderer, Representation
+from zero3d.interfaces import CameraSampler, Component, Renderer, Representation
 from zero3d.recipe import OptimizerOptions
 
 
 @dataclass(frozen=True)
 class Memory:
-    """About how many bytes a run holds on its device, its teachers not counted."""
+    """About how many bytes a run holds on its device; `weights`: of teachers and whatever else it loads, if known."""
 
     parameters: int
     gradients: int
     moments: int
     render: int
+    weights: int = 0
 
     @property
     def total(self) -> int:
-        return self.parameters + self.gradients + self.moments + self.render
+        return self.parameters + self.gradients + self.moments + self.render + self.weights
 
 
 def estimate_memory(
@@ -41,6 +45,24 @@ def estimate_memory(
     square = cameras.resolution**2
     rays = cameras.views * 2 * square + (square if input_pixels is None else input_pixels)
     return Memory(parameters, parameters, optimizer.moments * parameters, renderer.memory_bytes(representation, rays))
+
+
+def component_size(component: Component, device: torch.device) -> tuple[int, int] | None:
+    """Parameters, and bytes once loaded (at most, four each), as it or its files' headers say; None if unknown."""
+    told = component.size(device)
+    if told is not None:
+        return told
+    files = component.weight_files()
+    if not all(path.suffix == ".safetensors" and path.is_file() for path in files):
+        return None
+    count = sum(_numbers_in(path) for path in files)
+    return count, 4 * count
+
+
+def _numbers_in(path: Path) -> int:
+    """How many numbers a safetensors file holds, by its header."""
+    with safe_open(path, framework="pt") as file:
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 (not a dict)
 
 
 def free_bytes(device: torch.device) -> int:

@@ -4,7 +4,7 @@ from zero3d.recipe.blocks import VIEWS, Block, Placed, make_block
 from zero3d.recipe.images import file_source
 from zero3d.recipe.load import BLOCK_MAPS, EXPORT_KEYS, SINGLE_BLOCKS, Recipe, load_recipe
 from zero3d.recipe.options import CheckpointOptions, InputOptions, OptimizerOptions, RunOptions
-from zero3d.recipe.reading import check_keys, read_yaml
+from zero3d.recipe.reading import RecipeText, check_keys, read_yaml
 from zero3d.recipe.schema import typed
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "OptimizerOptions",
     "Placed",
     "Recipe",
+    "RecipeText",
     "RunOptions",
     "SINGLE_BLOCKS",
     "VIEWS",

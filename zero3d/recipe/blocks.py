@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from zero3d.errors import RecipeError, did_you_mean
+import torch
+
+from zero3d.errors import RecipeError, UserError, did_you_mean
+from zero3d.geometry import check_cameras
 from zero3d.interfaces import Component, Regularizer
 from zero3d.recipe.schema import typed
 from zero3d.registry import Registry
 from zero3d.schedule import Schedule
-from zero3d.values import PUBLISHED_FOV
+from zero3d.values import PUBLISHED_FOV, Cameras
 
 VIEWS = ("novel", "near", "input")
 """What a regularizer's `view` may be; or "input.LABEL" of a recipe with several pictures."""
@@ -26,15 +29,20 @@ class Placed:
     """Where one of several pictures was taken from.
 
     azimuth_deg: to the front picture, counter-clockwise seen from above, -360 to 360. elevation_deg: up from the horizon,
-    -90 to 90; None takes input.elevation_deg. distance: from the object's centre, world units, above 0. fov_deg: across
-    the picture's width, 0 to 180; the published 49.13. view_weight: its share among the pictures, above 0.
+    -90 to 90; None takes input.elevation_deg. distance: from the object's centre, world units, above 0. camera_to_world: in
+    place of these, 16 numbers of a matrix, row by row, OpenGL axes. fov_deg: across the picture's width, 0 to 180; the
+    published 49.13. principal_point: where the camera looks to, shares of width and height; [0.5, 0.5]. view_weight: its
+    share among the pictures, above 0. resolution: side of its view as it is rendered, pixels; None takes input.resolution.
     """
 
     azimuth_deg: float = 0.0
     elevation_deg: float | None = None
     distance: float = 2.0
+    camera_to_world: list[float] | None = None
     fov_deg: float = math.degrees(PUBLISHED_FOV)
+    principal_point: list[float] = field(default_factory=lambda: [0.5, 0.5])
     view_weight: float = 1.0
+    resolution: int | None = None
 
     def __post_init__(self) -> None:
         if not -360 <= self.azimuth_deg <= 360:
@@ -47,9 +55,25 @@ class Placed:
             raise ValueError(f"fov_deg: {self.fov_deg}; degrees between 0 and 180")
         if not 0 < self.view_weight <= 1e6:
             raise ValueError(f"view_weight: {self.view_weight}; above 0, at most 1e6")
+        if len(self.principal_point) != 2 or not all(0.25 <= share <= 0.75 for share in self.principal_point):
+            raise ValueError(f"principal_point: {self.principal_point}; shares of width and height, 0.25 to 0.75")
+        if self.resolution is not None and not 2 <= self.resolution <= 4096:
+            raise ValueError(f"resolution: {self.resolution}; 2 to 4096 pixels")
+        if self.camera_to_world is not None:
+            self._check_pose(self.camera_to_world)
+
+    def _check_pose(self, numbers: list[float]) -> None:
+        if len(numbers) != 16:
+            raise ValueError(f"camera_to_world: {len(numbers)} numbers; 16, row by row")
+        if self.azimuth_deg or self.elevation_deg is not None or self.distance != 2.0:
+            raise ValueError("camera_to_world: given beside angles or a distance; write one of the two")
+        try:
+            check_cameras(Cameras(torch.tensor(numbers).reshape(1, 4, 4), 1, 1), "camera_to_world")
+        except UserError as error:
+            raise ValueError(str(error)) from None
 
 
-PLACED = tuple(field.name for field in dataclasses.fields(Placed))
+PLACED = tuple(option.name for option in dataclasses.fields(Placed))
 
 
 @dataclass(frozen=True)

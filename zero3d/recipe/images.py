@@ -29,7 +29,8 @@ def load_images(source: Mapping[str, Any], name: str, registry: Registry) -> dic
         return {}
     if not isinstance(images, Mapping) or not images:
         raise RecipeError(
-            f"{name}: images: {images!r} is no map; write front: {{path: a.png}}, back: {{path: b.png, ...}}"
+            f"{name}: images: {images!r} is no map; write a folder with transforms.json, or "
+            "front: {path: a.png}, back: {path: b.png, ...}"
         )
     labels = [str(label).casefold() for label in images]
     for label in images:

@@ -13,7 +13,8 @@ from zero3d.labels import OWN_FILES, check_label
 from zero3d.recipe.blocks import Block, make_block
 from zero3d.recipe.images import load_images
 from zero3d.recipe.options import RunOptions
-from zero3d.recipe.reading import read_yaml
+from zero3d.recipe.posed_files import expanded
+from zero3d.recipe.reading import RecipeText, read_yaml
 from zero3d.recipe.schema import typed
 from zero3d.recipe.stages import split_stages
 from zero3d.recipe.teachers import with_teacher
@@ -88,7 +89,7 @@ class Recipe:
         return f"{self.file}: {key}"
 
 
-def load_recipe(file: str | Path, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(file: str | Path | RecipeText, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
     """Read and check a recipe. Of one with stages, the first stage, with the others in its `later`.
 
     Raises:
@@ -97,6 +98,8 @@ def load_recipe(file: str | Path, registry: Registry, overrides: Sequence[str] =
     whole, name = read_yaml(file, overrides), str(file)
     if whole.get("out") is not None:
         whole["out"] = _out(whole["out"], name)
+    if "images" in whole:
+        whole["images"] = expanded(whole["images"], f"{name}: images")
     if whole.get("stages") is None:
         whole.pop("stages", None)  # null removes them, as anything
         return _check(whole, name, registry)
@@ -122,9 +125,11 @@ def _check(source: dict[str, Any], name: str, registry: Registry) -> Recipe:
     for key in ("cameras", "representation", "renderer"):
         if source.get(key) is None:
             raise RecipeError(f"{name}: {key}: missing; a recipe needs this block")
-    if source.get("guidance") is None and source.get("regularizers") is None:
-        raise RecipeError(f"{name}: guidance: missing; a recipe needs this block, or regularizers")
     options = typed(RunOptions, {key: source[key] for key in plain if source.get(key) is not None}, f"{name}:")
+    if options.steps == 0 and source.get("start") is None:
+        raise RecipeError(f"{name}: steps: 0; at least 1, or a start that makes the model")
+    if options.steps and source.get("guidance") is None and source.get("regularizers") is None:
+        raise RecipeError(f"{name}: guidance: missing; a recipe needs this block, or regularizers")
 
     def single(key: str) -> Block | None:
         value = source.get(key)

@@ -20,15 +20,19 @@ class InputOptions:
 
     elevation_deg: the camera's height over the object's horizon, degrees in [-90, 90]; None assumes 20 and says so.
     mask: a file, or a method of the image source; None finds it. framing: keep, demo or fit (see zero3d.picture).
-    resolution: side of the input views as they are rendered, pixels; None takes the novel views'.
+    resolution: side of the input views as they are rendered, pixels; None takes the novel views'. per_step: of several
+    pictures, how many are rendered in a step: the first, and others drawn at random; None renders all.
     """
 
     elevation_deg: float | None = None
     mask: str | None = None
     framing: str = "fit"
     resolution: int | None = None
+    per_step: int | None = None
 
     def __post_init__(self) -> None:
+        if self.per_step is not None and self.per_step < 1:
+            raise ValueError(f"per_step: {self.per_step}; at least 1 picture")
         if self.resolution is not None and not 2 <= self.resolution <= 4096:
             raise ValueError(f"resolution: {self.resolution}; 2 to 4096 pixels")
         if self.elevation_deg is not None and not -90 <= self.elevation_deg <= 90:
@@ -100,10 +104,10 @@ class CheckpointOptions:
 class RunOptions:
     """The plain keys of a recipe.
 
-    out: the run's folder. overwrite: the files of a former run there are removed first. seed: of all random streams, 0 or
-    more. device: auto, cpu, cuda or mps. steps: of the optimisation, at least 1. prompt, negative: what is
-    wanted in words, and what is not. input: how the picture is read. optimizer: which, and how fast. checkpoint: how often
-    the run is saved.
+    out: the run's folder. overwrite: the files of a former run there are removed first. seed: of all random streams, 0
+    or more. device: auto, cpu, cuda or mps. steps: of the optimisation; 0 keeps what `start` makes as it is. prompt,
+    negative: what is wanted in words, and what is not. input: how the picture is read. optimizer: which, and how fast.
+    checkpoint: how often the run is saved.
     """
 
     out: str | None = None
@@ -118,7 +122,7 @@ class RunOptions:
     checkpoint: CheckpointOptions = field(default_factory=CheckpointOptions)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.steps <= MOST_STEPS:
+        if not 0 <= self.steps <= MOST_STEPS:
             raise ValueError(f"steps: {self.steps}; at least 1, at most {MOST_STEPS:,}")
         if self.seed < 0:
             raise ValueError(f"seed: {self.seed}; not negative")

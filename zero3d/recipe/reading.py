@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,18 @@ MOST_NODES, DEEPEST, LONGEST_TEXT = 50_000, 32, 10_000
 """Bounds of a mapping, aliases written out: values in all, maps within each other, characters of one text."""
 
 
-def read_yaml(file: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+@dataclass(frozen=True)
+class RecipeText:
+    """A recipe that stands in no file; `name` begins its errors."""
+
+    name: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def read_yaml(file: str | Path | RecipeText, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """A YAML mapping with `key.path=value` overrides; a map given as an override replaces, it does not merge.
 
     Values are null, bool, int (of 64 bits), float, str, list and dict alone; interpolations are resolved.
@@ -29,18 +41,7 @@ def read_yaml(file: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]
     from omegaconf import OmegaConf  # slow to import, see zero3d.recipe.schema
     from omegaconf.errors import OmegaConfBaseException
 
-    path = Path(file)
-    try:
-        with path.open("rb") as opened:
-            data = opened.read(LARGEST_FILE + 1)
-        if len(data) > LARGEST_FILE:
-            raise RecipeError(f"{file}: more than {LARGEST_FILE:,} bytes; a recipe is a few lines of YAML")
-        text = data.decode("utf-8-sig")
-    except FileNotFoundError:
-        near = sorted(str(p) for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-        raise RecipeError(f"{file}: no such recipe.{did_you_mean(str(path), near)}") from None
-    except (OSError, ValueError) as error:
-        raise RecipeError(f"{file}: cannot be read ({error}); give a YAML file") from None
+    text = file.text if isinstance(file, RecipeText) else _text_of(file)
     loaded = _loaded(text, str(file))
     if not OmegaConf.is_dict(loaded):
         raise RecipeError(f"{file}: a recipe is a mapping of keys such as image, steps, guidance")
@@ -80,6 +81,21 @@ def check_keys(overrides: Sequence[str], keys: Collection[str], command: str) ->
         key = override.partition("=")[0].partition(".")[0].partition("[")[0]
         if "=" in override and key not in keys:
             raise RecipeError(f"override {override!r}: {command} takes no {key!r}; known: {', '.join(keys)}")
+
+
+def _text_of(file: str | Path) -> str:
+    path = Path(file)
+    try:
+        with path.open("rb") as opened:
+            data = opened.read(LARGEST_FILE + 1)
+        if len(data) > LARGEST_FILE:
+            raise RecipeError(f"{file}: more than {LARGEST_FILE:,} bytes; a recipe is a few lines of YAML")
+        return data.decode("utf-8-sig")
+    except FileNotFoundError:
+        near = sorted(str(p) for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        raise RecipeError(f"{file}: no such recipe.{did_you_mean(str(path), near)}") from None
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{file}: cannot be read ({error}); give a YAML file") from None
 
 
 def _loaded(text: str, place: str) -> Any:

@@ -1,6 +1,7 @@
 """`run`, `resume` and `export`: from a recipe to a folder with a model in it."""
 
 from zero3d.run.exports import export
+from zero3d.run.one_shot import one_shot
 from zero3d.run.resume import resume
 from zero3d.run.session import Session, open_session, say
 from zero3d.run.start import Plan, check, plan, plans, run
@@ -13,6 +14,7 @@ __all__ = [
     "Session",
     "check",
     "export",
+    "one_shot",
     "open_session",
     "plan",
     "plans",

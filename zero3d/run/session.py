@@ -80,7 +80,7 @@ def out_of(recipe: Recipe) -> Path:
 
 def make_engine(recipe: Recipe, parts: Parts, subject: Subject) -> Engine:
     options = recipe.options
-    return Engine(parts, subject, options.optimizer, options.steps, options.seed)
+    return Engine(parts, subject, options.optimizer, options.steps, options.seed, options.input.per_step)
 
 
 def load_parts(recipe: Recipe, pictures: Pictures, parts: Parts) -> None:

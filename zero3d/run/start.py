@@ -12,7 +12,7 @@ from zero3d import checkpoint, folder
 from zero3d.errors import RecipeError
 from zero3d.interfaces import Representation
 from zero3d.parts import Parts, build_parts, build_stages
-from zero3d.recipe import BLOCK_MAPS, SINGLE_BLOCKS, Block, Recipe, load_recipe
+from zero3d.recipe import BLOCK_MAPS, SINGLE_BLOCKS, Block, Recipe, RecipeText, load_recipe
 from zero3d.registry import Registry
 from zero3d.run.optimise import optimise
 from zero3d.run.pictures import Pictures, load_pictures
@@ -38,7 +38,9 @@ class Plan:
     notes: list[str]
 
 
-def run(file: str, registry: Registry, overrides: Sequence[str] = (), tell: Callable[[str], None] = say) -> Session:
+def run(
+    file: str | RecipeText, registry: Registry, overrides: Sequence[str] = (), tell: Callable[[str], None] = say
+) -> Session:
     """Run a recipe from the start to its exports. Everything cheap is checked before the folder or a weight is touched.
 
     Raises:
@@ -52,7 +54,7 @@ def run(file: str, registry: Registry, overrides: Sequence[str] = (), tell: Call
         return start_stages(stages, load_pictures(recipe, registry), registry, tell, fresh=True)
 
 
-def plan(file: str, registry: Registry, overrides: Sequence[str] = ()) -> Plan:
+def plan(file: str | RecipeText, registry: Registry, overrides: Sequence[str] = ()) -> Plan:
     """What `run` would do first, after all its checks that read no weight. Nothing is written, no picture made.
 
     Raises:
@@ -61,7 +63,7 @@ def plan(file: str, registry: Registry, overrides: Sequence[str] = ()) -> Plan:
     return plans(file, registry, overrides)[0]
 
 
-def plans(file: str, registry: Registry, overrides: Sequence[str] = ()) -> list[Plan]:
+def plans(file: str | RecipeText, registry: Registry, overrides: Sequence[str] = ()) -> list[Plan]:
     """`plan` of every stage; of a recipe without stages, its one.
 
     Raises:
@@ -70,7 +72,7 @@ def plans(file: str, registry: Registry, overrides: Sequence[str] = ()) -> list[
     return [_plan(recipe, parts, registry) for recipe, parts in _checked(file, registry, overrides)]
 
 
-def check(file: str, registry: Registry, overrides: Sequence[str] = ()) -> list[tuple[Recipe, Parts]]:
+def check(file: str | RecipeText, registry: Registry, overrides: Sequence[str] = ()) -> list[tuple[Recipe, Parts]]:
     """Each stage with its parts, after the checks of `plan`; a recipe may leave its `image` and `out` to who runs it.
 
     Raises:
@@ -94,10 +96,13 @@ def _plan(recipe: Recipe, parts: Parts, registry: Registry) -> Plan:
     else:
         origin = "made when the run starts"
     cameras = {label: camera_of(recipe, label) for label in recipe.images}
+    cameras |= {posed.label: posed.camera for posed in framed.subject.pictures} if framed else {}
     return Plan(out_of(recipe), recipe, parts, cameras, framed, origin, notes + elevation_note(recipe))
 
 
-def _checked(file: str, registry: Registry, overrides: Sequence[str], whole: bool = True) -> list[tuple[Recipe, Parts]]:
+def _checked(
+    file: str | RecipeText, registry: Registry, overrides: Sequence[str], whole: bool = True
+) -> list[tuple[Recipe, Parts]]:
     """What can be told before a picture is read: each stage with its parts. `whole`: nothing may be left to be given."""
     recipe = load_recipe(file, registry, overrides)
     if not recipe.subject and whole:
@@ -108,9 +113,9 @@ def _checked(file: str, registry: Registry, overrides: Sequence[str], whole: boo
     return list(zip((recipe, *recipe.later), build_stages(recipe), strict=True))
 
 
-def _files_read(file: str, source: Mapping[str, Any]) -> list[Path]:
+def _files_read(file: str | RecipeText, source: Mapping[str, Any]) -> list[Path]:
     """The recipe's file, and every file that a value of it names."""
-    found, values = [Path(file)], list(source.values())
+    found, values = [Path(file)] if isinstance(file, str) else [], list(source.values())
     while values:
         value = values.pop()
         if isinstance(value, Mapping | list):
@@ -138,9 +143,11 @@ def start_stages(
     framed = frame_subject(recipe, pictures, parts)
     load_parts(recipe, pictures, parts)
     engine = make_engine(recipe, parts, framed.subject)
+    hashes = _weight_hashes(parts)
     beginning = former if former is not None else parts.reconstructed(subject_at(recipe, pictures), engine.at(0))
     engine.initialise(beginning)
-    del beginning
+    del beginning, former  # theirs, and the reconstructor's weights, is memory that the optimisation has
+    parts.start = None
     notes = [*pictures.notes, *framed.notes, *elevation_note(recipe)]
     manifest = folder.make_manifest(
         registry,
@@ -149,7 +156,7 @@ def start_stages(
         image=_only(pictures.origins or {}),
         input_elevation_deg=elevation(recipe),
         input_pixels_per_source_pixel=_only({label: f.scale for label, f in framed.framed.items()}),
-        weights=_weight_hashes(parts),
+        weights=hashes,
         precision={label: str(denoiser.dtype).removeprefix("torch.") for label, denoiser in parts.denoisers.items()},
     )
     if fresh:

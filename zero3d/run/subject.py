@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy
+import torch
 
 from zero3d.engine import input_camera_at
+from zero3d.errors import RecipeError
 from zero3d.geometry import orbit
 from zero3d.parts import Parts
 from zero3d.picture import Framed, frame
@@ -36,15 +40,22 @@ def frame_subject(recipe: Recipe, pictures: Pictures, parts: Parts) -> FramedSub
 
     Raises:
         PictureError: nothing is opaque in a picture.
+        RecipeError: the framing would move the object in pictures whose cameras are known.
     """
-    readers = [parts.cameras.resolution, view_size(recipe, parts)]
+    _check_framing(recipe)
+    sides = {label: view_size(recipe, parts, label) for label in pictures.rgba}
+    readers = [parts.cameras.resolution, *sides.values()]
     readers += [teacher.denoiser.picture_resolution for teacher in parts.teachers.values()]
     readers += [encoder.picture_resolution or 0 for encoder in parts.encoders.values()]
     size = max(readers + ([parts.start.picture_resolution] if parts.start else []))
-    framed = {label: frame(rgba, recipe.options.input.framing, size) for label, rgba in pictures.rgba.items()}
-    side = view_size(recipe, parts)
+    framed = {label: _framed(recipe, label, rgba, size) for label, rgba in pictures.rgba.items()}
     posed = tuple(
-        PosedPicture(label, f.picture, camera_of(recipe, label).resized(side, side), weight_of(recipe, label))
+        PosedPicture(
+            label,
+            f.picture,
+            _camera(recipe, label, pictures).resized(sides[label], sides[label]),
+            weight_of(recipe, label),
+        )
         for label, f in framed.items()
     )
     return FramedSubject(Subject(posed, prompt_of(recipe)), framed)
@@ -57,8 +68,8 @@ def subject_at(recipe: Recipe, pictures: Pictures) -> Callable[[int], Subject]:
         posed = tuple(
             PosedPicture(
                 label,
-                frame(rgba, recipe.options.input.framing, size).picture,
-                camera_of(recipe, label).resized(size, size),
+                _framed(recipe, label, rgba, size).picture,
+                _camera(recipe, label, pictures).resized(size, size),
                 weight_of(recipe, label),
             )
             for label, rgba in pictures.rgba.items()
@@ -68,9 +79,11 @@ def subject_at(recipe: Recipe, pictures: Pictures) -> Callable[[int], Subject]:
     return at
 
 
-def view_size(recipe: Recipe, parts: Parts) -> int:
+def view_size(recipe: Recipe, parts: Parts, label: str) -> int:
     """Side of an input view, pixels."""
-    return recipe.options.input.resolution or parts.cameras.resolution
+    placed = recipe.images[label].placed
+    own = placed.resolution if placed else None
+    return own or recipe.options.input.resolution or parts.cameras.resolution
 
 
 def camera_of(recipe: Recipe, label: str) -> Cameras:
@@ -78,6 +91,9 @@ def camera_of(recipe: Recipe, label: str) -> Cameras:
     placed = recipe.images[label].placed
     if placed is None:
         return input_camera_at(elevation(recipe))
+    if placed.camera_to_world is not None:
+        pose = torch.tensor(placed.camera_to_world).reshape(1, 4, 4)
+        return Cameras(pose, 1, 1, math.radians(placed.fov_deg))
     up = elevation(recipe) if placed.elevation_deg is None else placed.elevation_deg
     return orbit(up, placed.azimuth_deg, 1, placed.distance, math.radians(placed.fov_deg))
 
@@ -85,6 +101,33 @@ def camera_of(recipe: Recipe, label: str) -> Cameras:
 def weight_of(recipe: Recipe, label: str) -> float:
     placed = recipe.images[label].placed
     return placed.view_weight if placed else 1.0
+
+
+def _framed(recipe: Recipe, label: str, rgba: numpy.ndarray, size: int) -> Framed:
+    placed = recipe.images[label].placed
+    across, down = placed.principal_point if placed else (0.5, 0.5)
+    return frame(rgba, recipe.options.input.framing, size, (across, down))
+
+
+def _camera(recipe: Recipe, label: str, pictures: Pictures) -> Cameras:
+    """`camera_of` the framed picture: a tall one that is kept is padded to its height, and seen as much wider."""
+    camera, (height, width) = camera_of(recipe, label), pictures.rgba[label].shape[:2]
+    if recipe.options.input.framing != "keep" or recipe.images[label].placed is None or height <= width:
+        return camera
+    return replace(camera, fov=2 * math.atan(math.tan(float(camera.fov) / 2) * height / width))
+
+
+def _check_framing(recipe: Recipe) -> None:
+    """Pictures from several places show one object at one size; only "keep" leaves it so."""
+    placed = {label: block.placed for label, block in recipe.images.items() if block.placed}
+    framing = recipe.options.input.framing
+    if framing == "keep" or len(placed) < 2:
+        return
+    if any(p.camera_to_world for p in placed.values()) or len({(p.distance, p.fov_deg) for p in placed.values()}) > 1:
+        raise RecipeError(
+            f"{recipe.place('input.framing')}: {framing!r} makes the object as large in every picture, whatever its camera; "
+            "with cameras that are known set input.framing=keep"
+        )
 
 
 def prompt_of(recipe: Recipe) -> Prompt | None:
@@ -99,7 +142,8 @@ def elevation(recipe: Recipe) -> float:
 
 
 def elevation_note(recipe: Recipe) -> list[str]:
-    assumed = [b for b in recipe.images.values() if b.placed is None or b.placed.elevation_deg is None]
+    places = [block.placed for block in recipe.images.values()]
+    assumed = [p for p in places if p is None or (p.elevation_deg is None and p.camera_to_world is None)]
     if recipe.options.input.elevation_deg is not None or not assumed:
         return []
     return [f"input.elevation_deg not given: the camera is taken to look down by {DEFAULT_ELEVATION_DEG:g} degrees"]

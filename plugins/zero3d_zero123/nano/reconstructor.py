@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -30,10 +31,20 @@ class NanoLift(Reconstructor):
     name: ClassVar[str] = "nano_lift"
     Config: ClassVar[type[Any]] = NanoLiftConfig
     picture_resolution = PICTURE
+    recipe: ClassVar[Mapping[str, Any]] = {
+        "cameras": {"type": "sphere", "resolution": 64},
+        "representation": {"type": "voxels", "resolution": 64, "box": 0.75, "density_shift": -4, "density_gain": 10},
+        "renderer": {"type": "fused"},
+        "observers": {"turntable": {}},
+        "export": {"mesh": {"type": "marching_cubes", "resolution": 128}},
+    }
 
     def __init__(self, config: NanoLiftConfig) -> None:
+        """Raises: RunError, the file is missing or not nano's."""
         super().__init__(config)
         self._file = weights.EMBEDDED if config.weights == "nano" else Path(config.weights)
+        if config.weights != "nano":
+            weights.check(self._file)
         self._lift: Lift | None = None
 
     def weight_files(self) -> list[Path]:

@@ -25,6 +25,27 @@ class PictureCondition:
     camera: Cameras
 
 
+@dataclass(frozen=True)
+class PictureConditions:
+    """Several pictures of one object, each with its share in the recipe."""
+
+    pictures: tuple[PictureCondition, ...]
+    weights: tuple[float, ...]
+
+    def shares(self, cameras: Cameras) -> Tensor:
+        """(K, B), each column's sum 1: how much each of K pictures counts for a view.
+
+        By its weight, and by the square of what the angle between their lines of sight leaves of half a turn: a view counts
+        the pictures on its side. (stable-dreamfusion weights its pictures and the guidance by that angle, linearly.)
+        """
+        sight = torch.nn.functional.normalize(cameras.position, dim=-1)
+        sources = torch.cat([one.camera.position for one in self.pictures]).to(sight)
+        cosine = torch.nn.functional.normalize(sources, dim=-1) @ sight.T
+        near = (1 - cosine.clamp(-1, 1).acos() / math.pi).square().clamp(min=1e-6)
+        share = near * near.new_tensor(self.weights)[:, None]
+        return share / share.sum(dim=0, keepdim=True)
+
+
 def clip_pixels(picture: Tensor, size: int) -> Tensor:
     """(B, 3, H, W) in [-1, 1] -> CLIP's input, as the original: bicubic with aligned corners, no antialiasing, no clamp.
 

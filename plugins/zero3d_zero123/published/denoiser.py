@@ -18,8 +18,14 @@ from zero3d.diffusion import (
 )
 from zero3d.geometry import relative_pose
 from zero3d.interfaces import COND, Denoiser
-from zero3d.values import Cameras, Subject
-from zero3d_zero123.published.conditioning import PictureCondition, clip_pixels, posed_token, stable_pose
+from zero3d.values import Cameras, PosedPicture, Subject
+from zero3d_zero123.published.conditioning import (
+    PictureCondition,
+    PictureConditions,
+    clip_pixels,
+    posed_token,
+    stable_pose,
+)
 from zero3d_zero123.published.network import Network
 from zero3d_zero123.published.original import Original
 from zero3d_zero123.published.source import Source, check_hash, open_source
@@ -78,16 +84,34 @@ class PublishedDenoiser(Denoiser):
         self.dtype = next(network.unet.parameters()).dtype
 
     @torch.no_grad()
-    def condition(self, subject: Subject) -> PictureCondition:
-        front = subject.pictures[0]
-        x = planes(2 * front.picture.rgb[None] - 1)
+    def condition(self, subject: Subject) -> PictureCondition | PictureConditions:
+        """Of one picture what it needs to know; of several, of each."""
+        found = tuple(self._condition(posed) for posed in subject.pictures)
+        weights = tuple(posed.weight for posed in subject.pictures)
+        return found[0] if len(found) == 1 else PictureConditions(found, weights)
+
+    def _condition(self, posed: PosedPicture) -> PictureCondition:
+        x = planes(2 * posed.picture.rgb[None] - 1)
         pixels = clip_pixels(x, self._clip.config.image_size)  # type: ignore[union-attr, arg-type]
         embedding = self._clip(pixel_values=pixels).image_embeds[:, None]
-        return PictureCondition(embedding, self._vae.encode(x).latent_dist.mode(), front.camera)  # type: ignore[operator]
+        return PictureCondition(embedding, self._vae.encode(x).latent_dist.mode(), posed.camera)  # type: ignore[operator]
 
     def predict(
-        self, noised: Tensor, sigma: Tensor, condition: PictureCondition, cameras: Cameras, branches: Sequence[str]
+        self,
+        noised: Tensor,
+        sigma: Tensor,
+        condition: PictureCondition | PictureConditions,
+        cameras: Cameras,
+        branches: Sequence[str],
     ) -> dict[str, Tensor]:
+        """As Denoiser's; of several pictures, the mean of what each makes it predict, by `PictureConditions.shares`."""
+        if isinstance(condition, PictureConditions):
+            each = [self.predict(noised, sigma, one, cameras, branches) for one in condition.pictures]
+            shares = condition.shares(cameras)[..., None, None, None].to(noised)
+            return {
+                branch: torch.stack([share * x0[branch] for share, x0 in zip(shares, each, strict=True)]).sum(dim=0)
+                for branch in branches
+            }
         z = planes(noised)
         t = sigma_to_t(sigma.cpu(), self.sigmas).to(z.device)
         pose = self.pose(cameras, condition.camera)

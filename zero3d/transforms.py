@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy
 
-from zero3d import UserError
+from zero3d.errors import UserError
 
 PINHOLE = ("PINHOLE", "SIMPLE_PINHOLE", "OPENCV")
 """nerfstudio's camera models that are a pinhole's when they distort nothing."""
