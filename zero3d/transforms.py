@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy
+import torch
 
 from zero3d.errors import UserError
+from zero3d.geometry import check_cameras
+from zero3d.values import Cameras
 
 PINHOLE = ("PINHOLE", "SIMPLE_PINHOLE", "OPENCV")
 """nerfstudio's camera models that are a pinhole's when they distort nothing."""
 DISTORTIONS = ("k1", "k2", "k3", "k4", "p1", "p2")
 LONGEST = 255
 """Characters of a picture's path."""
+SQUARE = 0.01
+"""By how much fl_x and fl_y may differ where pictures are not resampled."""
 STRONGEST = 0.01
 """A coefficient of distortion up to which a picture is taken as it is: some half a pixel of 256 at a corner."""
 
@@ -120,3 +127,36 @@ def _number(values: dict[str, Any], key: str, who: str) -> float | None:
     if not math.isfinite(number):
         raise UserError(f"{who}: {key} = {str(value)[:40]}; a finite number is needed")
     return number
+
+
+def labelled(frames: list[Frame]) -> dict[str, Frame]:
+    """By the names of their files, where those are different labels; else by number."""
+    names = [re.sub(r"[^\w-]", "_", frame.path.stem)[:40] for frame in frames]
+    apart = len({name.casefold() for name in names}) == len(names) and all(names)
+    return dict(zip(names if apart else [f"view_{i:03d}" for i in range(len(frames))], frames, strict=True))
+
+
+def posed_picture(frame: Frame, scale: float, centre: Sequence[float]) -> dict[str, Any]:
+    """A frame as a recipe's picture: its path, camera-to-world matrix, field of view and principal point.
+
+    `scale` and `centre`: of the object, from the file's world units to zero3d's.
+
+    Raises:
+        UserError: pixels that are not square, or a pose that is none.
+    """
+    pose = numpy.array(frame.pose)
+    pose[:3, 3] = scale * (pose[:3, 3] - numpy.array(centre))
+    lens, fov, middle = frame.lens, frame.fov, None
+    if lens is not None:
+        if lens.fy is not None and abs(lens.fx / lens.fy - 1) > SQUARE:
+            raise UserError(
+                f"{frame.path}: fl_x {lens.fx:g} and fl_y {lens.fy:g}; resample the pictures to square pixels"
+            )
+        fov = 2 * math.atan(lens.width / 2 / lens.fx)
+        across = 0.5 if lens.cx is None else lens.cx / lens.width
+        down = 0.5 if lens.cy is None or lens.height is None else lens.cy / lens.height
+        middle = [across, down]
+    assert fov is not None  # of a lens, or the frame's own
+    check_cameras(Cameras(torch.from_numpy(pose)[None], 1, 1, fov), str(frame.path))
+    block = {"path": str(frame.path), "camera_to_world": pose.reshape(-1).tolist(), "fov_deg": math.degrees(fov)}
+    return block | ({"principal_point": middle} if middle else {})

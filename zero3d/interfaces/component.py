@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from zero3d.weights import Conversion, Published
+from zero3d.interfaces.published import Conversion, Published
 
 if TYPE_CHECKING:
     import torch

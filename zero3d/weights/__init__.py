@@ -4,13 +4,13 @@ A recipe names weights as a file, a folder in diffusers' layout or a hub id. All
 begins with `place`, the recipe's key ("denoiser.weights").
 """
 
+from zero3d.interfaces.published import Conversion, Published, find, hub
 from zero3d.weights.cache import repository, snapshot
 from zero3d.weights.folder import Choice, choose, index_of, local_files, part_config, read_json, variants
 from zero3d.weights.hub import HUB_ID, HubFolder
 from zero3d.weights.impostors import impostor, is_pickled, refuse_impostor
 from zero3d.weights.modules import check_fit, filled
 from zero3d.weights.pickled import PickledTensors, one_line
-from zero3d.weights.published import Conversion, Published, find, hub
 from zero3d.weights.tensors import SafeTensors, open_tensors
 
 __all__ = [

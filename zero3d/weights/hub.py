@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from zero3d.errors import RecipeError
-from zero3d.weights.published import Published, find
+from zero3d.interfaces.published import Published, find
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 CONFIGS = ("model_index.json", "*/config.json")
