@@ -69,6 +69,12 @@ class Evaluate(Command):
             help="torchvision's AlexNet or VGG16: adds LPIPS",
         )
         add("--fid", type=Path, metavar="DIR", help="a CLIP vision folder (transformers): adds FID on it")
+        add(
+            "--encoder",
+            metavar="TYPE:WEIGHTS",
+            help="an encoder's likeness of views, for example clip:openai/clip-vit-base-patch32 or clip:FOLDER",
+        )
+        add("--prompt", metavar="TEXT", help="with --encoder: the likeness of the views to these words too")
         add("--json", type=Path, help="where the figures go (default: eval.json in the run)")
 
     def run(self, arguments: argparse.Namespace) -> int:
@@ -91,8 +97,10 @@ class Evaluate(Command):
 def _check(arguments: argparse.Namespace) -> None:
     if not (arguments.mesh or arguments.views):
         raise UserError("eval: nothing to compare with; give --mesh FILE, --views DIR, or both")
-    if (arguments.lpips or arguments.fid) and not arguments.views:
-        raise UserError("eval: --lpips and --fid compare pictures; give --views DIR")
+    if (arguments.lpips or arguments.fid or arguments.encoder) and not arguments.views:
+        raise UserError("eval: --lpips, --fid and --encoder compare pictures; give --views DIR")
+    if arguments.prompt and not arguments.encoder:
+        raise UserError("eval: --prompt is compared by an encoder; give --encoder clip:WEIGHTS")
     if arguments.json and not (
         arguments.json.is_file() or (arguments.json.parent.is_dir() and not arguments.json.exists())
     ):

@@ -21,7 +21,11 @@ MAX_SIDE = 256
 
 def score_views(draw: Callable[[Cameras], Tensor], arguments: argparse.Namespace, report: Report) -> None:
     """Add the means over the views of `arguments.views`; draw: cameras -> RGB (B, H, W, 3) on white."""
-    lpips = fid = None
+    lpips = fid = likeness = None
+    if arguments.encoder:
+        from zero3d_metrics.likeness import Likeness
+
+        likeness = Likeness(arguments.encoder, arguments.prompt, arguments.registry)
     if arguments.lpips:
         from zero3d_metrics.lpips import Lpips
 
@@ -39,6 +43,9 @@ def score_views(draw: Callable[[Cameras], Tensor], arguments: argparse.Namespace
         scores["ssim"].append(float(ssim(image, truth, arguments.ssim)))
         if lpips:
             scores["lpips"].append(float(lpips(image, truth)))
+        if likeness:
+            for key, value in likeness(image, truth).items():
+                scores.setdefault(key, []).append(value)
         if fid:
             for kept, picture in zip(features, (image, truth), strict=True):
                 kept.append(fid(picture))
@@ -63,6 +70,11 @@ def score_views(draw: Callable[[Cameras], Tensor], arguments: argparse.Namespace
             )
     report.add(figures)
     report.variants["ssim"] = SSIM[arguments.ssim]
+    if likeness:
+        said = f"mean cosine of {arguments.encoder}'s vectors of a view and "
+        report.variants[f"{likeness.name}_similarity"] = f"{said}the true one"
+        if arguments.prompt:
+            report.variants[f"{likeness.name}_prompt_similarity"] = f"{said}{arguments.prompt!r}"
     if lpips:
         report.variants["lpips"] = f"version 0.1 over {lpips.net}, pictures in [-1, 1]"
 

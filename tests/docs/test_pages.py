@@ -15,7 +15,10 @@ PAGES = sorted(str(path) for path in Path("docs").glob("*.md"))
 """Those that are written by hand; tests carry out the tutorials, and the reference is written from the code."""
 REGISTRY = load_plugins()
 COMMANDS = sorted({(page, tuple(words)) for page in PAGES for words in shell_commands(page)})
-ENGINE_KEYS = {"guidance": {"type", "weight", "denoiser", "cameras"}, "regularizers": {"type", "weight", "view"}}
+ENGINE_KEYS = {
+    "guidance": {"type", "weight", "every", "denoiser", "encoder", "cameras"},
+    "regularizers": {"type", "weight", "every", "encoder", "view"},
+}
 
 
 def code(page):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.plugins.clip_tiny import save_folder
 from zero3d.cli import main
 from zero3d.mesh_files import load_mesh
 from zero3d.plugins import load_plugins
@@ -15,7 +16,7 @@ from zero3d.run import run
 RECIPES = [
     str(path)
     for path in sorted(Path("recipes").glob("*.yaml"))
-    if "representation" in (recipe := read_yaml(path)) and recipe["denoiser"].get("weights") == "nano"
+    if "representation" in (recipe := read_yaml(path)) and recipe.get("denoiser", {}).get("weights") == "nano"
 ]
 """Those whose weights are here; test_published.py has the others."""
 SMALL = ["cameras.resolution=24", "representation.resolution=16", "observers={}", "device=cpu"]
@@ -80,6 +81,7 @@ def test_two_guidances_and_every_regularizer_run_together(tmp_path):
         "denoiser=null",
         "denoisers={red: {type: gaussian, mean: [0.9, 0.1, 0.1], resolution: 24}, grey: {type: gaussian, resolution: 24}}",
         "guidance={sds: {denoiser: red}, sjc: {denoiser: grey, cameras: {type: zero123, resolution: 16}}}",
+        f"encoder={{type: clip, weights: {save_folder(tmp_path / 'clip')}}}",
         f"regularizers={terms}".replace("'", ""),
         "export={}",
     ]
