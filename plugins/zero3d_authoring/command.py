@@ -28,7 +28,10 @@ class Plugins(Command):
         new = actions.add_parser("new", help="write a complete small plug-in to start from")
         new.add_argument("name", metavar="NAME", help="of the component, as recipes will call it: a Python identifier")
         new.add_argument("folder", metavar="DIR", nargs="?", help="where to; default ./zero3d_NAME")
-        new.add_argument("--kind", required=True, help=f"one of {', '.join(KINDS)}")
+        told = (
+            f"one of {', '.join(KINDS)}; or several, as guidance,regularizer, for one package with a component of each"
+        )
+        new.add_argument("--kind", required=True, metavar="KIND[,KIND...]", help=told)
 
     def run(self, arguments: argparse.Namespace) -> int:
         registry = arguments.registry
@@ -43,8 +46,9 @@ class Plugins(Command):
 
             return doctor(registry)
         elif arguments.action == "new":
-            folder = write_plugin(registry, arguments.name, arguments.kind, arguments.folder)
-            print(next_steps(arguments.name, arguments.kind, folder))
+            kinds = [kind.strip() for kind in arguments.kind.split(",")]
+            folder = write_plugin(registry, arguments.name, kinds, arguments.folder)
+            print(next_steps(arguments.name, kinds, folder))
         else:
             from zero3d_authoring.listing import as_json, print_table
 

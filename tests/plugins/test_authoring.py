@@ -15,26 +15,35 @@ import yaml
 
 from zero3d import Schedule, hookimpl, plugins
 from zero3d.cli import main
-from zero3d.interfaces import Regularizer
+from zero3d.interfaces import INTERFACES, Regularizer
 from zero3d.plugins import load_plugins
 from zero3d.recipe import make_block
 from zero3d.registry import Registered, Registry
 from zero3d_authoring import doctor, environment
 from zero3d_authoring.finding import FAIL, NOTE, OK
 from zero3d_authoring.options import described, options_of
-from zero3d_authoring.scaffold import KINDS, _range, render, write_plugin
+from zero3d_authoring.scaffold import BLOCKS, KINDS, _range, registered_kind, render, write_plugin
 from zero3d_authoring.show import example, show
+from zero3d_training.options import load_train_recipe
 
 INSTALLED = load_plugins()
 ENTRIES = INSTALLED.all()
 NAMES = {kind: f"my_{kind}" for kind in KINDS}
+PACKS = {
+    "ours": ("guidance", "regularizer"),
+    "model": ("dataset", "guidance", "trainable_denoiser"),
+    "looks": ("background", "camera_sampler", "encoder", "image_source", "observer", "reconstructor", "regularizer"),
+    "bodies": ("command", "denoiser", "exporter", "renderer", "representation"),
+}
+"""Several components in one package."""
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """kind -> the folder of a new plug-in."""
+    """kind, or name of a pack -> the folder of a new plug-in."""
     root = tmp_path_factory.mktemp("new")
-    return {kind: write_plugin(INSTALLED, NAMES[kind], kind, root / kind) for kind in KINDS}
+    one = {kind: write_plugin(INSTALLED, NAMES[kind], [kind], root / kind) for kind in KINDS}
+    return one | {name: write_plugin(INSTALLED, name, kinds, root / name) for name, kinds in PACKS.items()}
 
 
 def environment_of(folders):
@@ -42,15 +51,17 @@ def environment_of(folders):
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
-def test_there_is_a_template_for_all_kinds_that_a_stranger_would_write():
-    told = "regularizer guidance representation renderer denoiser exporter camera_sampler observer image_source command"
-    assert set(KINDS) == set(told.split())
+def test_there_is_a_template_for_every_kind_of_the_registry():
+    assert set(KINDS) == {interface.kind for interface in INTERFACES} | {"trainable_denoiser"}
+    assert {registered_kind(kind) for kind in KINDS} == {interface.kind for interface in INTERFACES}
+    assert set().union(*PACKS.values()) == set(KINDS), "and some package of several has each"
 
 
 def test_the_tests_of_a_new_plugin_of_every_kind_pass(written):
-    """Among them the conformance kit, and a few steps of the plug-in's recipe."""
+    """Among them the conformance kit, and a few steps of the plug-in's recipe; of the large packages those alone."""
+    asked = {key: f / "tests/test_recipe_runs.py" if key in ("looks", "bodies") else f for key, f in written.items()}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--import-mode=importlib", "-p", "no:cacheprovider", *written.values()],
+        [sys.executable, "-m", "pytest", "-q", "--import-mode=importlib", "-p", "no:cacheprovider", *asked.values()],
         cwd=written["command"].parent,
         env=environment_of(written.values()),
         capture_output=True,
@@ -59,7 +70,23 @@ def test_the_tests_of_a_new_plugin_of_every_kind_pass(written):
         encoding="utf-8",
     )
     assert done.returncode == 0, done.stdout[-3000:]
-    assert int(done.stdout.rpartition(" passed")[0].split()[-1]) >= 4 * len(KINDS)
+    assert int(done.stdout.rpartition(" passed")[0].split()[-1]) >= 4 * (len(KINDS) + 5)
+
+
+def test_new_plugins_are_typed_as_the_core_is(written):
+    """One mypy for all, each package by its own name and the tests by their folder's."""
+    root = written["command"].parent
+    paths = os.pathsep.join(map(str, [root, *(folder / "src" for folder in written.values()), Path.cwd()]))
+    options = ["--strict", "--explicit-package-bases", "--namespace-packages", "--ignore-missing-imports"]
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", *options, "--config-file=", "--cache-dir", ".mypy_cache", root],
+        env={**os.environ, "MYPYPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
 
 
 def test_new_plugins_are_formatted_and_free_of_lint(written):
@@ -78,13 +105,16 @@ def test_a_new_plugin_is_listed_shown_and_its_recipe_is_good_without_install(wri
     listed = json.loads(capsys.readouterr().out)["components"]
     (record,) = [one for one in listed if one["name"] == NAMES[kind]]
     assert (record["kind"], record["package"], record["version"]) == (
-        kind,
+        registered_kind(kind),
         f"zero3d-{NAMES[kind]}".replace("_", "-"),
         "0.1.0",
     )
     assert record["path"] == str(written[kind].resolve())
-    assert main(["plugins", "show", kind, NAMES[kind], *local]) == 0
+    assert main(["plugins", "show", registered_kind(kind), NAMES[kind], *local]) == 0
     assert record["doc"] in capsys.readouterr().out
+    if kind == "dataset":  # its recipe is a training's
+        load_train_recipe(str(written[kind] / "train.yaml"), load_plugins([str(written[kind])]))
+        return
     recipe = str(written[kind] / "recipe.yaml")
     assert main(["recipe", "check", recipe, "image=examples/mug.png", "device=cpu", *local]) == 0
     assert ": good." in capsys.readouterr().out
@@ -95,19 +125,18 @@ def test_a_new_plugin_is_listed_shown_and_its_recipe_is_good_without_install(wri
 
 
 def test_every_file_of_a_new_plugin_is_filled_in(written):
-    for kind, folder in written.items():
+    for key, folder in written.items():
+        kinds = PACKS.get(key, (key,))
         files = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
         names = {str(path.relative_to(folder)) for path in files}
-        module = f"zero3d_{NAMES[kind]}"
-        assert names == {
-            "pyproject.toml",
-            "README.md",
-            "recipe.yaml",
-            f"src/{module}/__init__.py",
-            f"src/{module}/{NAMES[kind]}.py",
-            f"tests/test_{NAMES[kind]}.py",
-            "tests/test_recipe_runs.py",
-        }
+        package = f"zero3d_{NAMES.get(key, key)}"
+        expected = {"pyproject.toml", "README.md", f"src/{package}/__init__.py"}
+        for module in kinds if key in PACKS else [NAMES[key]]:
+            expected |= {f"src/{package}/{module}.py", f"tests/test_{module}.py"}
+        expected |= {"recipe.yaml", "tests/test_recipe_runs.py"} if key != "dataset" else set()
+        trained = {"dataset", "trainable_denoiser"} & set(kinds)
+        expected |= {"train.yaml", "tests/test_training_runs.py"} if trained else set()
+        assert names == expected
         for path in files:
             text = path.read_text(encoding="utf-8")
             assert "$" not in text, f"{path}: a placeholder is left"
@@ -128,6 +157,10 @@ def test_every_file_of_a_new_plugin_is_filled_in(written):
         ("resume", "command", "zero3d has a command of that name already"),
         ("voxels", "regularizer", "a package zero3d_voxels is installed already"),
         ("fine", "regulariser", "Did you mean 'regularizer'?"),
+        ("fine", "guidance,regulariser", "Did you mean 'regularizer'?"),
+        ("fine", "guidance, guidance", "two would be the guidance 'fine'"),
+        ("fine", "denoiser,trainable_denoiser", "two would be the denoiser 'fine'"),
+        ("opaque", "guidance,regularizer", "zero3d has a regularizer of that name already"),
     ],
 )
 def test_a_name_that_cannot_be_is_one_line(tmp_path, capsys, name, kind, told):
@@ -148,15 +181,35 @@ def test_a_folder_that_is_not_empty_is_left_alone(tmp_path, capsys):
 def test_an_empty_folder_will_do_and_what_to_type_next_is_said(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("zero3d_fine").mkdir()
-    assert main(["plugins", "new", "fine", "--kind", "regularizer"]) == 0
+    assert main(["plugins", "new", "fine", "--kind", "guidance, regularizer"]) == 0
     told = capsys.readouterr().out
     assert "zero3d run recipe.yaml image=YOUR.png out=runs/fine --plugin ." in told
-    assert Path("zero3d_fine/src/zero3d_fine/fine.py").is_file()
+    assert "zero3d plugins show regularizer fine --plugin ." in told
+    assert Path("zero3d_fine/src/zero3d_fine/regularizer.py").is_file()
+
+
+def test_a_package_of_several_is_listed_and_its_recipe_uses_all(written, capsys):
+    for pack, kinds in PACKS.items():
+        local = ["--plugin", str(written[pack])]
+        assert main(["plugins", "--json", *local]) == 0
+        listed = json.loads(capsys.readouterr().out)["components"]
+        assert {one["kind"] for one in listed if one["name"] == pack} == {registered_kind(kind) for kind in kinds}
+        recipe = (written[pack] / "recipe.yaml").read_text(encoding="utf-8")
+        plain = yaml.safe_load(recipe)
+        assert main(["recipe", "check", str(written[pack] / "recipe.yaml"), "image=examples/mug.png", *local]) == 0
+        capsys.readouterr()
+        for kind in set(kinds) - {"command", "dataset"}:
+            block = plain[BLOCKS.get(kind, kind)]
+            named = pack in block or block.get("type") == pack or pack in [own.get("type") for own in block.values()]
+            assert named, f"{kind}: {block}"
+    both = render("pair", ["reconstructor", "representation"])["recipe.yaml"]
+    assert "start" not in yaml.safe_load(both), "ours would not follow what the other makes"
+    assert "# start: {type: pair" in both
 
 
 @pytest.mark.parametrize("name", ["view", "regularizer", "tensor", "path"])
 def test_a_name_like_one_of_the_templates_own_makes_another_class(name):
-    code = render(name, "regularizer")[f"src/zero3d_{name}/{name}.py"]
+    code = render(name, ["regularizer"])[f"src/zero3d_{name}/{name}.py"]
     defined = [line.split()[1].split("(")[0].rstrip(":") for line in code.splitlines() if line.startswith("class ")]
     imported = {
         word for line in code.splitlines() if " import " in line for word in line.partition(" import ")[2].split(", ")
