@@ -43,10 +43,14 @@ from zero3d.testing import (
     random_picture,
     training_batch,
 )
+from zero3d.testing.laws.exporter import three_balls
 from zero3d.testing.laws.prior import Prior
 from zero3d.testing.laws.renderer import BALL
 from zero3d.testing.sphere import SphereConfig
 from zero3d.values import Picture, Prompt, Subject, View
+from zero3d_gaussians.drawing.projection import C0
+from zero3d_gaussians.files.reading import read_gaussians
+from zero3d_gaussians.files.turned import turned
 from zero3d_zero123.nano.lift import BOX, GRID
 
 REGISTRY = load_plugins()
@@ -273,6 +277,63 @@ def rasterizer(component, bench):
     made = bumpy_mesh()
     for options in ({"blur": 1e-2, "gamma": 1e-2}, {"faces_per_pixel": 3}):
         check_renderer(component(component.Config(**options)), made, WHITE)
+
+
+def random_gaussians(**options):
+    """Of every shape, about the origin."""
+    found = REGISTRY.get("representation", "gaussians", "test")
+    made = found(found.Config(points=30, **options))
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        made.initialise(fresh_step())
+        for parameter in made.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
+    return made
+
+
+@case("representation gaussians")
+def gaussians(component, bench):
+    grows = {"start": 1, "every": 2, "gradient": 0.0}
+    for options in ({}, {"degree": 3, "densify": grows}, {"channels": 4, "degree": 1}):
+        check_representation(lambda options=options: component(component.Config(points=20, **options)))
+
+
+@case("renderer splat")
+def splat(component, bench):
+    for options, shape in (({}, {}), ({"antialiased": True}, {"degree": 2}), ({"backend": "torch"}, {})):
+        check_renderer(component(component.Config(**options)), random_gaussians(**shape), WHITE)
+
+
+def gaussian_balls():
+    """The kit's three balls, filled with Gaussians."""
+    balls = three_balls()
+    found = REGISTRY.get("representation", "gaussians", "test")
+    made = found(
+        found.Config(points=3000, opacity=0.9, spread=0.3, flat=0.1, box=balls.representation.box.max().item())
+    )
+    with torch.no_grad():
+        made.initialise(fresh_step())
+        made.follow(balls.representation)
+    return replace(balls, representation=made)
+
+
+def splat_points(path):
+    """The Gaussians' centres and colours, in the file's axes."""
+    import trimesh
+
+    found = turned(read_gaussians(str(path)), to_gltf=True)
+    colours = (255 * (0.5 + C0 * found.sh_base[:, 0]).clamp(0, 1)).byte()
+    return trimesh.PointCloud(found.means.numpy(), colours.numpy())
+
+
+@case("exporter splat_file")
+def splat_file(component, bench):
+    balls, empty = gaussian_balls(), gaussian_balls()
+    with torch.no_grad():
+        empty.representation.opacity_logits.fill_(-9)
+    for kind in ("ply", "splat"):
+        config = component.Config(format=kind)
+        check_exporter(component, config, balls, watertight=False, read=splat_points, empty=empty)
 
 
 @case("representation voxels")

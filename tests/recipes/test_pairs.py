@@ -25,12 +25,14 @@ REPRESENTATIONS = {
     "detail: 16, box: 0.75, grid_lr: 10}",
     "mesh": "{type: mesh, subdivisions: 2}",
     "sdf": "{type: sdf, resolution: 24, box: 0.75}",
+    "gaussians": "{type: gaussians, points: 40, opacity: 0.4, detail: 0.1, position_lr: 0.2}",
 }
 RENDERERS = {
     "volume": "{type: volume, step_ratio: 1.0}",
     "fused": "{type: fused, step_ratio: 1.0}",
     "nerfacc": "{type: nerfacc, step_ratio: 1.0, cells: 16}",
     "rasterizer": "{type: rasterizer, blur: 1e-3}",
+    "splat": "{type: splat}",
 }
 REFUSED = {
     ("hash_grid", "fused"): "'fused' draws VoxelFields, but representation 'hash_grid' is none",
@@ -40,6 +42,12 @@ REFUSED = {
     ("voxels", "rasterizer"): "'rasterizer' draws SurfaceRepresentations, but representation 'voxels' is none",
     ("sdf", "fused"): "'fused' draws VoxelFields, but representation 'sdf' is none",
     ("sdf", "rasterizer"): "'rasterizer' draws SurfaceRepresentations, but representation 'sdf' is none",
+    ("gaussians", "fused"): "'fused' draws VoxelFields, but representation 'gaussians' is none",
+    ("gaussians", "rasterizer"): "'rasterizer' draws SurfaceRepresentations, but representation 'gaussians' is none",
+    ("voxels", "splat"): "'splat' draws GaussianClouds, but representation 'voxels' is none",
+    ("hash_grid", "splat"): "'splat' draws GaussianClouds, but representation 'hash_grid' is none",
+    ("mesh", "splat"): "'splat' draws GaussianClouds, but representation 'mesh' is none",
+    ("sdf", "splat"): "'splat' draws GaussianClouds, but representation 'sdf' is none",
     ("hash_grid", "rasterizer"): "'rasterizer' draws SurfaceRepresentations, but representation 'hash_grid' is none",
 }
 """Pairs that cannot work, and what is said."""

@@ -1,0 +1,1 @@
+"""The representation: Gaussians, what they start from, how they grow, their density."""

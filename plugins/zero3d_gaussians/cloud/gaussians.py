@@ -1,0 +1,381 @@
+"""The representation: 3D Gaussians that grow and are pruned; also a radiance field, for exports and later stages."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from zero3d.errors import StepError, UserError
+from zero3d.interfaces import RadianceField, Representation, RowOptimizer, SurfaceRepresentation
+from zero3d.schedule import Schedule
+from zero3d.values import Step
+from zero3d_gaussians.cloud import growth, start
+from zero3d_gaussians.cloud.density import blobs, density_and_features
+from zero3d_gaussians.cloud.start import Start
+from zero3d_gaussians.drawing.projection import C0, rotations
+
+FORMATS = ("ply", "splat", "glb", "gltf", "obj", "stl")
+RATES = ("position_lr", "colour_lr", "opacity_lr", "scale_lr", "rotation_lr")
+FLATTEST = 1e-6
+"""World units: no axis starts shorter."""
+FASTEST = 1e6
+
+
+@dataclass
+class GaussiansConfig:
+    """Options of `gaussians`.
+
+    start: auto, what the recipe's `start` or the stage before made, or else a ball; ball; or a file in glTF axes, which
+    must stay until the run has begun: Gaussians (.ply as 3DGS writes it, .splat), a point cloud (.ply without faces), a
+    mesh (.glb, .obj, .ply, .stl). points: how many a ball, a field or a mesh is filled with, 1 to max_count. radius: of
+    the ball, world units. opacity: of each at the start, 0.001 to 0.999. spread: their size at the start, in distances to
+    the nearest neighbours. flat: thickness at the start as a share of their size, on a surface, 0.01 to 1.
+    channels: 3 for RGB, or the denoiser's latent. degree: of the spherical harmonics, 0 (one colour from everywhere) to 3.
+    max_count: no more are grown, 1 to 10 million; the check of memory counts as many. densify: none, a strategy
+    (dreamgaussian, default, absgrad) or {type: ..., option: ...} with options of its own (see `Growth`).
+    position_lr, colour_lr, opacity_lr, scale_lr, rotation_lr: multiples of the recipe's rate, numbers or schedules; the
+    defaults are DreamGaussian's at optimizer.lr 0.01. box: half-side of the cube in which the density is asked for, world
+    units. detail: of the density, world units: no Gaussian is thinner there.
+    """
+
+    start: str = "auto"
+    points: int = 5000
+    radius: float = 0.5
+    opacity: float = 0.1
+    spread: float = 1.0
+    flat: float = 1.0
+    channels: int = 3
+    degree: int = 0
+    max_count: int = 50_000
+    densify: Any = "none"
+    position_lr: Any = 1.0
+    colour_lr: Any = 1.0
+    opacity_lr: Any = 5.0
+    scale_lr: Any = 0.5
+    rotation_lr: Any = 0.5
+    box: float = 0.75
+    detail: float = 0.0234375
+
+    def __post_init__(self) -> None:
+        if self.start not in ("auto", "ball") and Path(self.start).suffix[1:].lower() not in FORMATS:
+            raise ValueError(f"start: {self.start!r}; auto, ball, or a file: {', '.join(FORMATS)}")
+        for name, low, high in (("max_count", 1, 10_000_000), ("channels", 1, 64), ("degree", 0, 3)):
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name}: {getattr(self, name)}; {low} to {high}")
+        if not 1 <= self.points <= self.max_count:
+            raise ValueError(f"points: {self.points}; 1 to max_count, {self.max_count}; raise that")
+        bounds = {
+            "radius": (1e-3, 1e3),
+            "opacity": (0.001, 0.999),
+            "spread": (1e-3, 1e3),
+            "flat": (0.01, 1),
+            "box": (1e-3, 1e3),
+            "detail": (1e-4, 1e3),
+        }
+        for name, (least, most) in bounds.items():
+            if not least <= getattr(self, name) <= most:
+                raise ValueError(f"{name}: {getattr(self, name)}; {least:g} to {most:g}")
+        for name in RATES:
+            Schedule.parse(getattr(self, name), name).within(0, FASTEST, name)
+        growth.parse(self.densify)
+
+
+@dataclass
+class Seen:
+    """One render of a step: leaves whose gradients say how much each Gaussian's centre on the screen wants to move.
+
+    shift (B, N, 2): gradients by pixel. absolute: their absolute sums, if they are asked for. They are leaves, so that only
+    the step's own backward pass fills them: an observer's torch.autograd.grad does not.
+    """
+
+    step: int
+    shift: Tensor
+    absolute: Tensor | None
+    width: int
+    height: int
+    visible: Tensor | None = None
+
+    def per_view(self) -> Tensor | None:
+        """(B, N): the length of each gradient, for each view alone, in [-1, 1] across the picture; None if there is none."""
+        found = self.shift.grad
+        if self.absolute is not None and found is not None:
+            found = self.absolute.grad
+            if found is None:  # gsplat leaves them there
+                found = self.absolute.centres.absgrad  # type: ignore[attr-defined]
+        if found is None:
+            return None
+        halves = found.new_tensor([self.width / 2, self.height / 2])
+        length: Tensor = (found * halves).norm(dim=-1) * len(found)  # the loss is a mean over the views
+        return length
+
+
+@dataclass
+class _Watch:
+    """What was rendered since the last step, and the seed of what `follow` draws; no tensor of the model."""
+
+    seen: list[Seen] = field(default_factory=list)
+    seed: int = 0
+
+
+class GaussianCloud(RadianceField):
+    """3D Gaussians: centres, log scales, quaternions, opacity logits, spherical harmonics of degree 0 to 3."""
+
+    name: ClassVar[str] = "gaussians"
+    Config: ClassVar[type[Any]] = GaussiansConfig
+    grows: ClassVar[bool] = True
+
+    def __init__(self, config: GaussiansConfig) -> None:
+        super().__init__(config)
+        count, self.channels, self.spacing = config.points, config.channels, config.detail
+        self.growth = growth.parse(config.densify)
+        self.means = nn.Parameter(torch.zeros(count, 3))
+        self.log_scales = nn.Parameter(torch.zeros(count, 3))
+        self.quaternions = nn.Parameter(torch.zeros(count, 4))
+        self.opacity_logits = nn.Parameter(torch.zeros(count))
+        self.sh_base = nn.Parameter(torch.zeros(count, 1, config.channels))
+        if config.degree:
+            self.sh_rest = nn.Parameter(torch.zeros(count, (config.degree + 1) ** 2 - 1, config.channels))
+        self.box: Tensor
+        self.register_buffer("box", torch.tensor([[-1.0] * 3, [1.0] * 3]) * config.box)
+        self.gradient_sums: Tensor
+        self.register_buffer("gradient_sums", torch.zeros(count))
+        self.times_seen: Tensor
+        self.register_buffer("times_seen", torch.zeros(count))
+        self._watch = _Watch()
+
+    @property
+    def most(self) -> int:
+        """Gaussians at the most, for the check of memory."""
+        fixed = self.growth is None and self.config.start in ("auto", "ball")
+        return int(self.config.points if fixed else self.config.max_count)
+
+    def initialise(self, step: Step) -> None:
+        """The ball, or the file.
+
+        Raises:
+            UserError: the file is missing, of another layout, empty, not finite, or larger than max_count.
+        """
+        self._watch.seed = int(torch.randint(2**31, (), generator=step.generator("follow")))
+        if self.config.start in ("auto", "ball"):
+            self._take(start.ball(self.config.points, self.config.radius, self.channels, step.generator("ball")))
+        else:
+            self._take(start.from_file(self.config.start, self.config.points, self.channels, step.generator("file")))
+
+    def can_follow(self, previous: Representation | None) -> bool:
+        """A field, a mesh or Gaussians of as many channels; where another start is asked for, anything."""
+        fits = isinstance(previous, (RadianceField, SurfaceRepresentation)) and previous.channels == self.channels
+        return previous is None or fits or self.config.start != "auto"
+
+    def follow(self, previous: Representation) -> None:
+        """Gaussians as they are; a mesh's or a field's surface, evenly strewn with Gaussians in its colours.
+
+        Raises:
+            UserError: the field is empty.
+        """
+        if self.config.start != "auto":
+            return
+        generator = torch.Generator().manual_seed(self._watch.seed)
+        if isinstance(previous, GaussianCloud):
+            self._take(previous.as_start())
+        elif isinstance(previous, SurfaceRepresentation):
+            self._take(start.from_surface(previous, self.config.points, generator))
+        elif isinstance(previous, RadianceField):
+            self._take(start.from_field(previous, self.config.points, generator))
+
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Higher harmonics learn at a twentieth of the colours' rate, as in 3DGS."""
+        named = {
+            "position_lr": self.means,
+            "colour_lr": self.sh_base,
+            "opacity_lr": self.opacity_logits,
+            "scale_lr": self.log_scales,
+            "rotation_lr": self.quaternions,
+        }
+        groups = [
+            {"params": [parameter], "lr_scale": Schedule.parse(getattr(self.config, name), name)}
+            for name, parameter in named.items()
+        ]
+        if self.config.degree:
+            groups.append({"params": [self.sh_rest], "lr_scale": _scaled(self.config.colour_lr, 1 / 20)})
+        return groups
+
+    def parameter_bytes(self) -> int:
+        own = super().parameter_bytes()
+        return own // max(len(self.means), 1) * max(self.most, len(self.means))
+
+    # -- what renderers read
+
+    def axes(self) -> Tensor:
+        """(N, 3, 3): columns are the principal axes, each as long as its standard deviation, world units."""
+        return rotations(self.quaternions) * self.log_scales.exp()[:, None, :]
+
+    def opacities(self) -> Tensor:
+        """(N,) in (0, 1)."""
+        return self.opacity_logits.sigmoid()
+
+    def harmonics(self) -> Tensor:
+        """(N, K, C)."""
+        return torch.cat([self.sh_base, self.sh_rest], dim=1) if self.config.degree else self.sh_base
+
+    def shown(self, base: Tensor) -> Tensor:
+        """Coefficients of degree 0 (N, C) -> colours: RGB not below 0, or the latent."""
+        return self.shown_harmonics(C0 * base)
+
+    def shown_harmonics(self, value: Tensor) -> Tensor:
+        """Sums of harmonics -> colours."""
+        return (value + 0.5).clamp(min=0) if self.channels == 3 else value
+
+    def watched(self, views: int, width: int, height: int, step: Step | None) -> Seen | None:
+        """The leaves of a render, while a cloud that grows is optimised; None otherwise."""
+        if self.growth is None or step is None or not torch.is_grad_enabled():
+            return None
+        if any(seen.step != step.index for seen in self._watch.seen):
+            self._watch.seen.clear()
+        leaves = [torch.zeros(views, len(self.means), 2).to(self.means).requires_grad_() for _ in range(2)]
+        seen = Seen(step.index, leaves[0], leaves[1] if self.growth.absolute else None, width, height)
+        self._watch.seen.append(seen)
+        return seen
+
+    # -- growth
+
+    def after_step(self, step: Step, optimizer: RowOptimizer) -> None:
+        """Add up the step's gradients on the screen; clone, split, prune and reset where it is time.
+
+        Raises:
+            StepError: all would be pruned.
+        """
+        rule, iteration = self.growth, step.index + 1
+        if rule is None:
+            return
+        renders, self._watch.seen = self._watch.seen, []
+        with torch.no_grad():
+            if rule.watches(iteration):
+                self._add_up(renders)
+            if rule.acts(iteration):
+                self._change(rule, iteration, step, optimizer)
+            if rule.resets(iteration):
+                highest = math.log(rule.reset_opacity / (1 - rule.reset_opacity)) if rule.reset_opacity else -20.0
+                self.opacity_logits.data.clamp_(max=highest)
+                optimizer.reset("opacity_logits")
+
+    def _add_up(self, renders: Sequence[Seen]) -> None:
+        for seen in renders:
+            lengths = seen.per_view()
+            if lengths is None or seen.visible is None or lengths.shape[1] != len(self.means):
+                continue
+            self.gradient_sums += (lengths * seen.visible).sum(dim=0)
+            self.times_seen += seen.visible.sum(dim=0)
+
+    def _change(self, rule: growth.Growth, iteration: int, step: Step, optimizer: RowOptimizer) -> None:
+        change = growth.plan(
+            rule,
+            iteration,
+            self.gradient_sums / self.times_seen.clamp(min=1),
+            self.means.detach(),
+            self.log_scales.detach(),
+            self.quaternions.detach(),
+            self.opacities(),
+            self.config.max_count,
+            step.generator("split"),
+        )
+        if not len(change.rows):
+            raise StepError(
+                f"step {step.index}: representation {self.name!r}: every Gaussian is fainter than "
+                f"densify.prune_opacity or larger than densify.prune_scale; lower the one or raise the other"
+            )
+        for name, _ in self.named_parameters():
+            optimizer.rearrange(name, change.rows, change.new)
+        self.means.data[change.halves] = change.means
+        self.log_scales.data[change.halves] = change.log_scales
+        self._clear_sums()
+
+    def _clear_sums(self) -> None:
+        self.gradient_sums = self.means.new_zeros(len(self.means))
+        self.times_seen = self.means.new_zeros(len(self.means))
+
+    # -- the field
+
+    def density(self, points: Tensor) -> Tensor:
+        """Per world unit: what each Gaussian absorbs on a line through its centre is its opacity (root mean square over the
+        directions); none is thinner than `detail`. 0 outside the box."""
+        return self._ask(points)[0]
+
+    def features(self, points: Tensor) -> Tensor:
+        """The mean of the Gaussians' colours by their density there; grey where there is none."""
+        found = self._ask(points, colours=True)[1]
+        return found.clamp(0, 1) if self.channels == 3 else found
+
+    def _ask(self, points: Tensor, colours: bool = False) -> tuple[Tensor, Tensor]:
+        made = blobs(self.means, self.quaternions, self.log_scales, self.opacities(), self.spacing)
+        values = self.shown(self.sh_base[:, 0]) if colours else self.means.new_zeros(len(self.means), 0)
+        inside = ((points >= self.box[0]) & (points <= self.box[1])).all(dim=-1)
+        grey = 0.5 if self.channels == 3 else 0.0
+        density, features = density_and_features(made, values, points.to(self.means), grey)
+        return density * inside, features
+
+    # -- starts
+
+    def as_start(self) -> Start:
+        """What another cloud can begin from."""
+        return Start(
+            self.means.detach(),
+            self.log_scales.detach(),
+            self.quaternions.detach(),
+            self.opacity_logits.detach(),
+            self.sh_base.detach(),
+            self.sh_rest.detach() if self.config.degree else None,
+        )
+
+    def _take(self, found: Start) -> None:
+        """Make this cloud that one. `.data`, not the parameters, is replaced: an optimizer holds these already."""
+        count = len(found.means)
+        where = f"representation.start {self.config.start}"
+        if not count:
+            raise UserError(f"{where}: no points; give a cloud that has some")
+        if count > self.config.max_count:
+            raise UserError(
+                f"{where}: {count:,} Gaussians, representation.max_count is {self.config.max_count:,}; raise that"
+            )
+        start.check(found, where)
+        scales, means = found.log_scales, found.means
+        if scales is None:
+            scales = start.sizes(means, self.config.spread, self.config.flat if found.quaternions is not None else 1)
+            if found.quaternions is not None:  # so deep that what shows of them ends at the surface
+                outwards = rotations(found.quaternions)[:, :, 2]
+                means = means - start.DEPTH * scales[:, :1].exp() * outwards
+        quaternions = found.quaternions
+        if quaternions is None:
+            quaternions = found.means.new_tensor([1.0, 0, 0, 0]).expand(count, 4)
+        logits = found.opacity_logits
+        if logits is None:
+            logits = found.means.new_full((count,), math.log(self.config.opacity / (1 - self.config.opacity)))
+        named = {
+            "means": means,
+            "log_scales": scales.clamp(min=math.log(FLATTEST)),
+            "quaternions": quaternions,
+            "opacity_logits": logits,
+            "sh_base": found.sh_base,
+        }
+        if self.config.degree:
+            own = self.sh_rest.data.new_zeros(count, *self.sh_rest.shape[1:])
+            given = 0 if found.sh_rest is None else min(own.shape[1], found.sh_rest.shape[1])
+            if given:
+                assert found.sh_rest is not None
+                own[:, :given] = found.sh_rest[:, :given].to(own)
+            named["sh_rest"] = own
+        for name, value in named.items():
+            parameter = self.get_parameter(name)
+            parameter.data = value.detach().to(parameter).clone().contiguous()
+        self._clear_sums()
+
+
+def _scaled(source: Any, factor: float) -> Schedule:
+    """A schedule times a number."""
+    parsed = Schedule.parse(source)
+    return Schedule(tuple(type(knot)(knot.at, knot.percent, knot.value * factor, knot.jump) for knot in parsed.knots))

@@ -1,0 +1,1 @@
+"""Gaussians in files that other programs open."""
