@@ -78,7 +78,8 @@ class MvDream(Denoiser):
         return JointCondition(self._contexts(subject.prompt or Prompt("")))
 
     def _contexts(self, prompt: Prompt) -> dict[str, Tensor]:
-        negative = prompt.negative + self.config.negative_suffix if prompt.negative else ""
+        suffix = self.config.negative_suffix
+        negative = prompt.negative + suffix if prompt.negative else suffix.lstrip(", ")
         texts = {
             COND: prompt.text + self.config.prompt_suffix if prompt.text else "",
             NULL: negative if self.config.negative_as_null else "",

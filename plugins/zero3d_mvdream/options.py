@@ -15,7 +15,8 @@ class MvDreamConfig:
     text_encoder, tokenizer), or its hub id. tokenizer: a folder with CLIP's vocab.json and merges.txt, or the hub id of a
     model with a folder tokenizer/; needed for a single file, which has none (Stable Diffusion 2.1-base's is the right one).
     dtype: what the U-Net computes in: float32, float16 or bfloat16; auto is float16 on CUDA, else float32.
-    prompt_suffix, negative_suffix: put behind the prompt and the negative prompt, as they stand; none behind the empty one.
+    prompt_suffix, negative_suffix: put behind the prompt and the negative prompt, as they stand; without a negative prompt
+    the second is one by itself, less a comma that it begins with.
     negative_as_null: the prediction without the condition reads the negative prompt (threestudio's guidance does so);
     false, it reads "". variant: of a folder's files, for example fp16; empty takes those without a name. config: a
     JSON file {part: {entry: value}} for a single file that is not of the published size. revision: of a hub id, a commit or

@@ -133,7 +133,9 @@ def test_each_branch_reads_its_own_words(loaded):
     longer = branches(Prompt("a cat", "ugly"), prompt_suffix=", 3d asset", negative_suffix=", blurry")
     expected = branches(Prompt("a cat, 3d asset", "ugly, blurry"))
     assert all(torch.equal(longer[branch], expected[branch]) for branch in expected)
-    assert torch.equal(branches(Prompt("a cat"), negative_suffix=", blurry")["negative"], plain["null"])
+    alone = branches(Prompt("a cat"), negative_suffix=", ugly")
+    assert torch.equal(alone["negative"], plain["negative"])
+    assert torch.equal(alone["null"], plain["null"])
     theirs = branches(Prompt("a cat", "ugly"), negative_as_null=True)
     assert torch.equal(theirs["null"], plain["negative"])
 
