@@ -38,6 +38,15 @@ class Sampler(CameraSampler):
         self.resolution, self.views = (int(s.extremes[1]) for s in (config.resolution, config.views))
         self.near_offset = config.near_offset
 
+    def pixels(self, total: int) -> int:
+        sides, counts = self.config.resolution, self.config.views
+        places = {total * i // 256 for i in range(257)}  # of ramps; jumps and ends by their knots
+        for knot in (*sides.knots, *counts.knots):
+            at = int(knot.at * total / 100 if knot.percent else knot.at)
+            places |= {at - 1, at, at + 1}
+        reached = [place for place in places if 0 <= place < total] or [0]
+        return max(round(counts.at(i, total)) * round(sides.at(i, total)) ** 2 for i in reached)
+
     def side(self, step: Step) -> int:
         """Side of this step's views, pixels."""
         return round(self.config.resolution(step))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -48,6 +48,12 @@ class MvDream(Denoiser):
         self.picture_resolution = factor * self.resolution
         self._scale = float(vae.get("scaling_factor", 0.18215))
         self.sigmas = stable_diffusion_sigmas()
+
+    @classmethod
+    def inspect_weights(cls, path: Path, config: str = "") -> Iterable[str] | None:
+        from zero3d_mvdream.weights.report import is_family, report
+
+        return report(path, cls.family, config, cls.published) if is_family(path, cls.family) else None
 
     def weight_files(self) -> list[Path]:
         return self._source.weight_files

@@ -69,6 +69,22 @@ def test_size_and_number_follow_their_schedules(component):
     assert sampler.near(seen[2], at(5)).width == 32
 
 
+@pytest.mark.parametrize(
+    ("options", "total", "most"),
+    [
+        ({"resolution": 16, "views": 3}, 10, 3 * 16**2),
+        ({"resolution": {"0%": 64, "50%": {"jump": 256}}, "views": {"0%": 8, "50%": {"jump": 4}}}, 10_000, 4 * 256**2),
+        ({"resolution": {0: 64, 5000: {"jump": 128}}, "views": {0: 12, 5001: {"jump": 2}}}, 10_000, 12 * 128**2),
+        ({"resolution": {0: 64, 5000: {"jump": 256}}, "views": 2}, 4000, 2 * 64**2),  # a run that ends before
+    ],
+)
+def test_the_most_pixels_of_a_step(options, total, most):
+    sampler = SphereCameras(SphereConfig(**options))
+    assert sampler.pixels(total) == most
+    drawn = (sampler.sample(at(i, total)) for i in {0, total // 2 - 1, total // 2, total - 1})
+    assert max(len(c) * c.width**2 for c in drawn) == most
+
+
 def test_a_ramp_of_sizes_is_rounded():
     sampler = SphereCameras(SphereConfig(resolution={0: 16, 10: 23}))
     assert [sampler.sample(at(index)).width for index in (0, 1, 5, 10)] == [16, 17, 20, 23]

@@ -17,6 +17,7 @@ from tests.plugins.mvdream_tiny import (
     save_tokenizer,
     tiny_config,
 )
+from zero3d.cli import main
 from zero3d.errors import RecipeError
 from zero3d.geometry import orbit
 from zero3d.testing import random_picture
@@ -213,6 +214,25 @@ def test_a_group_has_one_noise_level(loaded):
     sigma[2] = 1.0
     with pytest.raises(ValueError, match="several noise levels in a group of 4 views; give each group one"):
         loaded["mvdream"].predict(noised, sigma, None, cameras, ("cond",))
+
+
+def test_weights_are_listed_and_inspected(files, folders, tmp_path, capsys):
+    for family in KINDS:
+        assert main(["weights", "list", family]) == 0
+        said = capsys.readouterr().out
+        assert "ashawkey/" in said
+        assert f"{family}.tokenizer" in said
+        config = tiny_config(tmp_path, family)
+        for path in (files[family], folders[family]):
+            assert main(["weights", "inspect", str(path), "--type", family, "--config", config]) == 0
+            said = capsys.readouterr().out
+            assert KINDS[family].family in said.splitlines()[0]
+            assert said.count("fits") == len(KINDS[family](KINDS[family].Config(str(folders[family])))._source.parts)
+        other = KINDS[{"mvdream": "imagedream", "imagedream": "mvdream"}[family]]
+        assert other.inspect_weights(files[family]) is None
+        assert other.inspect_weights(folders[family]) is None
+    assert main(["weights", "inspect", str(files["mvdream"]), "--type", "mvdream"]) == 0
+    assert "does not fit: " in capsys.readouterr().out  # of the published size
 
 
 def refusal(family, weights, **options):

@@ -30,6 +30,13 @@ class CameraSampler(Component):
     def sample(self, step: Step) -> Cameras:
         """The B novel cameras of this step."""
 
+    def pixels(self, total: int) -> int:
+        """The most pixels that one step's novel views have together, in a run of `total` steps.
+
+        views * resolution^2, which is too many where the one grows while the other shrinks.
+        """
+        return self.views * self.resolution**2
+
     def near(self, cameras: Cameras, step: Step) -> Cameras:
         """One camera close to each of `cameras` that looks at the origin, for terms that need "near_view".
 

@@ -128,9 +128,10 @@ def memory_of(recipe: Recipe, parts: Parts) -> Memory:
     """About what a run of the recipe holds."""
     side = recipe.options.input.resolution or parts.cameras.resolution
     sides = [(block.placed.resolution if block.placed else None) or side for block in recipe.images.values()] or [side]
-    own = sum(term.sampler.views * term.sampler.resolution**2 for term in parts.guidances if term.own)
+    steps, descends = recipe.options.steps, recipe.options.optimizer
+    own = sum(term.sampler.pixels(steps) for term in parts.guidances if term.own)
     pixels = sum(sorted((s**2 for s in sides), reverse=True)[: recipe.options.input.per_step]) + own
-    memory = estimate_memory(parts.representation, parts.renderer, parts.cameras, recipe.options.optimizer, pixels)
+    memory = estimate_memory(parts.representation, parts.renderer, parts.cameras, descends, pixels, steps)
     sizes = [component_size(component, parts.device) for _, component in parts.components()]
     return dataclasses.replace(memory, weights=sum(size[1] for size in sizes if size))
 

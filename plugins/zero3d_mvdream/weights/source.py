@@ -106,8 +106,12 @@ class Source(ABC):
             RecipeError: see `build`.
         """
         for part in self.parts:
-            module = self.sketch(part)
-            check_fit(self.file(part), part, module, self._fitting(part, module))
+            self.check_part(part)
+
+    def check_part(self, part: str) -> None:
+        """`check` of one part."""
+        module = self.sketch(part)
+        check_fit(self.file(part), part, module, self._fitting(part, module))
 
     def _fitting(self, part: str, module: nn.Module) -> dict[str, Tensor]:
         state = self.state(part)
@@ -216,7 +220,7 @@ class Folder(Source):
         self.root, listed = root, sorted(files)
         self.configs = {part: part_config(root, part) for part in self.parts if part != "image_encoder"}
         unet = self.configs["unet"]
-        _refuse_other(str(root / "unet"), _family_of_config(unet), family)
+        _refuse_other(str(root / "unet"), family_of_config(unet), family)
         if family == IMAGEDREAM:
             self.configs["image_encoder"] = part_config(root, "image_encoder")
         self.files = {}
@@ -250,7 +254,8 @@ class Folder(Source):
             super().check()
 
 
-def _family_of_config(config: dict[str, Any]) -> str:
+def family_of_config(config: dict[str, Any]) -> str:
+    """Which network a folder's U-Net is by its config.json."""
     if "camera_dim" in config and "model_channels" in config:
         return IMAGEDREAM if config.get("ip_dim") else MVDREAM
     return OTHERS.get(config.get("in_channels", 4), "")
