@@ -7,7 +7,7 @@ begins with `place`, the recipe's key ("denoiser.weights").
 from zero3d.interfaces.published import Conversion, Published, find, hub
 from zero3d.weights.cache import repository, snapshot
 from zero3d.weights.folder import Choice, choose, index_of, local_files, part_config, read_json, variants
-from zero3d.weights.hub import HUB_ID, HubFolder
+from zero3d.weights.hub_folder import HUB_ID, HubFolder
 from zero3d.weights.impostors import impostor, is_pickled, refuse_impostor
 from zero3d.weights.modules import check_fit, filled
 from zero3d.weights.pickled import PickledTensors, one_line
