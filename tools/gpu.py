@@ -49,6 +49,10 @@ LEAST_S = 8.0
 """No group begins with less time left."""
 END_S = 3.0
 """Kept to end processes and write."""
+LERP = """inline __device__ __host__ float lerp(float a, float b, float t)
+{
+    return a + t * (b - a);
+}"""
 ABOUT = """
 import json, importlib.util, torch
 spec = importlib.util.find_spec("triton")
@@ -72,6 +76,15 @@ def install(wheels: Path, target: Path) -> None:
     files = [str(path) for path in sorted(wheels.glob("*.whl"))]
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-compile"]
     subprocess.run([*command, "--upgrade", "--target", str(target), *files], check=True)
+    mend(target)
+
+
+def mend(target: Path) -> None:
+    """C++20, which newer torch asks for, has a `lerp` of its own where nerfacc 0.5.3 defines another."""
+    path = target / "nerfacc/cuda/csrc/include/utils_math.cuh"
+    if path.exists():
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace(LERP, f"#if __cplusplus < 202002L\n{LERP}\n#endif"), encoding="utf-8")
 
 
 def announce(target: Path) -> None:

@@ -8,10 +8,15 @@ On the GPU machine (torch, numpy and safetensors are enough; the checkout and .c
 
     python tools/train_nano_gpu.py slice --bfloat16 --wheels .carry --minutes 9 --lift 18 --denoiser 7 --to "$OUT"
 
-A slice makes shapes on half of the cores and draws them on the GPU, while it trains on those that are there; after
-`lift` minutes of training in all, it goes on to the denoiser. It saves to --disk every minute and when its time is
-over; the next slice finds that there, and the shapes. `--to` gets nano.safetensors, which recipes take as
-`denoiser.weights`.
+or, to go on from weights that are there, in one slice, with the lift alone:
+
+    python tools/train_nano_gpu.py slice --bfloat16 --wheels .carry --minutes 8 --lift 7 --denoiser 0 --one-slice \\
+        --start plugins/zero3d_zero123/nano/weights/nano.safetensors --to "$OUT"
+
+A slice makes shapes on most cores and draws them on the GPU, while it trains on those that are there; after `lift`
+minutes of training in all, it goes on to the denoiser. It saves to --disk every minute and when its time is over; the
+next slice finds that there, and the shapes. `--to` gets nano.safetensors, which recipes take as `denoiser.weights`. A
+line `held_out` before and after tells what the lift's means lose on objects that nothing is trained on; lower is better.
 """
 
 from __future__ import annotations
@@ -24,6 +29,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +40,18 @@ STAGES = ("lift", "denoiser")
 SAVE_EVERY_S = 60.0
 TELL_EVERY = 50
 """Steps."""
-RATES = {"lift": 1e-3, "denoiser": 1e-3}
+RATE, RESTART_RATE = 1e-3, 6e-4
+"""Peaks of the cosine: of new weights, and of those that were trained before, which a high one would undo."""
 WARMUP_STEPS = 200
-FIRST_SEED = 56_000
-"""Objects before it taught the weights that ship; those from 1,000,000 on are held out."""
+FIRST_SEED = 3_000_000
+"""Objects before 700,000 taught the weights that ship; those from 1,000,000 to here are held out."""
+HELD_OUT_SEED = 1_500_000
+"""Objects that are neither the benchmark's nor those by which anything was chosen; a quarter as many as scenes."""
+HELD_OUT_BATCH = 50
+FINISH_S = 15.0
+"""Of a slice's time, for the held-out loss and the last save."""
+EVERY = 4
+"""A lift's loss takes this share of a target's pixels each way: 256 of 4,096, and no others are drawn."""
 
 
 def fetch(python: str, folder: Path) -> None:
@@ -50,7 +65,7 @@ def install(wheels: Path) -> None:
     """Put the carried wheels where this Python finds them, without asking any registry."""
     target = ROOT / ".carried"
     if not target.exists():
-        files = [str(path) for path in sorted(wheels.iterdir())]
+        files = [str(path) for name in WHEELS for path in sorted(wheels.glob(f"{name}-*.whl"))]
         command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--no-build-isolation"]
         subprocess.run([*command, "--quiet", "--target", str(target), *files], check=True)
     for folder in (ROOT, ROOT / "plugins", target):
@@ -61,9 +76,10 @@ def install(wheels: Path) -> None:
 class Makers:
     """Processes that make shapes into a folder while it trains; they end with the slice."""
 
-    def __init__(self, folder: Path, first_seed: int) -> None:
-        count = max(1, (os.cpu_count() or 2) // 2)  # 15 of 16 made more shapes than were used
+    def __init__(self, folder: Path, first_seed: int, count: int, most: int | None = None) -> None:
+        """`most`: files that each makes; None goes on to the slice's end."""
         command = [sys.executable, "-m", "zero3d_procedural.stream", str(folder), "--first-seed", str(first_seed)]
+        command += [] if most is None else ["--most", str(most)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self._processes = [
             subprocess.Popen([*command, "--worker", str(worker), "--workers", str(count)], env=environment)
@@ -75,11 +91,64 @@ class Makers:
         if any(process.poll() is not None for process in self._processes):
             raise RuntimeError("a process that makes shapes has ended; its own message stands above")
 
+    def wait(self) -> None:
+        """Until those that make so many files and no more have done so. Raises: RuntimeError, one of them failed."""
+        if any(process.wait() for process in self._processes):
+            raise RuntimeError("a process that makes shapes has failed; its own message stands above")
+
     def stop(self) -> None:
         for process in self._processes:
             process.terminate()
         for process in self._processes:
             process.wait()
+
+
+class Ahead:
+    """Makes the next step's batch while this step is computed: on a GPU in a thread and a stream of its own."""
+
+    def __init__(self, device: Any, make: Callable[[str, int], tuple[Any, Any]]) -> None:
+        self.device, self.make = device, make
+        self.pool = ThreadPoolExecutor(1) if device.type == "cuda" else None
+        self.stream: Any = None
+        self.next: tuple[tuple[str, int], Future[Any]] | None = None
+
+    def take(self, stage: str, step: int) -> tuple[Any, Any]:
+        """That step's batch; the one after it is begun."""
+        if self.pool is None:
+            return self.make(stage, step)
+        import torch
+
+        if self.next is None or self.next[0] != (stage, step):
+            self.next = (stage, step), self.pool.submit(self._on_its_stream, stage, step)
+        batch, pixels, done = self.next[1].result()
+        self.next = (stage, step + 1), self.pool.submit(self._on_its_stream, stage, step + 1)
+        here = torch.cuda.current_stream(self.device)
+        here.wait_event(done)
+        for tensor in (pixels, *tensors_of(batch)):
+            if tensor is not None:
+                tensor.record_stream(here)  # or its memory might be used anew before this stream is done with it
+        return batch, pixels
+
+    def _on_its_stream(self, stage: str, step: int) -> tuple[Any, Any, Any]:
+        import torch
+
+        torch.cuda.set_device(self.device.index or 0)
+        self.stream = self.stream or torch.cuda.Stream(self.device)
+        with torch.cuda.stream(self.stream), torch.no_grad():
+            batch, pixels = self.make(stage, step)
+            return batch, pixels, self.stream.record_event()
+
+    def close(self) -> None:
+        if self.pool is not None:
+            self.pool.shutdown(wait=True, cancel_futures=True)
+
+
+def tensors_of(batch: Any) -> list[Any]:
+    """All tensors of a TrainingBatch, those of its cameras too."""
+    found = [batch.input_rgba, batch.target_rgba, batch.occupancy]
+    for cameras in (batch.input_cameras, batch.target_cameras):
+        found += [cameras.camera_to_world, *([] if isinstance(cameras.fov, float) else [cameras.fov])]
+    return found
 
 
 class Trainer:
@@ -99,11 +168,16 @@ class Trainer:
         self.budget = {"lift": 60 * arguments.lift, "denoiser": 60 * arguments.denoiser}
         self.denoiser = NanoDenoiser(None, arguments.start)
         self.shapes = ShapeStream(self.disk / "shapes", device)
+        self.held_out = ShapeStream(self.disk / "held-out", device)
+        self.judged = arguments.held_out
+        self.rate, self.one_slice = arguments.rate or (RESTART_RATE if arguments.start else RATE), arguments.one_slice
+        self.ahead = Ahead(device, self._batch)
         torch.manual_seed(0)
         self.networks = {stage: self.denoiser.trainable(stage).to(device) for stage in STAGES}
         self.means = {stage: Average(network, 0.999) for stage, network in self.networks.items()}
         self.spent = dict.fromkeys(STAGES, 0.0)
         self.steps = dict.fromkeys(STAGES, 0)
+        self.examples = 0
         self.optimizers = {
             s: Muon(n.parameters(), lr=0.0, weight_decay=0.02, betas=(0.9, 0.99)) for s, n in self.networks.items()
         }
@@ -113,11 +187,18 @@ class Trainer:
     def run(self, until: float, least: int, makers: Makers) -> None:
         """Train until that time or until both stages have had theirs; begins with `least` shapes."""
         started = time.monotonic()
+        self.held_out.refresh()
+        self._judge("start")
         while len(self.shapes) < least and time.monotonic() < until:
             makers.check()
             time.sleep(0.2)
             self.shapes.refresh()
         self._print(shapes=len(self.shapes), waited_s=time.monotonic() - started)
+        until -= min(FINISH_S, 0.2 * (until - time.monotonic()))
+        if self.one_slice:  # the rate falls to its end within the time that is left
+            scale = (until - time.monotonic()) / max(sum(self.budget.values()), 1e-9)
+            self.budget = {stage: budget * min(1.0, scale) for stage, budget in self.budget.items()}
+        began = time.monotonic(), len(self.shapes)
         over = threading.Event()
         reader = threading.Thread(target=self._read, args=(over,), daemon=True)
         reader.start()
@@ -128,7 +209,12 @@ class Trainer:
         finally:
             over.set()
             reader.join()
+            self.ahead.close()
         self.save()
+        self._judge("end")
+        seconds = max(time.monotonic() - began[0], 1e-9)
+        made = len(self.shapes) - began[1]
+        self._print(shapes_made_a_second=made / seconds, examples_a_shape=self.examples / max(len(self.shapes), 1))
 
     def _read(self, over: threading.Event) -> None:
         while not over.wait(1.0):
@@ -158,32 +244,65 @@ class Trainer:
                 saved = now
 
     def _step(self, stage: str) -> dict[str, float]:
+        from zero3d_zero123.nano.lift import Lift
+        from zero3d_zero123.nano.losses import lift_loss
+
         torch, network, optimizer = self.torch, self.networks[stage], self.optimizers[stage]
         share = min(1.0, self.spent[stage] / self.budget[stage])
-        rate = RATES[stage] * min(1.0, (self.steps[stage] + 1) / WARMUP_STEPS)
+        rate = self.rate * min(1.0, (self.steps[stage] + 1) / WARMUP_STEPS)
         for group in optimizer.param_groups:
             group["lr"] = rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
-        batch = self.shapes.batch(self.batch[stage], self.targets, torch.Generator().manual_seed(self.steps[stage]))
+        batch, pixels = self.ahead.take(stage, self.steps[stage])
         generator = torch.Generator(self.device).manual_seed(self.steps[stage])
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            loss, figures = self.denoiser.training_loss(batch, stage, generator)
+            if not isinstance(network, Lift):
+                loss, figures = self.denoiser.training_loss(batch, stage, generator)
+            else:
+                loss, figures = lift_loss(network, batch, generator, pixels)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         self.steps[stage] += 1
+        self.examples += self.batch[stage]
         self.means[stage].update(network, self.steps[stage])
         return dict(figures)
+
+    def _batch(self, stage: str, step: int) -> tuple[Any, Any]:
+        """A step's batch; for the lift of each target only the pixels that its loss takes, and which those are."""
+        chosen = self.torch.Generator().manual_seed(step)
+        if stage == "lift":
+            return self.shapes.sparse_batch(self.batch[stage], self.targets, chosen, EVERY)
+        return self.shapes.batch(self.batch[stage], self.targets, chosen), None
+
+    def _judge(self, when: str) -> None:
+        """The lift's loss on the same pixels of the same held-out objects, of the means as they are written."""
+        from zero3d_zero123.nano import weights
+        from zero3d_zero123.nano.lift import Lift
+        from zero3d_zero123.nano.losses import lift_loss
+        from zero3d_zero123.nano.unet import UNet
+
+        torch, written = self.torch, self.disk / "judged.safetensors"
+        self._write(written)
+        lift = Lift()
+        weights.read(written, lift, UNet())
+        lift, totals = lift.to(self.device).eval(), dict[str, float]()
+        size = min(HELD_OUT_BATCH, self.judged)
+        parts = self.judged // size if size else 0
+        for part in range(parts):
+            chosen = torch.Generator().manual_seed(part)
+            batch, pixels = self.held_out.sparse_batch(size, self.targets, chosen, EVERY)
+            with torch.no_grad():
+                loss, figures = lift_loss(lift, batch, torch.Generator(self.device).manual_seed(part), pixels)
+            for name, value in {**figures, "loss": float(loss)}.items():
+                totals[name] = totals.get(name, 0.0) + value / parts
+        self._print(held_out=when, scenes=parts * size, **totals)
 
     def _print(self, **figures: float | str) -> None:
         print(json.dumps({k: round(v, 4) if isinstance(v, float) else v for k, v in figures.items()}), flush=True)
 
     def save(self) -> None:
         """All that the next slice needs, replaced in one move; and the means' nano.safetensors."""
-        from zero3d_zero123.nano import weights
-        from zero3d_zero123.nano.lift import Lift
-        from zero3d_zero123.nano.unet import UNet
-
         state = {
             "networks": {s: n.state_dict() for s, n in self.networks.items()},
             "means": {s: mean.values for s, mean in self.means.items()},
@@ -193,10 +312,18 @@ class Trainer:
         }
         self.torch.save(state, self.disk / "state.tmp")
         os.replace(self.disk / "state.tmp", self.disk / "state.pt")
+        self._write(self.out / "nano.safetensors")
+
+    def _write(self, path: Path) -> None:
+        """The means."""
+        from zero3d_zero123.nano import weights
+        from zero3d_zero123.nano.lift import Lift
+        from zero3d_zero123.nano.unet import UNet
+
         lift, unet = Lift(), UNet()
         lift.load_state_dict(self.means["lift"].values)
         unet.load_state_dict(self.means["denoiser"].values)
-        weights.write(self.out / "nano.safetensors", lift, unet, in_bytes=True)
+        weights.write(path, lift, unet, in_bytes=True)
 
     def _restore(self, state: dict[str, Any]) -> None:
         for stage, network in self.networks.items():
@@ -214,7 +341,10 @@ def train(arguments: argparse.Namespace) -> None:
         install(arguments.wheels)
     for folder in (arguments.disk, arguments.to):
         folder.mkdir(parents=True, exist_ok=True)
-    makers = Makers(arguments.disk / "shapes", arguments.first_seed)
+    cores = os.cpu_count() or 2
+    files = math.ceil(arguments.held_out / 4 / HELD_OUT_BATCH)
+    judges = Makers(arguments.disk / "held-out", HELD_OUT_SEED, files, most=1)
+    makers = Makers(arguments.disk / "shapes", arguments.first_seed, max(1, 3 * cores // 4))
     try:
         import torch
 
@@ -222,9 +352,11 @@ def train(arguments: argparse.Namespace) -> None:
         torch.backends.cudnn.benchmark = True
         device = torch.device(arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"))
         trainer = Trainer(arguments, device)
+        judges.wait()
         trainer.run(until, arguments.least, makers)
     finally:
         makers.stop()
+        judges.stop()
     print(json.dumps({"spent_s": trainer.spent, "steps": trainer.steps, "device": str(device)}), flush=True)
 
 
@@ -242,6 +374,11 @@ def main() -> None:
     piece.add_argument("--disk", type=Path, default=Path("/tmp/nano"), help="local disk that outlives a slice")
     piece.add_argument("--to", type=Path, default=Path("runs/nano-gpu"))
     piece.add_argument("--start", type=Path, help="weights to go on from; none: new ones")
+    piece.add_argument("--rate", type=float, help=f"peak; {RATE} for new weights, {RESTART_RATE} with --start")
+    piece.add_argument("--held-out", type=int, default=800, help="scenes by which the lift is judged; 0: not")
+    piece.add_argument(
+        "--one-slice", action="store_true", help="no other follows: the rate falls within this one's time"
+    )
     piece.add_argument("--first-seed", type=int, default=FIRST_SEED, help="of the objects")
     piece.add_argument("--least", type=int, default=2_000, help="shapes that training begins with")
     piece.add_argument(

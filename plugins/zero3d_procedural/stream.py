@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from itertools import count
+from itertools import count, islice
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from zero3d.interfaces import TrainingBatch
 from zero3d.processes import end_with_parent
 from zero3d.values import Cameras
 from zero3d_procedural.families import make_object
-from zero3d_procedural.raster import Scenes, draw
+from zero3d_procedural.raster import Scenes, draw, draw_every
 from zero3d_procedural.rendering import EXTENT, GRID, make_scene
 from zero3d_procedural.solid import solid_shares
 from zero3d_procedural.texture import NUMBERS
@@ -95,6 +95,32 @@ class ShapeStream:
 
         `generator` is the CPU's; what it chooses from changes with every `refresh`.
         """
+        scenes, poses, occupancy = self._scenes(size, targets, generator)
+        rgba = draw(scenes, Cameras(poses.flatten(0, 1), picture, picture)).unflatten(0, (size, -1))
+        return _batch(rgba[:, 0], rgba[:, 1:].flatten(0, 1), poses, picture, occupancy)
+
+    def sparse_batch(
+        self, size: int, targets: int, generator: torch.Generator, every: int = 4, picture: int = 64
+    ) -> tuple[TrainingBatch, Tensor]:
+        """The same, but of each target only every `every`th pixel each way, from a random first one: a loss along rays
+        needs no others, and drawing costs a fraction.
+
+        Returns:
+            The batch, its target_rgba (B * T, n, n, 4), n = picture // every, though its target_cameras are of whole
+            pictures; and which of their pixels those are, (B * T, n * n) int64, row by row.
+        """
+        scenes, poses, occupancy = self._scenes(size, targets, generator)
+        rgba = draw(scenes, Cameras(poses[:, 0], picture, picture))
+        first = torch.randint(every, (size * targets, 2), generator=generator).to(self.device)
+        aims = Cameras(poses[:, 1:].flatten(0, 1), picture, picture)
+        seen = draw_every(scenes, aims, every, first)
+        steps = every * torch.arange(picture // every, device=self.device)
+        rows, columns = first[:, 1, None] + steps, first[:, 0, None] + steps
+        pixels = rows[:, :, None] * picture + columns[:, None]
+        return _batch(rgba, seen, poses, picture, occupancy), pixels.flatten(1)
+
+    def _scenes(self, size: int, targets: int, generator: torch.Generator) -> tuple[Scenes, Tensor, Tensor]:
+        """Chosen scenes where they stand, their cameras (B, 1 + T, 4, 4), and what is solid."""
         objects = self._objects  # `refresh` makes another list
         chosen = [objects[row] for row in torch.randint(len(objects), (size,), generator=generator).tolist()]
         _, scenes, views = chosen[0][0]["poses"].shape[:3]
@@ -111,22 +137,27 @@ class ShapeStream:
         placed = (
             torch.einsum("fij,fcj->fci", placements[owner, :, :3].double(), corners) + placements[owner, None, :, 3]
         )
-        cameras = Cameras(poses[:, seen].flatten(0, 1), picture, picture)
-        rgba = draw(Scenes(placed.float(), colours, owner, lights, patterns), cameras).unflatten(0, (size, -1))
-        return TrainingBatch(
-            input_rgba=rgba[:, 0],
-            input_cameras=Cameras(poses[:, 0], picture, picture),
-            target_rgba=rgba[:, 1:].flatten(0, 1),
-            target_cameras=Cameras(poses[:, seen[1:]].flatten(0, 1), picture, picture),
-            occupancy=solid_shares(placed, owner, size, GRID, EXTENT).float() / 8,
-            extent=EXTENT,
-        )
+        occupancy = solid_shares(placed, owner, size, GRID, EXTENT).float() / 8
+        return Scenes(placed.float(), colours, owner, lights, patterns), poses[:, seen], occupancy
 
 
-def write_shapes(folder: Path, first_seed: int, worker: int, workers: int, scenes: int, targets: int) -> None:
-    """Write every `workers`th file of objects, from the first that is missing, until stopped."""
+def _batch(input_rgba: Tensor, target_rgba: Tensor, poses: Tensor, picture: int, occupancy: Tensor) -> TrainingBatch:
+    return TrainingBatch(
+        input_rgba=input_rgba,
+        input_cameras=Cameras(poses[:, 0], picture, picture),
+        target_rgba=target_rgba,
+        target_cameras=Cameras(poses[:, 1:].flatten(0, 1), picture, picture),
+        occupancy=occupancy,
+        extent=EXTENT,
+    )
+
+
+def write_shapes(
+    folder: Path, first_seed: int, worker: int, workers: int, scenes: int, targets: int, most: int | None = None
+) -> None:
+    """Write every `workers`th file of objects, from the first that is missing, until stopped, or `most` are there."""
     folder.mkdir(parents=True, exist_ok=True)
-    for number in count(worker, workers):
+    for number in islice(count(worker, workers), most):
         first = first_seed + number * CHUNK
         path = folder / f"shapes-{first:09d}.npz"
         if not path.exists():
@@ -143,11 +174,12 @@ def main() -> None:
     parser.add_argument("--workers", type=int, required=True, help="how many there are")
     parser.add_argument("--scenes", type=int, default=3, help="of each object")
     parser.add_argument("--targets", type=int, default=4, help="target cameras of each scene")
+    parser.add_argument("--most", type=int, help="files that this worker makes; it stops with them")
     given = parser.parse_args()
     end_with_parent()
     torch.set_num_threads(1)
     os.nice(10)
-    write_shapes(given.folder, given.first_seed, given.worker, given.workers, given.scenes, given.targets)
+    write_shapes(given.folder, given.first_seed, given.worker, given.workers, given.scenes, given.targets, given.most)
 
 
 if __name__ == "__main__":

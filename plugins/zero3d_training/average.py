@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import nn
 
 
@@ -19,8 +20,12 @@ class Average:
     def update(self, module: nn.Module, step: int) -> None:
         """After optimizer step number `step` (1 is the first)."""
         decay = min(self.decay, (1 + step) / (10 + step))
+        means, values = [], []
         for name, value in module.state_dict().items():
             if value.is_floating_point() and self._covers(name):
-                self.values[name].lerp_(value.detach(), 1 - decay)
+                means.append(self.values[name])
+                values.append(value.detach())
             else:
                 self.values[name].copy_(value)
+        if means:  # at once: a GPU is slow to be told of many small sums
+            torch._foreach_lerp_(means, values, 1 - decay)

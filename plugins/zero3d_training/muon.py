@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -41,23 +42,27 @@ class Muon(torch.optim.AdamW):
 
     def _step(self, parameters: list[nn.Parameter], rate: float, decay: float) -> None:
         """Matrices of one shape at once: a GPU is slow to be told of many small products."""
-        ahead = torch.stack([self._momentum(parameter).flatten(1) for parameter in parameters])
-        updates = orthogonal(ahead) * (LIKE_ADAMW * max(ahead.shape[1:]) ** 0.5)
-        for parameter, update in zip(parameters, updates, strict=True):
-            parameter.mul_(1 - rate * decay).sub_(update.reshape(parameter.shape), alpha=rate)
+        ahead = torch.stack([one.flatten(1) for one in self._ahead(parameters)])
+        updates = orthogonal(ahead, precision(ahead)) * (LIKE_ADAMW * max(ahead.shape[1:]) ** 0.5)
+        shaped = [update.reshape(parameter.shape) for update, parameter in zip(updates, parameters, strict=True)]
+        moved: list[Tensor] = list(parameters)
+        torch._foreach_mul_(moved, 1 - rate * decay)
+        torch._foreach_sub_(moved, shaped, alpha=rate)
+        for parameter in parameters:
             parameter.grad = None  # AdamW's own step passes over it
 
-    def _momentum(self, parameter: nn.Parameter) -> Tensor:
-        """Nesterov's, after this step's gradient."""
-        state = self.state[parameter]
-        if not state:
-            state["step"] = torch.zeros(())  # AdamW looks for it when a state is loaded
-            state["momentum"] = torch.zeros_like(parameter)
-        state["step"] += 1
-        assert parameter.grad is not None
-        state["momentum"].lerp_(parameter.grad, 1 - MOMENTUM)
-        ahead: Tensor = parameter.grad.lerp(state["momentum"], MOMENTUM)
-        return ahead
+    def _ahead(self, parameters: list[nn.Parameter]) -> Sequence[Tensor]:
+        """Nesterov's momenta, after this step's gradients."""
+        for parameter in parameters:
+            state = self.state[parameter]
+            if not state:
+                state["step"] = torch.zeros(())  # AdamW looks for it when a state is loaded
+                state["momentum"] = torch.zeros_like(parameter)
+            state["step"] += 1
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        momenta = [self.state[parameter]["momentum"] for parameter in parameters]
+        torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
+        return torch._foreach_lerp(gradients, momenta, MOMENTUM)
 
 
 def is_matrix(parameter: Tensor) -> bool:
@@ -65,13 +70,18 @@ def is_matrix(parameter: Tensor) -> bool:
     return parameter.ndim > 1 and min(parameter.shape[0], parameter[0].numel()) >= LEAST
 
 
-def orthogonal(matrices: Tensor) -> Tensor:
-    """(B, M, N), each with its singular vectors kept and its singular values brought near 1."""
+def precision(matrices: Tensor) -> torch.dtype:
+    """What the iteration is computed in: on a GPU that has it bfloat16, as by Jordan; the polynomial forgives it."""
+    return torch.bfloat16 if matrices.is_cuda and torch.cuda.is_bf16_supported(False) else matrices.dtype
+
+
+def orthogonal(matrices: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """(B, M, N), each with its singular vectors kept and its singular values brought near 1; computed in `dtype`."""
     wide = matrices.shape[-2] <= matrices.shape[-1]
     x = matrices if wide else matrices.mT
-    x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
+    x = (x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)).to(dtype or x.dtype)
     a, b, c = POLYNOMIAL
     for _ in range(STEPS):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x if wide else x.mT
+    return (x if wide else x.mT).to(matrices.dtype)

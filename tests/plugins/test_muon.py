@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from zero3d_training.muon import Muon, is_matrix, orthogonal
+from zero3d_training.muon import Muon, is_matrix, orthogonal, precision
 
 
 @pytest.mark.parametrize("shape", [(16, 40), (40, 16), (24, 24)])
@@ -58,6 +58,47 @@ def test_kernels_are_matrices_in_any_memory_layout():
         grown(Muon, [parameter])
     assert torch.equal(plain.flatten(1), flat)
     assert torch.equal(plain, last)
+
+
+def one_by_one(parameters, momenta, rate, decay):
+    """Muon's definition, a matrix at a time."""
+    for parameter, momentum in zip(parameters, momenta, strict=True):
+        momentum += 0.05 * (parameter.grad - momentum)
+        x = (0.05 * parameter.grad + 0.95 * momentum).flatten(1)
+        tall = x.shape[0] > x.shape[1]
+        x = x.T / x.norm() if tall else x / x.norm()
+        for _ in range(5):
+            gram = x @ x.T
+            x = 3.4445 * x + (-4.775 * gram + 2.0315 * gram @ gram) @ x
+        x = x.T if tall else x
+        scale = 0.2 * max(x.shape) ** 0.5
+        parameter.data = parameter * (1 - rate * decay) - rate * scale * x.reshape(parameter.shape)
+
+
+def test_matrices_stepped_together_go_where_each_goes_by_the_definition():
+    shapes = [(12, 30), (30, 12), (12, 30), (12, 5, 3, 2), (16, 16), (12, 30)]
+    generator = torch.Generator().manual_seed(3)
+    own = [nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
+    other = [nn.Parameter(parameter.detach().clone()) for parameter in own]
+    momenta = [torch.zeros_like(parameter) for parameter in other]
+    optimizer = Muon(own, lr=0.01, weight_decay=0.1)
+    for _ in range(5):
+        for mine, theirs in zip(own, other, strict=True):
+            mine.grad = torch.randn(mine.shape, generator=generator)
+            theirs.grad = mine.grad.clone()
+        optimizer.step()
+        with torch.no_grad():
+            one_by_one(other, momenta, 0.01, 0.1)
+    for mine, theirs in zip(own, other, strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-6)
+
+
+def test_bfloat16_changes_an_update_by_its_rounding_alone_and_is_for_gpus():
+    matrices = torch.randn(3, 24, 40, generator=torch.Generator().manual_seed(4))
+    whole, short = orthogonal(matrices), orthogonal(matrices, torch.bfloat16)
+    assert short.dtype == torch.float32
+    assert 1e-4 < (short - whole).norm() / whole.norm() < 0.03
+    assert precision(matrices) == torch.float32
 
 
 def test_small_matrices_and_vectors_are_stepped_by_adamw():

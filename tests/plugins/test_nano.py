@@ -1,6 +1,7 @@
 """nano: its conventions hold with random weights; its two losses fall; its file keeps what was written."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from zero3d_zero123.nano import weights
 from zero3d_zero123.nano.denoiser import NanoDenoiser
 from zero3d_zero123.nano.draw import draw_views
 from zero3d_zero123.nano.lift import BOX, GRID, TOKEN_WIDTH, Lift, Lifted
-from zero3d_zero123.nano.losses import lift_loss
+from zero3d_zero123.nano.losses import lift_loss, on_white, ray_loss
 from zero3d_zero123.nano.solid import SolidField
 from zero3d_zero123.nano.unet import SPREAD, UNet, output_scale
 
@@ -190,6 +191,28 @@ def test_losses_draw_from_their_generator_alone():
     batch = TrainingBatch(rgba, orbit(10.0, 0.0, 64), rgba, orbit(10.0, 30.0, 64), occupancy, BOX)
     first, again = (lift_loss(lift, batch, torch.Generator().manual_seed(4))[0].detach() for _ in range(2))
     assert first == again
+
+
+def test_targets_that_hold_single_pixels_give_the_loss_of_whole_pictures_there():
+    """All pixels of two views in another order, and halves of them."""
+    rgba = torch.rand(2, 64, 64, 4, generator=torch.Generator().manual_seed(2))
+    batch = TrainingBatch(
+        rgba[:1], orbit(10.0, 0.0, 64), rgba, orbit(torch.tensor([5.0, 30]), torch.tensor([40.0, 190]), 64)
+    )
+    lifted, pixels = Lifted(ball_volume(), torch.zeros(1, 64, TOKEN_WIDTH), batch.input_cameras), 64 * 64
+    order = torch.stack([torch.randperm(pixels, generator=torch.Generator().manual_seed(n)) for n in range(2)])
+    truth = rgba.flatten(1, 2)[torch.arange(2)[:, None], order]
+
+    def loss(first, last):
+        sparse = replace(batch, target_rgba=truth[:, first:last].unflatten(1, (-1, 64)))
+        return torch.stack(ray_loss(lifted, sparse, torch.Generator(), order[:, first:last]))
+
+    whole, middle = loss(0, pixels), pixels // 2
+    assert torch.allclose(whole, (loss(0, middle) + loss(middle, pixels)) / 2, rtol=1e-4)
+    drawn = draw_views(lifted, batch.target_cameras).permute(0, 2, 3, 1)  # with fewer samples a ray
+    expected = [(drawn[..., :3] - on_white(rgba)).square().mean(), (drawn[..., 3:4] - rgba[..., 3:]).square().mean()]
+    assert torch.allclose(whole, torch.stack(expected), rtol=0.02)
+    assert not torch.allclose(loss(0, middle), whole, rtol=1e-4)
 
 
 def test_weights_survive_their_file(tmp_path, random_nano):

@@ -55,6 +55,32 @@ def test_batches_are_what_ray_casting_draws(folder):
     assert len(seen) > 10
 
 
+@pytest.mark.parametrize("every", [2, 3, 4])
+def test_single_pixels_are_those_of_whole_pictures(folder, every):
+    """Which are on an edge, and by rounding fall to the other side of it, may differ."""
+    shapes = opened(folder)
+    whole = shapes.batch(6, TARGETS, torch.Generator().manual_seed(1), SIZE)
+    sparse, pixels = shapes.sparse_batch(6, TARGETS, torch.Generator().manual_seed(1), every, SIZE)
+    assert sparse.target_cameras.same_as(whole.target_cameras)
+    assert torch.equal(sparse.input_rgba, whole.input_rgba)
+    assert torch.equal(sparse.occupancy, whole.occupancy)
+    side = SIZE // every
+    assert sparse.target_rgba.shape == (6 * TARGETS, side, side, 4)
+    rows = torch.arange(6 * TARGETS)[:, None]
+    expected = whole.target_rgba.flatten(1, 2)[rows, pixels]
+    found = sparse.target_rgba.flatten(1, 2)
+    off = (found - expected).abs().amax(dim=-1)
+    assert (off > 1e-4).float().mean() < 1e-3
+    assert (expected[..., 3] > 0).float().mean() > 0.05, "objects are seen"
+    first = pixels[:, 0]
+    assert len(set(first.tolist())) > 1, "each view has a first pixel of its own"
+    grid = pixels.unflatten(1, (side, side))
+    assert (grid[:, 1:] - grid[:, :-1] == every * SIZE).all()
+    assert (grid[:, :, 1:] - grid[:, :, :-1] == every).all()
+    assert (first // SIZE < every).all()
+    assert (first % SIZE < every).all()
+
+
 def test_new_files_are_taken_in_while_it_is_used(folder, tmp_path):
     first, second = sorted(folder.iterdir())
     (tmp_path / first.name).write_bytes(first.read_bytes())
@@ -89,6 +115,12 @@ def test_a_writer_goes_on_at_what_is_missing(tmp_path, monkeypatch):
     assert (tmp_path / names[0]).read_bytes() == b"kept"
     with numpy.load(tmp_path / names[1]) as file:
         assert len(file["ends"]) == 2
+
+
+def test_a_worker_may_stop_with_so_many_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(stream, "CHUNK", 2)
+    stream.write_shapes(tmp_path, 100, 1, 3, 1, 1, most=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["shapes-000000102.npz", "shapes-000000108.npz"]
 
 
 def test_the_nearer_of_two_faces_is_seen_and_backs_are_not():

@@ -57,12 +57,17 @@ def jittered(rgba: Tensor, generator: torch.Generator) -> Tensor:
     return torch.cat([colour.clamp(0, 1), rgba[..., 3:]], dim=-1)
 
 
-def lift_loss(lift: Lift, batch: TrainingBatch, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-    """Cross-entropy of the solid in the frustum's cells, and pictures drawn along random rays of the targets."""
+def lift_loss(
+    lift: Lift, batch: TrainingBatch, generator: torch.Generator, pixels: Tensor | None = None
+) -> tuple[Tensor, dict[str, float]]:
+    """Cross-entropy of the solid in the frustum's cells, and pictures drawn along random rays of the targets.
+
+    `pixels`: see `ray_loss`.
+    """
     lifted = lift(lift_input(jittered(batch.input_rgba, generator)), batch.input_cameras)
     with torch.autocast(batch.input_rgba.device.type, enabled=False):
         solid, figures = solid_loss(lifted, batch)
-        rgb, alpha = ray_loss(lifted, batch, generator)
+        rgb, alpha = ray_loss(lifted, batch, generator, pixels)
     loss = solid + RGB_WEIGHT * rgb + ALPHA_WEIGHT * alpha
     return loss, {**figures, "solid": float(solid.detach()), "rgb": float(rgb.detach()), "alpha": float(alpha.detach())}
 
@@ -81,19 +86,27 @@ def solid_loss(lifted: Lifted, batch: TrainingBatch) -> tuple[Tensor, dict[str, 
     return SOLID_WEIGHT * loss, {"iou": float(iou.mean())}
 
 
-def ray_loss(lifted: Lifted, batch: TrainingBatch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Squared errors of colour and opacity along RAYS random rays of each target view."""
+def ray_loss(
+    lifted: Lifted, batch: TrainingBatch, generator: torch.Generator, pixels: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Squared errors of colour and opacity along RAYS random rays of each target view.
+
+    `pixels` (B * T, N): the targets hold these alone, numbered row by row in their cameras' pictures; all are drawn.
+    """
     objects = batch.input_rgba.shape[0]
     origins, directions = (part.flatten(1, 2) for part in rays(batch.target_cameras))
-    views, pixels = origins.shape[:2]
-    chosen = (_uniform(generator, views, RAYS) * pixels).long().clamp(max=pixels - 1).to(origins.device)
-    rows = torch.arange(views, device=origins.device)[:, None]
-    truth = batch.target_rgba.flatten(1, 2)[rows, chosen].reshape(objects, -1, 4)
+    views, count = origins.shape[:2]
+    rows, targets = torch.arange(views, device=origins.device)[:, None], batch.target_rgba.flatten(1, 2)
+    if pixels is None:
+        chosen = (_uniform(generator, views, RAYS) * count).long().clamp(max=count - 1).to(origins.device)
+        truth = targets[rows, chosen].reshape(objects, -1, 4)
+    else:
+        chosen, truth = pixels, targets.reshape(objects, -1, 4)
     colour, opacity, _ = draw_rays(
         lifted,
         origins[rows, chosen].reshape(objects, -1, 3),
         directions[rows, chosen].reshape(objects, -1, 3),
-        batch.target_cameras.distance[:, None].expand(-1, RAYS).reshape(objects, -1),
+        batch.target_cameras.distance[:, None].expand(-1, chosen.shape[1]).reshape(objects, -1),
         RAY_SAMPLES,
     )
     return functional.mse_loss(colour, on_white(truth)), functional.mse_loss(opacity, truth[..., 3:])
