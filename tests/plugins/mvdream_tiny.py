@@ -1,5 +1,6 @@
 """MVDream and ImageDream at a small width, in both published layouts, with synthetic weights made from tensor names."""
 
+import functools
 import json
 from pathlib import Path
 
@@ -53,6 +54,7 @@ def unet_config(family, image_size=8):
     return {**SPECS[family]["config"], "image_size": image_size, "transformer_depth": 1}
 
 
+@functools.cache
 def unet_state(family):
     """By the names that both layouts share; the Resampler takes a small tower's features."""
     shapes = dict(SPECS[family]["shapes"])
@@ -77,6 +79,7 @@ def openclip_shapes(width, mlp, layers, place=""):
     return {f"{place}transformer.resblocks.{i}.{n}": s for i in range(layers) for n, s in block.items()}
 
 
+@functools.cache
 def clip_state(family):
     """OpenCLIP's names: a text tower of one block more than is read, and for ImageDream the vision tower."""
     shapes = {
@@ -101,6 +104,7 @@ def clip_state(family):
     return {name: synthetic(name, shape) for name, shape in shapes.items()}
 
 
+@functools.cache
 def vae_state():
     """By the original names, without prefix."""
     prefix = "first_stage_model."

@@ -1,5 +1,6 @@
 """MVDream's and ImageDream's networks against the numbers of their authors' code, at a small width."""
 
+import functools
 import json
 import zlib
 from pathlib import Path
@@ -26,9 +27,16 @@ MV, IP = GOLDEN["mvdream"], GOLDEN["imagedream"]
 LEVELS = range(2)
 
 
+@functools.cache
+def published(family):
+    return {name: synthetic(name, shape) for name, shape in SPECS[family]["shapes"].items()}
+
+
 def network(family, frames, features=0):
-    made = JointNetwork(unet_config(family), frames, features)
-    made.load_state_dict(joint_state({n: synthetic(n, s) for n, s in SPECS[family]["shapes"].items()}))
+    with torch.device("meta"):
+        made = JointNetwork(unet_config(family), frames, features)
+    state = {name: tensor.clone() for name, tensor in joint_state(published(family)).items()}
+    made.load_state_dict(state, assign=True)
     return made.eval().requires_grad_(False)
 
 
@@ -119,9 +127,7 @@ def test_one_view_and_no_camera_is_stable_diffusion():
     config = config | {"block_out_channels": [32, 64, 64, 64], "cross_attention_dim": 48}
     stock = UNet2DConditionModel(**config | {"attention_head_dim": [2, 4, 4, 4]}).eval()
     names = SPECS["mvdream"]["names_in_diffusers_UNet2DConditionModel"]
-    stock.load_state_dict(
-        {names[n]: synthetic(n, s) for n, s in SPECS["mvdream"]["shapes"].items() if not n.startswith("camera_embed")}
-    )
+    stock.load_state_dict({names[n]: t for n, t in published("mvdream").items() if not n.startswith("camera_embed")})
     context = MV["context"].expand(4, -1, -1)
     for level in LEVELS:
         t = MV["t"][level].expand(4)
@@ -223,15 +229,15 @@ def test_every_published_tensor_has_its_place_at_full_size(family):
     shapes = SPECS["mvdream"]["shapes_full_sd_v2.1_base_4view_unet"]
     if family == "imagedream":
         shapes = shapes | SPECS["imagedream"]["shapes_full_beyond_mvdream"]
-    published = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
-    found = {name: tuple(t.shape) for name, t in joint_state(published).items()}
+    every = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+    found = {name: tuple(t.shape) for name, t in joint_state(every).items()}
     with torch.device("meta"):
         made = make_module("unet", PUBLISHED, {"mvdream": "MVDream", "imagedream": "ImageDream"}[family])
     assert found == {name: tuple(t.shape) for name, t in made.state_dict().items()}
     count = sum(p.numel() for p in made.parameters())
     assert count == {"mvdream": 867_572_164, "imagedream": 941_672_900}[family]
     stock = SPECS["mvdream"]["names_in_diffusers_UNet2DConditionModel"]
-    for name, tensor in published.items():
+    for name, tensor in every.items():
         if name in stock and not name.startswith("camera_embed"):
             assert joint_state({name: tensor}).keys() == {f"unet.{stock[name]}"}
 
