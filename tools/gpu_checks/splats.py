@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 from typing import Any
 
@@ -11,10 +12,16 @@ from torch import Tensor
 
 from gpu_checks.rows import Bench, Found, Missing, error, need, root
 from zero3d.geometry import orbit
+from zero3d.testing import fresh_step
+from zero3d_gaussians.cloud.gaussians import GaussianCloud, GaussiansConfig
+from zero3d_gaussians.drawing.renderer import SplatConfig, SplatRenderer
 
 GOLDEN = root() / "tests" / "data" / "gaussians_tiny.npz"
 LIMIT = 2e-3
 """Of the largest value; its kernels take fast exponentials and drop alphas below 1/255, as the golden numbers do."""
+
+OWN_LIMIT = 5e-3
+"""Where a pixel of the two may stop before another Gaussian."""
 
 
 def rasterization() -> Any:
@@ -105,7 +112,58 @@ def speed(bench: Bench, count: int, size: int) -> Found:
     return Found({**figures, "peak MB": bench.peak_mb(both)})
 
 
+def ours(bench: Bench, degree: int) -> Found:
+    """Renderer `splat` on the device against its dense twin on the CPU: a view and the gradient of every parameter."""
+    if bench.device.type == "cuda":
+        rasterization()
+    cloud = GaussianCloud(GaussiansConfig(points=60 if bench.tiny else 2000, degree=degree))
+    with torch.no_grad():
+        cloud.initialise(fresh_step())
+        for parameter in cloud.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3)))
+    cameras = orbit(torch.tensor([10.0, -30.0]), torch.tensor([0.0, 140.0]), 24 if bench.tiny else 64)
+    drawn, gradients = [], []
+    for device, backend in (("cpu", "torch"), (bench.device, "auto")):
+        own = copy.deepcopy(cloud).to(device)
+        renderer = SplatRenderer(SplatConfig(backend=backend))
+        view = renderer.render(own, cameras.to(device), torch.ones(3, device=device), frozenset({"depth", "normals"}))
+        parts = {"image": view.image, "opacity": view.opacity, "depth": view.depth, "normals": view.normals}
+        weights = {
+            name: torch.linspace(-1, 1, part.numel()).reshape(part.shape).to(device) for name, part in parts.items()
+        }
+        sum((part * weights[name]).sum() for name, part in parts.items()).backward()
+        drawn.append(parts)
+        gradients.append({name: parameter.grad for name, parameter in own.named_parameters()})
+    figures = {name: error(value, drawn[0][name]) for name, value in drawn[1].items()}
+    figures |= {
+        f"d {name}": error(value, gradients[0][name]) for name, value in gradients[1].items() if value is not None
+    }
+    return Found(figures, max(figures.values()) < OWN_LIMIT, errors=True)
+
+
+def step_time(bench: Bench, count: int, size: int) -> Found:
+    """Renderer `splat` with gradients of all parameters, as a step has it."""
+    if bench.device.type == "cuda":
+        rasterization()
+    cloud = GaussianCloud(GaussiansConfig(points=count, max_count=count)).to("cpu")
+    with torch.no_grad():
+        cloud.initialise(fresh_step())
+    cloud.to(bench.device)
+    renderer, cameras = SplatRenderer(SplatConfig()), orbit(20.0, 30.0, size).to(bench.device)
+    white = torch.ones(3, device=bench.device)
+
+    def both() -> None:
+        cloud.zero_grad()
+        renderer.render(cloud, cameras, white, frozenset({"depth"})).image.sum().backward()
+
+    return Found({"forward and backward ms": bench.milliseconds(both, 10), "peak MB": bench.peak_mb(both)})
+
+
 def run(bench: Bench) -> None:
+    for degree in (0, 3):
+        bench.check(f"splat on the device against its dense twin: degree {degree}", partial(ours, bench, degree), 60.0)
+    for count, size in ((100, 32),) if bench.tiny else ((10_000, 256), (200_000, 512)):
+        bench.check(f"splat, {count} Gaussians, {size}^2", partial(step_time, bench, count, size), 60.0)
     for case in ("sh0", "sh3", "sh0_antialiased"):
         bench.check(f"gsplat against the golden Gaussians: {case}", partial(golden, bench, case), 120.0)
     for count in (10_000, 200_000):
