@@ -14,6 +14,7 @@ from PIL import Image
 
 from tests.plugins import clip_tiny
 from tests.plugins.mvdream_tiny import save_folder as save_mvdream
+from tests.plugins.sd_tiny import save_deepfloyd, save_stable_diffusion, save_variations
 from tests.plugins.views_data import make_folder, make_shards
 from tests.plugins.zero123_tiny import save_folder
 from tests.testing.lawful import Pooled
@@ -490,6 +491,24 @@ def zero123(component, bench):
     noise = Picture(random_picture(256).rgb, torch.ones(256, 256, 1))
     teacher = Teacher(published, published.condition(Subject.of(noise, orbit(20.0, 0.0, 256))))
     check_guidance(guidance, teacher=teacher)
+
+
+@case("denoiser stable_diffusion", "denoiser deepfloyd_if")
+def text_teacher(component, bench):
+    """Words; no picture reaches them, so that the condition is made here."""
+    maker = save_stable_diffusion if component.name == "stable_diffusion" else save_deepfloyd
+    made = component(component.Config(weights=str(maker(bench.folder / component.name))))
+    made.load(torch.device("cpu"))
+    condition = made.condition(Subject(prompt=Prompt("a cat", "ugly")))
+    check_denoiser(made, condition)
+    check_guidance(REGISTRY.get("guidance", "sds", "test"), teacher=Teacher(made, condition))
+
+
+@case("denoiser image_variations")
+def image_variations(component, bench):
+    made = component(component.Config(weights=str(save_variations(bench.folder / "variations"))))
+    made.load(torch.device("cpu"))
+    check_denoiser(made)
 
 
 @case("denoiser zero123_finetune")

@@ -210,6 +210,11 @@ def _denoiser(arguments: argparse.Namespace, registry: Registry) -> Denoiser:
 
     options = _options(arguments)
     denoiser: Denoiser = make_block(registry, "denoiser", "zero3d views", "denoiser", options).build()
+    if "picture" not in denoiser.needs:
+        told = " and ".join(sorted(denoiser.needs))
+        raise RecipeError(
+            f"--denoiser: {arguments.denoiser} draws from a {told}, not from a picture; take one that does"
+        )
     return denoiser
 
 

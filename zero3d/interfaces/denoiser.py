@@ -53,6 +53,15 @@ class Denoiser(Component):
         """As Component's; None, as here, if only its files can tell."""
         return None
 
+    @classmethod
+    def untrained(cls, config: Any, device: torch.device, tiny: bool = False) -> Denoiser:
+        """Loaded with the weights that its modules begin with, of the published size or tiny, no file read: for benchmarks.
+
+        Raises:
+            NotImplementedError: it cannot be made so, as here.
+        """
+        raise NotImplementedError(f"denoiser {cls.name!r} has no untrained form")
+
     @abstractmethod
     def condition(self, subject: Subject) -> Any:
         """What the network needs to know of the subject, computed once a run; pictures have `picture_resolution`."""

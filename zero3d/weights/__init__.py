@@ -5,7 +5,9 @@ begins with `place`, the recipe's key ("denoiser.weights").
 """
 
 from zero3d.interfaces.published import Conversion, Published, find, hub
+from zero3d.weights.autoencoder import Autoencoder, planes
 from zero3d.weights.cache import repository, snapshot
+from zero3d.weights.configs import Configs, changed_configs
 from zero3d.weights.folder import Choice, choose, index_of, local_files, part_config, read_json, variants
 from zero3d.weights.hub_folder import HUB_ID, HubFolder
 from zero3d.weights.impostors import impostor, is_pickled, refuse_impostor
@@ -15,12 +17,15 @@ from zero3d.weights.tensors import SafeTensors, open_tensors
 
 __all__ = [
     "HUB_ID",
+    "Autoencoder",
     "Choice",
+    "Configs",
     "Conversion",
     "HubFolder",
     "PickledTensors",
     "Published",
     "SafeTensors",
+    "changed_configs",
     "check_fit",
     "choose",
     "filled",
@@ -33,6 +38,7 @@ __all__ = [
     "one_line",
     "open_tensors",
     "part_config",
+    "planes",
     "read_json",
     "refuse_impostor",
     "repository",

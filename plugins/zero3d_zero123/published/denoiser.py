@@ -19,6 +19,7 @@ from zero3d.diffusion import (
 from zero3d.geometry import relative_pose
 from zero3d.interfaces import COND, Denoiser
 from zero3d.values import Cameras, PosedPicture, Subject
+from zero3d.weights import Autoencoder, planes
 from zero3d_zero123.published.conditioning import (
     PictureCondition,
     PictureConditions,
@@ -80,7 +81,7 @@ class PublishedDenoiser(Denoiser):
         """Take these modules; the U-Net keeps its precision, the small parts run in float32 for exactness."""
         network = network.frozen(device)
         self._unet, self._vae, self._clip = network.unet, network.vae, network.clip
-        self._cc = network.projection
+        self._cc, self._latent = network.projection, Autoencoder(network.vae, self._scale)
         self.dtype = next(network.unet.parameters()).dtype
 
     @torch.no_grad()
@@ -149,20 +150,10 @@ class PublishedDenoiser(Denoiser):
         return out.to(latent.dtype)
 
     def encode(self, image: Tensor) -> Tensor:
-        latent: Tensor = self._vae.encode(planes(2 * image - 1)).latent_dist.mode()  # type: ignore[operator]
-        return self._scale * latent.permute(0, 2, 3, 1)
+        return self._latent.encode(image)
 
     def decode(self, latent: Tensor) -> Tensor:
-        decoded: Tensor = self._vae.decode(planes(latent / self._scale)).sample  # type: ignore[operator]
-        return (decoded.permute(0, 2, 3, 1) + 1) / 2
+        return self._latent.decode(latent)
 
-    @torch.no_grad()
     def background(self) -> Tensor:
-        device = next(self._vae.parameters()).device
-        return self.encode(torch.ones(1, PICTURE, PICTURE, 3, device=device))[0]
-
-
-def planes(image: Tensor) -> Tensor:
-    """(B, H, W, C) -> (B, C, H, W), laid out so: PyTorch's group norm on a CPU loses the variance of flat pictures in the
-    other layout."""
-    return image.permute(0, 3, 1, 2).contiguous()
+        return self._latent.white(PICTURE)

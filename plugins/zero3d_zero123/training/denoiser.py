@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from zero3d.interfaces import TrainableDenoiser, TrainingBatch
+from zero3d.weights import planes
 from zero3d_zero123.published.conditioning import clip_pixels, posed_token
-from zero3d_zero123.published.denoiser import PublishedDenoiser, planes
+from zero3d_zero123.published.denoiser import PublishedDenoiser
 from zero3d_zero123.published.export import write_folder
 from zero3d_zero123.published.network import Network
 from zero3d_zero123.training.objective import draw, eps_loss, kept, noised_latent
