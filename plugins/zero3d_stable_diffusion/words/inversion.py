@@ -69,10 +69,11 @@ def add_tokens(tokenizer: Any, encoder: Any, learned: Mapping[str, Tensor], wher
                 "it was learned for another model"
             )
         names = [token, *(f"{token}_{k}" for k in range(1, len(vectors)))]
-        if tokenizer.add_tokens(names) != len(names):
+        if set(names) & set(tokenizer.get_vocab()):
             raise RecipeError(
                 f"{PLACE}: {where}: {token} is a token of this model's already; set denoiser.token to another"
             )
+        tokenizer.add_tokens(names)
         spelt[token] = " ".join(names)
     encoder.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     weight = encoder.get_input_embeddings().weight
