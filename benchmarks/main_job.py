@@ -3,7 +3,9 @@
     python benchmarks/main_job.py [--rounds 2] [--steps N] [--cpu-time] [--json main_job.json] [--readme] [key=value ...]
 
 The two take turns, each run in a process of its own. Printed are the seconds of a whole run (imports, weights, preview,
-turntable and mesh included), their ratio, and where a step's time goes; `rest` is the engine's own.
+turntable and mesh included), their ratio, and where a step's time goes: `cameras`, `render`, `denoise`, `regularize` and
+`optimise` are the seconds inside of the sampler, the renderer with its backward pass, the guidance, the penalties with their
+derivatives, and torch's Adam; `rest` is all else of `Engine.step`, the engine's own.
 """
 
 from __future__ import annotations
@@ -25,6 +27,15 @@ from omegaconf import OmegaConf
 
 RECIPE = "recipes/nano.yaml"
 RENDERERS = ("volume", "fused")
+COMPONENTS = (
+    ("camera_sampler", "sphere", "sample", "cameras"),
+    ("renderer", "volume", "render", "render"),
+    ("renderer", "fused", "render", "render"),
+    ("guidance", "sds", "gradient", "denoise"),
+    ("regularizer", "input_view", "penalty", "regularize"),
+    ("regularizer", "opaque", "penalty", "regularize"),
+)
+"""What recipes/nano.yaml is made of: kind, name, the method that does the work, and the part it is counted as."""
 PARTS = ("cameras", "render", "denoise", "regularize", "optimise", "rest")
 
 
@@ -33,16 +44,20 @@ CLOCK = "wall"
 
 
 def timed(owner: Any, method: str, part: str, spent: Counter[str]) -> None:
-    """Count the seconds that a method takes."""
+    """Count the seconds that a method takes in a step, those within another counted one as that one's."""
     plain: Callable[..., Any] = getattr(owner, method)
 
     @wraps(plain)
     def wrapper(*arguments: Any, **options: Any) -> Any:
+        if not spent["open"]:
+            return plain(*arguments, **options)
+        spent["open"] = 0
         started = CLOCKS[CLOCK]()
         try:
             return plain(*arguments, **options)
         finally:
             spent[part] += CLOCKS[CLOCK]() - started
+            spent["open"] = 1
 
     setattr(owner, method, wrapper)
 
@@ -53,14 +68,12 @@ def one_run(renderer: str, steps: int, overrides: list[str]) -> dict[str, Any]:
     from zero3d.engine import Engine
     from zero3d.plugins import load_plugins
     from zero3d.run import run
-    from zero3d_cameras.sphere import SphereCameras
 
-    spent: Counter[str] = Counter()
-    timed(SphereCameras, "sample", "cameras", spent)
-    timed(Engine, "_draw", "render", spent)
-    timed(Engine, "_backward", "render", spent)
-    timed(Engine, "_guide", "denoise", spent)
-    timed(Engine, "_regularize", "regularize", spent)
+    registry, spent = load_plugins(), Counter[str]()
+    for kind, name, method, part in COMPONENTS:
+        timed(registry.get(kind, name, "main_job"), method, part, spent)
+    timed(torch.autograd, "backward", "render", spent)
+    timed(torch.autograd, "grad", "regularize", spent)
     timed(torch.optim.Adam, "step", "optimise", spent)
     counted = 0
     plain_step = Engine.step
@@ -70,16 +83,17 @@ def one_run(renderer: str, steps: int, overrides: list[str]) -> dict[str, Any]:
         counted += 1
         if counted == 3:
             spent.clear()  # compilers and caches are warm
-        began = CLOCKS[CLOCK]()
+        began, spent["open"] = CLOCKS[CLOCK](), 1
         figures = plain_step(engine, index, look)
         spent["step"] += CLOCKS[CLOCK]() - began
+        spent["open"] = 0
         return figures
 
     Engine.step = step  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory() as folder:
         run(
             RECIPE,
-            load_plugins(),
+            registry,
             [
                 "image=examples/mug.png",
                 f"out={folder}/run",

@@ -44,9 +44,15 @@ GRID = 48
 
 def procedural(seed: int) -> tuple[Any, float, numpy.ndarray]:
     """An object, the elevation it is seen from, degrees, and its picture, (H, W, 4) uint8."""
+    truth, elevation, look = procedural_look(seed)
+    return truth, elevation, picture_of(truth, elevation, **look)
+
+
+def procedural_look(seed: int) -> tuple[Any, float, dict[str, Any]]:
+    """An object, the elevation it is seen from, degrees, and its light and texture."""
     rng = numpy.random.default_rng([5, seed])
     truth, elevation = make_object(seed), float(rng.uniform(0, 60))
-    return truth, elevation, picture_of(truth, elevation, light=random_light(rng), texture=random_texture(rng))
+    return truth, elevation, {"light": random_light(rng), "texture": random_texture(rng)}
 
 
 def from_file(path: Path, number: int, z_up: bool) -> tuple[Any, float, numpy.ndarray]:
@@ -64,8 +70,8 @@ def from_file(path: Path, number: int, z_up: bool) -> tuple[Any, float, numpy.nd
     return truth, elevation, picture_of(truth, elevation, light=random_light(rng))
 
 
-def picture_of(truth: Any, elevation_deg: float, **look: Any) -> numpy.ndarray:
-    view = MeshScene(truth).draw(orbit(elevation_deg, 0.0, 256), **look)
+def picture_of(truth: Any, elevation_deg: float, size: int = 256, **look: Any) -> numpy.ndarray:
+    view = MeshScene(truth).draw(orbit(elevation_deg, 0.0, size), **look)
     return straight_rgba(view.image.numpy(), view.opacity.numpy())[0]
 
 

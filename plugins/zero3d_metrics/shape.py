@@ -108,13 +108,16 @@ def chamfers_line(figures: dict[str, float]) -> str:
 
 def volume_iou(mesh: Any, truth: Any, voxels: int = VOXELS, normalised: str = "both") -> float:
     """Intersection over union of the solids on voxels^3 cell centres of the unit cube; 0 of two empty solids."""
-    inside = [_inside(m, voxels) for m in framed(mesh, truth, normalised)]
+    inside = [inside(m, voxels) for m in framed(mesh, truth, normalised)]
     either = (inside[0] | inside[1]).sum()
     return float((inside[0] & inside[1]).sum() / either) if either else 0.0
 
 
-def _inside(mesh: Any, voxels: int) -> numpy.ndarray:
-    """Cell centres that the surface winds about, either way: robust against small holes, overlaps and inverted faces."""
+def inside(mesh: Any, voxels: int = VOXELS) -> numpy.ndarray:
+    """Which of voxels^3 cell centres of the unit cube the surface winds about, either way, (voxels^3,) bool.
+
+    Robust against small holes, overlaps and inverted faces.
+    """
     import igl
 
     axis = (numpy.arange(voxels) + 0.5) / voxels - 0.5
