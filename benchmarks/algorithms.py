@@ -161,6 +161,7 @@ def steps_within(budget: int, algorithm: Algorithm, options: dict[str, Any], reg
         guidance = make_block(registry, "guidance", "algorithms", "guidance", dict(options)).build(Teacher(Blank(None)))
         around = {"type": "sphere", "views": algorithm.views, "resolution": 8}
         sampler = make_block(registry, "camera_sampler", "algorithms", "cameras", around).build()
+        guidance.load(torch.device("cpu"))
         generators = Generators(0)
         with counted(Blank) as count:
             for index in range(steps):

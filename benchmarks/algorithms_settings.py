@@ -50,7 +50,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         "csd",
         {"weighting": "sigma"},
         oracle={"min_t": 0.02, "max_t": 0.1},
-        nano={"min_t": 0.02, "max_t": 0.3},
+        nano={"min_t": 0.02, "max_t": 0.1},
     ),
     "nfsd": Algorithm(
         "nfsd",
@@ -67,7 +67,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     "ism": Algorithm(
         "ism",
         {"guidance_scale": 1.0, "hops": 0},
-        oracle={"min_t": 0.02, "max_t": 0.2, "interval": 0.05},
+        oracle={"min_t": 0.02, "max_t": 0.06, "interval": 0.02},
         nano={"min_t": 0.6, "max_t": 0.9},
     ),
     "hifa": Algorithm(

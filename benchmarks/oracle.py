@@ -2,9 +2,10 @@
 
     python benchmarks/oracle.py [--recipe recipes/nano.yaml] [--shape mug] [key=value ...]
 
-Prints a table and exits 1 if the mean Chamfer distance, volume IoU or novel-view PSNR misses the gate, or a shape takes
-longer than two minutes. The Chamfer distance is the paper's, on 2,000 points, and one on 20,000, each with its floor: what
-the true surface scores against another sample of itself.
+Prints a table and exits 1 if the mean Chamfer distance on 20,000 points, volume IoU or novel-view PSNR misses the gate, or a
+shape takes longer than two minutes. The Chamfer distance is printed on the paper's 2,000 points too, each with its floor:
+what the true surface scores against another sample of itself. (On 2,000 points, where the floor is 0.0180, the gate was
+0.025, when 0.0247 there was 0.0151 here.)
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from zero3d_metrics.shape import chamfers, chamfers_line, volume_iou
 from zero3d_procedural.gate import SHAPES
 from zero3d_procedural.rendering import straight_rgba
 
-GATE = {"chamfer": 0.025, "iou": 0.70, "psnr": 22.0, "seconds": 120.0}
+GATE = {"chamfer_20000": 0.0155, "iou": 0.74, "psnr": 28.0, "seconds": 120.0}
+"""At most, at least, at least, at most; the same on every kind of processor (tests/test_gate.py)."""
 ELEVATION_DEG = 20.0
 NOVEL = (
     (30.0, 25.0),
@@ -80,14 +82,20 @@ def reconstruct(name: str, recipe: str, folder: Path, overrides: list[str]) -> d
     }
 
 
-def main() -> int:
+def met(mean: dict[str, Any]) -> bool:
+    """Whether the means (`seconds`: the longest) pass the gate."""
+    below = all(mean[name] <= GATE[name] for name in ("chamfer_20000", "seconds"))
+    return below and all(mean[name] >= GATE[name] for name in ("iou", "psnr"))
+
+
+def main(given: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipe", default="recipes/nano.yaml")
     parser.add_argument("--shape", choices=list(SHAPES), action="append")
     parser.add_argument("--keep", type=Path, help="a folder for the runs (default: a temporary one)")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("overrides", nargs="*")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(given)
     rows: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
@@ -102,8 +110,7 @@ def main() -> int:
         arguments.json.write_text(
             json.dumps({"shapes": rows, "mean": mean, "threads": torch.get_num_threads()}, indent=2), encoding="utf-8"
         )
-    passed = mean["chamfer"] < GATE["chamfer"] and mean["iou"] > GATE["iou"] and mean["psnr"] > GATE["psnr"]
-    passed = passed and mean["seconds"] <= GATE["seconds"]
+    passed = met(mean)
     print("gate passed" if passed else f"gate MISSED: {GATE}")
     return 0 if passed else 1
 

@@ -108,9 +108,9 @@ def chamfers_line(figures: dict[str, float]) -> str:
 
 def volume_iou(mesh: Any, truth: Any, voxels: int = VOXELS, normalised: str = "both") -> float:
     """Intersection over union of the solids on voxels^3 cell centres of the unit cube; 0 of two empty solids."""
-    inside = [inside(m, voxels) for m in framed(mesh, truth, normalised)]
-    either = (inside[0] | inside[1]).sum()
-    return float((inside[0] & inside[1]).sum() / either) if either else 0.0
+    one, other = (inside(m, voxels) for m in framed(mesh, truth, normalised))
+    either = (one | other).sum()
+    return float((one & other).sum() / either) if either else 0.0
 
 
 def inside(mesh: Any, voxels: int = VOXELS) -> numpy.ndarray:
