@@ -4,19 +4,17 @@ Rays of a program advance together, sample by sample; a lane that is done, or in
 backward pass marches forwards again: with v the gradient that falls on a sample's weight w, T the light left after it
 and x its optical depth, dL/dx_j = T_j v_j - (sum of all w v - sum of those up to j), and the sum of all is known from
 what the forward pass returned. Corners add to the gradient atomically, so that its last bits vary from run to run, as
-those of torch's own scatters on CUDA do.
+those of torch's own scatters on CUDA do. Triton's compiler, unlike its interpreter, takes no annotation but its own.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import triton
 import triton.language as tl
 
 
 @triton.jit
-def _axis(origin: Any, direction: Any, t: Any, low: Any, voxels: Any, n: Any) -> Any:
+def _axis(origin, direction, t, low, voxels, n):  # type: ignore[no-untyped-def]
     """The voxels below and above a place, counted with the shell, weights (0 in the shell), and whether it is inside."""
     place = ((origin + direction * t) - low) * voxels + 0.5
     shifted = tl.minimum(tl.maximum(place, 0.0), n + 1.0)
