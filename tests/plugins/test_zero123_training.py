@@ -248,7 +248,7 @@ def test_the_recipe_trains_tiny_weights_and_writes_what_zero123_reads(folder, tm
     assert not torch.equal(begun["cc_projection.weight"], ended["cc_projection.weight"])
     published = Zero123.build(Zero123Config(weights=str(written)))
     published.load(torch.device("cpu"))
-    for name, value in published._unet.state_dict().items():
+    for name, value in published.network.state_dict().items():
         assert torch.equal(value, ended[f"unet.{name}"]), name
     assert json.loads((written / "model_index.json").read_text(encoding="utf-8"))["_pose"] == "zero123"
 

@@ -100,6 +100,22 @@ denoiser("its background is white", background=lambda self: torch.zeros(3))
 denoiser("weight_files are there", weight_files=lambda self: [Path("nowhere.safetensors")])
 denoiser("size tells parameters and bytes", size=lambda self, device: (1.5, 2))
 
+adaptable = of(check_one, lawful.Open)
+adaptable("its outline has its network's tensors, without values", outline=lambda self: nn.Linear(3, 3, device="meta"))
+adaptable("its outline has its network's tensors, without values", outline=lambda self: nn.Linear(3, 3, bias=False))
+adaptable("it answers by another network", predict_by=fails)
+adaptable(
+    "it answers by another network", predict_by=lambda self, network, *a: lawful.Open.predict_by(self, self.network, *a)
+)
+adaptable(
+    "by its own network it answers as ever",
+    predict_by=lambda self, network, *a: 0.9 * lawful.Open.predict_by(self, network, *a),
+)
+adaptable(
+    "its own network stays as it was",
+    predict_by=lambda self, network, *a: lawful.Open.predict_by(self, network.requires_grad_(), *a),
+)
+
 # -- reconstructor
 
 

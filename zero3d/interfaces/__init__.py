@@ -5,7 +5,7 @@ from zero3d.interfaces.camera_sampler import CameraSampler
 from zero3d.interfaces.command import Command
 from zero3d.interfaces.component import Component, NoOptions
 from zero3d.interfaces.dataset import Dataset, Share
-from zero3d.interfaces.denoiser import COND, NEGATIVE, NULL, Denoiser, Teacher
+from zero3d.interfaces.denoiser import COND, FRONT, NEGATIVE, NULL, PLAIN, SIDE, AdaptableDenoiser, Denoiser, Teacher
 from zero3d.interfaces.encoder import Encoder, EncoderTeacher
 from zero3d.interfaces.exporter import Exporter, ExportSubject
 from zero3d.interfaces.guidance import Guidance
@@ -38,9 +38,13 @@ INTERFACES: tuple[type[Component], ...] = (
 
 __all__ = [
     "COND",
+    "FRONT",
     "INTERFACES",
     "NEGATIVE",
     "NULL",
+    "PLAIN",
+    "SIDE",
+    "AdaptableDenoiser",
     "Background",
     "CameraSampler",
     "Command",

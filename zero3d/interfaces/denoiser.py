@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zero3d.diffusion import guided
 from zero3d.interfaces.component import Component
@@ -16,6 +16,10 @@ from zero3d.values import Cameras, Subject
 
 COND, NULL, NEGATIVE = "cond", "null", "negative"
 """Names of the predictions that guidances combine: with the condition, without it, with the negative prompt."""
+PLAIN = "plain"
+"""With the prompt as it was written, where "cond" adds to it from where a view looks."""
+FRONT, SIDE = "front", "side"
+"""With the prompt as it reads for views from there, whatever the view (Perp-Neg). Further ones: "back", "overhead"."""
 
 
 class Denoiser(Component):
@@ -29,7 +33,7 @@ class Denoiser(Component):
     needs: frozenset[str] = frozenset({"picture"})
     """What `condition` reads of the subject: "picture", "prompt"."""
     branches: tuple[str, ...] = (COND, NULL)
-    """The predictions that `predict` can make: "cond", "null", "negative", and names of its own."""
+    """The predictions that `predict` can make: "cond", "null", those named above that it has, and names of its own."""
     group: int = 1
     """How many views it denoises jointly, at one noise level: 1, or n views of one elevation, 360 / n degrees apart."""
     channels: int
@@ -97,6 +101,32 @@ class Denoiser(Component):
     @abstractmethod
     def background(self) -> Tensor:
         """White in the denoiser's image space: (C,) or (h, w, C)."""
+
+
+class AdaptableDenoiser(Denoiser):
+    """A denoiser that lays its network open to a guidance that trains adapters over it (`Guidance.adapts`).
+
+    The guidance makes a copy that shares the frozen weights, adds what it trains to the copy (low-rank adapters, an
+    embedding of the camera), and asks that by `predict_by`; the network itself is never changed, nor are the denoiser's
+    own answers. Adapters and embedding fit a network whose modules have diffusers' names: `time_embedding`, whose output
+    (B, width) is given to every block, and attention layers `attn1` and `attn2` with `to_q`, `to_k`, `to_v`, `to_out.0`.
+    """
+
+    network: nn.Module
+    """The network that `predict` asks, frozen; there after `load`."""
+
+    @abstractmethod
+    def outline(self) -> nn.Module:
+        """The network without its values, on the meta device: what a copy would hold. There before `load`."""
+
+    @abstractmethod
+    def predict_by(
+        self, network: nn.Module, noised: Tensor, sigma: Tensor, condition: Any, cameras: Cameras, branch: str = COND
+    ) -> Tensor:
+        """x0 (B, H, W, C) of one branch as `predict` has it, asked of `network` in place of its own.
+
+        With a graph to the parameters of `network` that require a gradient. Each call of `network` is on the B views.
+        """
 
 
 @dataclass

@@ -27,6 +27,8 @@ class Guidance(Component):
     """Its teacher: "denoiser" (a Teacher), "encoder" (an EncoderTeacher), or None. The recipe names which one."""
     branches: tuple[str, ...] = ("cond",)
     """The predictions of a denoiser that it cannot do without."""
+    adapts: bool = False
+    """It trains adapters over a copy of its denoiser's network, which must be an AdaptableDenoiser."""
     teacher: Any
     """The Teacher or EncoderTeacher that it asks; None if it asks none."""
 

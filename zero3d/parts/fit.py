@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zero3d.errors import RecipeError, did_you_mean
+from zero3d.interfaces import AdaptableDenoiser
 from zero3d.parts.parts import Parts
 from zero3d.recipe import Block, Recipe
 
@@ -123,6 +124,11 @@ def _check_teachers(recipe: Recipe, parts: Parts) -> None:
         if not block.denoiser:
             continue
         denoiser = parts.denoisers[block.denoiser]
+        if term.guidance.adapts and not isinstance(denoiser, AdaptableDenoiser):
+            raise RecipeError(
+                f"{block.place}: {term.guidance.name!r} as set trains adapters over its denoiser's network, and "
+                f"{denoiser.name!r} lays none open; take another denoiser, or set it to a network of its own"
+            )
         missing = sorted(set(term.guidance.branches) - set(denoiser.branches))
         if missing:
             raise RecipeError(

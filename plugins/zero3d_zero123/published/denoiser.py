@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zero3d.diffusion import (
     scaled_linear_alphas_cumprod,
@@ -17,7 +17,7 @@ from zero3d.diffusion import (
     x0_from_eps,
 )
 from zero3d.geometry import relative_pose
-from zero3d.interfaces import COND, Denoiser
+from zero3d.interfaces import COND, AdaptableDenoiser
 from zero3d.values import Cameras, PosedPicture, Subject
 from zero3d.weights import Autoencoder, planes
 from zero3d_zero123.published.conditioning import (
@@ -28,13 +28,13 @@ from zero3d_zero123.published.conditioning import (
     stable_pose,
 )
 from zero3d_zero123.published.network import Network
-from zero3d_zero123.published.original import Original
+from zero3d_zero123.published.original import Original, make_module
 from zero3d_zero123.published.source import Source, check_hash, open_source
 
 PICTURE = 256
 
 
-class PublishedDenoiser(Denoiser):
+class PublishedDenoiser(AdaptableDenoiser):
     """Stable Diffusion conditioned on a picture (concatenated latent, posed CLIP token) and a camera move."""
 
     name: ClassVar[str] = "zero123"
@@ -80,7 +80,7 @@ class PublishedDenoiser(Denoiser):
     def use(self, network: Network, device: torch.device) -> None:
         """Take these modules; the U-Net keeps its precision, the small parts run in float32 for exactness."""
         network = network.frozen(device)
-        self._unet, self._vae, self._clip = network.unet, network.vae, network.clip
+        self.network, self._vae, self._clip = network.unet, network.vae, network.clip
         self._cc, self._latent = network.projection, Autoencoder(network.vae, self._scale)
         self.dtype = next(network.unet.parameters()).dtype
 
@@ -106,8 +106,34 @@ class PublishedDenoiser(Denoiser):
         branches: Sequence[str],
     ) -> dict[str, Tensor]:
         """As Denoiser's; of several pictures, the mean of what each makes it predict, by `PictureConditions.shares`."""
+        return self._predict(self.network, noised, sigma, condition, cameras, branches)
+
+    def outline(self) -> nn.Module:
+        with torch.device("meta"):
+            return make_module("unet", self._source.configs)
+
+    def predict_by(
+        self,
+        network: nn.Module,
+        noised: Tensor,
+        sigma: Tensor,
+        condition: PictureCondition | PictureConditions,
+        cameras: Cameras,
+        branch: str = COND,
+    ) -> Tensor:
+        return self._predict(network, noised, sigma, condition, cameras, (branch,))[branch]
+
+    def _predict(
+        self,
+        unet: nn.Module,
+        noised: Tensor,
+        sigma: Tensor,
+        condition: PictureCondition | PictureConditions,
+        cameras: Cameras,
+        branches: Sequence[str],
+    ) -> dict[str, Tensor]:
         if isinstance(condition, PictureConditions):
-            each = [self.predict(noised, sigma, one, cameras, branches) for one in condition.pictures]
+            each = [self._predict(unet, noised, sigma, one, cameras, branches) for one in condition.pictures]
             shares = condition.shares(cameras)[..., None, None, None].to(noised)
             return {
                 branch: torch.stack([share * x0[branch] for share, x0 in zip(shares, each, strict=True)]).sum(dim=0)
@@ -116,7 +142,7 @@ class PublishedDenoiser(Denoiser):
         z = planes(noised)
         t = sigma_to_t(sigma.cpu(), self.sigmas).to(z.device)
         pose = self.pose(cameras, condition.camera)
-        eps = self.predict_eps(to_variance_preserving(z, sigma), t, condition, pose, branches)
+        eps = self.predict_eps(to_variance_preserving(z, sigma), t, condition, pose, branches, unet)
         return {b: x0_from_eps(z, e, sigma).permute(0, 2, 3, 1) for b, e in zip(branches, eps, strict=True)}
 
     def pose(self, cameras: Cameras, input_camera: Cameras) -> Tensor:
@@ -125,7 +151,13 @@ class PublishedDenoiser(Denoiser):
         return make(cameras, input_camera)
 
     def predict_eps(
-        self, latent: Tensor, t: Tensor, condition: PictureCondition, pose: Tensor, branches: Sequence[str]
+        self,
+        latent: Tensor,
+        t: Tensor,
+        condition: PictureCondition,
+        pose: Tensor,
+        branches: Sequence[str],
+        unet: nn.Module | None = None,
     ) -> tuple[Tensor, ...]:
         """eps (B, 4, h, w) of the variance-preserving latent at timesteps t (B,), pose T (B, 4), for each branch.
 
@@ -141,12 +173,13 @@ class PublishedDenoiser(Denoiser):
             torch.cat([keep * picture for keep in kept]),
             t.repeat(many),
             torch.cat([keep * token for keep in kept]),
+            unet,
         )
         return eps.chunk(many)
 
-    def _run(self, latent: Tensor, picture: Tensor, t: Tensor, token: Tensor) -> Tensor:
+    def _run(self, latent: Tensor, picture: Tensor, t: Tensor, token: Tensor, unet: nn.Module | None = None) -> Tensor:
         x = torch.cat([latent, picture], dim=1).to(self.dtype)
-        out: Tensor = self._unet(x, t, encoder_hidden_states=token.to(self.dtype)).sample
+        out: Tensor = (unet or self.network)(x, t, encoder_hidden_states=token.to(self.dtype)).sample
         return out.to(latent.dtype)
 
     def encode(self, image: Tensor) -> Tensor:

@@ -88,7 +88,7 @@ class FineTuned(PublishedDenoiser, TrainableDenoiser):
         if self._module is None:
             if self._network is None:
                 self.load(torch.device("cpu"))
-            unet: Any = self._unet
+            unet: Any = self.network
             if self.config.gradient_checkpointing:
                 unet.enable_gradient_checkpointing()
             self._module = nn.ModuleDict({"unet": unet, "cc_projection": self._cc})
@@ -150,7 +150,7 @@ class FineTuned(PublishedDenoiser, TrainableDenoiser):
     def save(self, path: str) -> None:
         """Write the four parts as a folder that `zero123` (`weights: FOLDER`), diffusers and transformers read."""
         parts: Mapping[str, nn.Module] = {
-            "unet": self._unet,
+            "unet": self.network,
             "vae": self._vae,
             "image_encoder": self._clip,
             "cc_projection": self._cc,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zero3d.geometry import orbit
-from zero3d.interfaces import Denoiser, PixelDenoiser
+from zero3d.interfaces import AdaptableDenoiser, Denoiser, PixelDenoiser
 from zero3d.testing.laws.common import Laws, random_picture
 from zero3d.values import Subject
 
@@ -27,6 +28,8 @@ def check_denoiser(denoiser: Denoiser, condition: Any = None) -> None:
       where `condition` is None and `denoiser.condition` makes one.)
     - `encode` gives its image space, differentiably, `decode` RGB of `picture_resolution`; for a PixelDenoiser both
       leave a picture as it is, and its background is white. `background()` is (C,) or (h, w, C).
+    - Of an AdaptableDenoiser: `outline` has its network's tensors on the meta device, `predict_by` its own network is
+      `predict`, and by a copy it answers with a graph to the copy's parameters and leaves the network as it was.
     - `weight_files` are there, and `size` tells nothing or two whole numbers.
 
     Args:
@@ -72,6 +75,8 @@ def check_denoiser(denoiser: Denoiser, condition: Any = None) -> None:
         laws("the null branch does not know the picture", off <= rounding, f"two pictures' answers differ by {off:.3g}")
     _sigma_range(laws, asked)
     _space(laws, denoiser)
+    if isinstance(denoiser, AdaptableDenoiser):
+        _adaptable(laws, denoiser, asked, one["cond"], rounding)
     missing = [str(path) for path in denoiser.weight_files() if not path.exists()]
     laws("weight_files are there", not missing, f"missing: {', '.join(missing)}")
     laws.sized(denoiser)
@@ -142,3 +147,24 @@ def _space(laws: Laws, denoiser: Denoiser) -> None:
         off = float((decoded - picture).abs().max().detach())
         laws("decode undoes encode", off <= 1e-6, f"a picture changes by {off:.3g}")
         laws("its background is white", (white == 1).all(), f"it is {white.flatten()[:3].tolist()}")
+
+
+def _adaptable(laws: Laws, denoiser: AdaptableDenoiser, asked: _Question, cond: Tensor, rounding: float) -> None:
+    outline, network = denoiser.outline().state_dict(), denoiser.network.state_dict()
+    shapes = [{name: tuple(value.shape) for name, value in state.items()} for state in (outline, network)]
+    bare = all(value.is_meta for value in outline.values())
+    found = f"{len(shapes[0])} tensors, of them {len(shapes[1].keys() - shapes[0].keys())} missing"
+    laws("its outline has its network's tensors, without values", bare and shapes[0] == shapes[1], found)
+
+    own = {name: p.requires_grad for name, p in denoiser.network.named_parameters()}
+
+    def answer(network: nn.Module) -> Tensor:
+        return denoiser.predict_by(network, asked.noised, asked.sigma, asked.condition, asked.cameras)
+
+    with laws.runs("it answers by another network", "predict_by() fails"):
+        off = float((answer(denoiser.network).detach() - cond).abs().max())
+    laws("by its own network it answers as ever", off <= rounding, f"cond differs by {off:.3g}")
+    copy = deepcopy(denoiser.network).requires_grad_()
+    laws("it answers by another network", answer(copy).requires_grad, "no graph leads to the network that it was given")
+    as_before = own == {name: p.requires_grad for name, p in denoiser.network.named_parameters()}
+    laws("its own network stays as it was", as_before, "a parameter requires a gradient that did not before")

@@ -29,7 +29,7 @@ def check_guidance(
     config: Any = None,
     teacher: Teacher | EncoderTeacher | None = None,
     linear: bool = True,
-    prior: bool = True,
+    prior: bool | None = True,
 ) -> None:
     """The laws of a guidance. Call it from a test with your class; the first broken one is an AssertionError of one line.
 
@@ -50,6 +50,8 @@ def check_guidance(
     - With `prior=False`, for a guidance that sets the predictions against each other and so has no view of the prior: of a
       those two priors the mean gradient is -c d, and at d = 0 it is 0: downhill leads the way that the condition points,
       and no other.
+    - With `prior=None`, for a guidance that sets the teacher against a network of its own, which begins with another view of
+      the prior: the condition leads, and nothing is said of where the mean gradient is 0.
     - Of one that asks an encoder, or nobody, only the plain laws and that of its state are asked.
 
     Args:
@@ -60,7 +62,8 @@ def check_guidance(
             EncoderTeacher of a loaded one and its subject.
         linear: False for a guidance that clips or normalises: then the mean gradient must point away from mu and vanish
             there, but need not be parallel to x - mu (to d).
-        prior: False for a guidance that acts by the difference of the predictions alone (a pure classifier score).
+        prior: False for a guidance that acts by the difference of the predictions alone (a pure classifier score), None for
+            one that holds them against a network that it trains.
     """
     laws = Laws(component)
     config = laws.default(component, config)
@@ -87,7 +90,7 @@ def check_guidance(
     if prior:
         gaussian = Prior(channels, size)
         _closed_form(laws, lambda: made(Teacher(gaussian)), gaussian, size, linear)
-    _condition_leads(laws, made, channels, size, linear, alone=not prior)
+    _condition_leads(laws, made, channels, size, linear, alone=prior is False)
     check_joint(laws, made, channels, size, linear)
 
 
