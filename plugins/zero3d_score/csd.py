@@ -10,14 +10,14 @@ from zero3d.interfaces import COND, NEGATIVE, NULL, Guidance, Teacher
 from zero3d.values import Cameras, ImageGradient, Step, View, ViewGradient
 from zero3d_score.shared import perp_neg
 from zero3d_score.shared.noising import noised_view
-from zero3d_score.shared.options import LARGEST_SCALE, Limits, Timesteps, check_weighting, weight_of
+from zero3d_score.shared.options import LARGEST_SCALE, LevelOptions, weight_of
 from zero3d_score.shared.predictions import eps_of, times, weighted_sum
 
 COEFFICIENTS = {COND: "cond", NEGATIVE: "negative", NULL: "uncond"}
 
 
 @dataclass
-class CsdConfig:
+class CsdConfig(LevelOptions):
     """Options of `csd`. cond, negative, uncond, noise, perp_neg: the coefficients of the predictions with the condition,
     with the negative prompt and without either, of the noise n, and of the texts "front" and "side" across
     cond - negative (or cond - uncond where negative is always 0); numbers or schedules, -1000 to 1000. (1, 0, -1, 0) is the
@@ -34,20 +34,12 @@ class CsdConfig:
     uncond: Any = -1.0
     noise: Any = 0.0
     perp_neg: Any = 0.0
-    min_t: Any = 0.02
-    max_t: Any = 0.98
-    inclusive: bool = False
-    weighting: str = "one_minus_alphas_cumprod"
-    clip: Any = None
-    normalise: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("cond", "negative", "uncond", "noise", "perp_neg"):
             schedule = Schedule.parse(getattr(self, name), name)
             setattr(self, name, schedule.within(-LARGEST_SCALE, LARGEST_SCALE, name, "a coefficient"))
-        self.times = Timesteps(self.min_t, self.max_t, self.inclusive)
-        self.limits = Limits(self.clip, self.normalise)
-        check_weighting(self.weighting)
         if not any(_ever(getattr(self, name)) for name in ("cond", "negative", "uncond")):
             raise ValueError(f"cond: {self.cond.extremes[0]:g}; another than 0, or negative or uncond")
 
@@ -94,12 +86,12 @@ class ClassifierScoreDistillation(Guidance):
         coefficients, across = config.coefficients(step), config.perp_neg(step)
         asked = {branch for branch, value in coefficients.items() if value}
         if across:
-            asked |= {COND, config.base, *perp_neg.BRANCHES}
+            asked |= {COND, config.base, *perp_neg.asked(cameras)}
         eps = eps_of(self.teacher, at.noised, at.sigma, cameras, sorted(asked))
         told = config.noise(step) * at.noise + weighted_sum(eps, coefficients)
         if across:
             base = eps[config.base]
             told = told + across * perp_neg.total(eps, base, eps[COND] - base, cameras)
-        limited = config.limits.limited(times(weight_of(config.weighting, at.sigma), told), step)
+        limited = config.limits.limited(times(weight_of(config.weighting, at.sigma, denoiser.unit), told), step)
         figures = {"sigma": float(at.sigma.mean()), "score": float(told.abs().mean())}
         return ImageGradient(at.pull_back(limited), figures, {"view": at.y, "noised": at.noised})

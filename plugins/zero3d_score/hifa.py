@@ -11,7 +11,7 @@ from zero3d.interfaces import Guidance
 from zero3d.values import Cameras, ImageGradient, Step, View, ViewGradient
 from zero3d_score.shared.hops import along
 from zero3d_score.shared.noising import Noised, noised_view
-from zero3d_score.shared.options import Limits, Timesteps, check_weighting, scale_schedule, weight_of
+from zero3d_score.shared.options import LevelOptions, check_shares, scale_schedule, weight_of
 from zero3d_score.shared.predictions import times
 from zero3d_score.shared.space import resized
 
@@ -19,7 +19,7 @@ ANNEALINGS = ("sqrt", "none")
 
 
 @dataclass
-class HifaConfig:
+class HifaConfig(LevelOptions):
     """Options of `hifa`. guidance_scale: s, 100 in the published code; a number or a schedule, -1000 to 1000.
 
     samples: how many DDIM steps would lead down from the highest timestep, 1 to 1000; from t there are as many as fit.
@@ -42,20 +42,15 @@ class HifaConfig:
     annealing: str = "sqrt"
     min_t: Any = 0.3
     max_t: Any = 0.98
-    clip: Any = None
-    normalise: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.guidance_scale = scale_schedule(self.guidance_scale)
-        self.times = Timesteps(self.min_t, self.max_t)
-        self.limits = Limits(self.clip, self.normalise)
-        check_weighting(self.weighting)
         if self.annealing not in ANNEALINGS:
             raise ValueError(f"annealing: {self.annealing!r}; one of {', '.join(ANNEALINGS)}")
         if not 1 <= self.samples <= 1000:
             raise ValueError(f"samples: {self.samples}; 1 to 1000")
-        if not 0 <= self.eta <= 1:
-            raise ValueError(f"eta: {self.eta}; 0 to 1")
+        check_shares(self, "eta")
         for name in ("latent_weight", "image_weight"):
             if not 0 <= getattr(self, name) <= 1e6:
                 raise ValueError(f"{name}: {getattr(self, name)}; 0 to 1e6")
@@ -86,7 +81,7 @@ class HighFidelity(Guidance):
         config, denoiser = self.config, self.teacher.denoiser
         at = noised_view(view, step, denoiser, config.t_range(step, len(denoiser.sigmas)), shared=config.samples > 1)
         x0 = self._target(at, cameras, step)
-        factor = weight_of(config.weighting, at.sigma) / at.sigma
+        factor = weight_of(config.weighting, at.sigma, denoiser.unit) / at.sigma
         value = view.image.new_zeros(view.image.shape)
         if config.latent_weight:
             value = value + at.pull_back(config.limits.limited(config.latent_weight * times(factor, at.y - x0), step))

@@ -13,13 +13,13 @@ from zero3d.interfaces import COND, NEGATIVE, NULL, Guidance, Teacher
 from zero3d.values import Cameras, ImageGradient, Step, View, ViewGradient
 from zero3d_score.shared import draws
 from zero3d_score.shared.hops import along
-from zero3d_score.shared.options import Limits, Timesteps, check_weighting, scale_schedule, weight_of
+from zero3d_score.shared.options import LevelOptions, check_shares, scale_schedule, weight_of
 from zero3d_score.shared.predictions import times
 from zero3d_score.shared.space import to_teacher
 
 
 @dataclass
-class IsmConfig:
+class IsmConfig(LevelOptions):
     """Options of `ism`. guidance_scale: s at the upper level, 7.5 in the published recipes; -1000 to 1000.
 
     min_t, max_t: the range of the upper timestep, one for all views, as shares of the teacher's list. interval: how far
@@ -41,21 +41,16 @@ class IsmConfig:
     offset: float = 0.1
     negative: bool = False
     weighting: str = "sigma"
-    clip: Any = None
-    normalise: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.guidance_scale = scale_schedule(self.guidance_scale)
-        self.times = Timesteps(self.min_t, self.max_t)
-        self.limits = Limits(self.clip, self.normalise)
-        check_weighting(self.weighting)
         for name in ("interval", "hop"):
             schedule = Schedule.parse(getattr(self, name), name)
             setattr(self, name, schedule.within(0.001, 1, name, "a share of the teacher's timesteps"))
         if not 0 <= self.hops <= 100:
             raise ValueError(f"hops: {self.hops}; 0 to 100")
-        if not 0 <= self.offset <= 1:
-            raise ValueError(f"offset: {self.offset}; 0 to 1")
+        check_shares(self, "offset")
 
     def path(self, t: int, step: Step, count: int) -> list[int]:
         """The timesteps on the way up to `t`, of `count`: the start, its hops, the lower level, and t."""
@@ -97,7 +92,7 @@ class IntervalScoreMatching(Guidance):
         base = NEGATIVE if config.negative else NULL
         x0 = self.teacher.predict(noised, sigma, cameras, (COND, base))
         upper = guided(x0[base], x0[COND], config.guidance_scale(step))
-        gradient = times(weight_of(config.weighting, sigma) / sigma, lower - upper)
+        gradient = times(weight_of(config.weighting, sigma, denoiser.unit) / sigma, lower - upper)
         figures = {"sigma": float(sigma[0]), "distance": float((upper - y).abs().mean())}
         pictures = {"view": y, "noised": noised, "denoised": upper}
         return ImageGradient(pull_back(config.limits.limited(gradient, step)), figures, pictures)

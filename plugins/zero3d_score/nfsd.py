@@ -9,12 +9,12 @@ from zero3d.diffusion import broadcast
 from zero3d.interfaces import COND, NEGATIVE, NULL, Guidance, Teacher
 from zero3d.values import Cameras, ImageGradient, Step, View, ViewGradient
 from zero3d_score.shared.noising import noised_view
-from zero3d_score.shared.options import Limits, Timesteps, check_weighting, scale_schedule, weight_of
+from zero3d_score.shared.options import LevelOptions, check_shares, scale_schedule, weight_of
 from zero3d_score.shared.predictions import eps_of, times
 
 
 @dataclass
-class NfsdConfig:
+class NfsdConfig(LevelOptions):
     """Options of `nfsd`. guidance_scale: s, 7.5 in the paper; a number or a schedule, -1000 to 1000.
 
     low_t: below this share of the teacher's timesteps noise is small and eps_null itself leads to pictures, 0 to 1.
@@ -28,20 +28,11 @@ class NfsdConfig:
     guidance_scale: Any = 7.5
     low_t: float = 0.2
     negative: bool = True
-    min_t: Any = 0.02
-    max_t: Any = 0.98
-    inclusive: bool = False
-    weighting: str = "one_minus_alphas_cumprod"
-    clip: Any = None
-    normalise: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.guidance_scale = scale_schedule(self.guidance_scale)
-        self.times = Timesteps(self.min_t, self.max_t, self.inclusive)
-        self.limits = Limits(self.clip, self.normalise)
-        check_weighting(self.weighting)
-        if not 0 <= self.low_t <= 1:
-            raise ValueError(f"low_t: {self.low_t}; 0 to 1")
+        check_shares(self, "low_t")
 
 
 class NoiseFreeScoreDistillation(Guidance):
@@ -68,6 +59,6 @@ class NoiseFreeScoreDistillation(Guidance):
             0.0 if bool(low.all()) else broadcast((~low).to(at.y), at.y) * eps[NEGATIVE if config.negative else NULL]
         )
         told = eps[NULL] - taken_off + config.guidance_scale(step) * (eps[COND] - eps[NULL])
-        limited = config.limits.limited(times(weight_of(config.weighting, at.sigma), told), step)
+        limited = config.limits.limited(times(weight_of(config.weighting, at.sigma, denoiser.unit), told), step)
         figures = {"sigma": float(at.sigma.mean()), "score": float(told.abs().mean())}
         return ImageGradient(at.pull_back(limited), figures, {"view": at.y, "noised": at.noised})

@@ -12,13 +12,13 @@ from zero3d.interfaces import COND, NULL, Guidance, Teacher
 from zero3d.values import Cameras, ImageGradient, Step, View, ViewGradient
 from zero3d_score.shared import draws, perp_neg
 from zero3d_score.shared.hops import inverted_with_noise
-from zero3d_score.shared.options import Limits, scale_schedule
+from zero3d_score.shared.options import LimitOptions, check_shares, scale_schedule
 from zero3d_score.shared.predictions import guided_x0
 from zero3d_score.shared.space import to_teacher
 
 
 @dataclass
-class SdiConfig:
+class SdiConfig(LimitOptions):
     """Options of `sdi`. guidance_scale: s of the last question, inversion_scale: s on the way up; numbers or schedules,
     -1000 to 1000. 7.5 and -7.5 are the paper's with perp_neg; its code without writes 7.5 and -7.5 for 8.5 and -6.5.
 
@@ -41,21 +41,17 @@ class SdiConfig:
     eta: float = 0.3
     perp_neg: bool = False
     published: bool = False
-    clip: Any = None
-    normalise: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.guidance_scale = scale_schedule(self.guidance_scale)
         self.inversion_scale = scale_schedule(self.inversion_scale, "inversion_scale")
-        self.limits = Limits(self.clip, self.normalise)
         for name in ("start_t", "end_t"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name}: {getattr(self, name)}; above 0, at most 1")
         if not 0.001 <= self.hop <= 1:
             raise ValueError(f"hop: {self.hop}; 0.001 to 1")
-        for name in ("jitter", "eta"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name}: {getattr(self, name)}; 0 to 1")
+        check_shares(self, "jitter", "eta")
 
     def timestep(self, step: Step, count: int) -> int:
         """Of this optimisation step, of a teacher with `count` of them."""

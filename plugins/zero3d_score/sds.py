@@ -11,12 +11,12 @@ from zero3d.interfaces import COND, NULL, Guidance, Teacher
 from zero3d.values import Cameras, ImageGradient, Step, View, ViewGradient
 from zero3d_score.shared import perp_neg
 from zero3d_score.shared.noising import Noised, noised_view
-from zero3d_score.shared.options import Limits, Timesteps, check_weighting, scale_schedule, weight_of
+from zero3d_score.shared.options import LevelOptions, check_shares, scale_schedule, weight_of
 from zero3d_score.shared.predictions import guided_x0, rescaled_x0, times
 
 
 @dataclass
-class SdsConfig:
+class SdsConfig(LevelOptions):
     """Options of `sds`. guidance_scale: 3 as threestudio's zero123.yaml; a number or a schedule, -1000 to 1000.
 
     min_t, max_t: the range of timesteps as shares of the teacher's list, numbers or schedules (annealing). inclusive:
@@ -31,22 +31,13 @@ class SdsConfig:
     """
 
     guidance_scale: Any = 3.0
-    min_t: Any = 0.02
-    max_t: Any = 0.98
-    weighting: str = "one_minus_alphas_cumprod"
-    inclusive: bool = False
     recon_rescale: float = 0.0
     perp_neg: bool = False
-    clip: Any = None
-    normalise: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.guidance_scale = scale_schedule(self.guidance_scale)
-        self.times = Timesteps(self.min_t, self.max_t, self.inclusive)
-        self.limits = Limits(self.clip, self.normalise)
-        check_weighting(self.weighting)
-        if not 0 <= self.recon_rescale <= 1:
-            raise ValueError(f"recon_rescale: {self.recon_rescale}; 0 to 1")
+        check_shares(self, "recon_rescale")
         if self.perp_neg and self.recon_rescale:
             raise ValueError(f"recon_rescale: {self.recon_rescale}; 0 with perp_neg, or perp_neg: false")
 
@@ -67,7 +58,8 @@ class ScoreDistillation(Guidance):
         denoiser = self.teacher.denoiser
         noised = noised_view(view, step, denoiser, self.config.times.t_range(step, len(denoiser.sigmas)))
         x0 = self._x0(noised, cameras, step)
-        gradient = times(weight_of(self.config.weighting, noised.sigma) / noised.sigma, noised.y - x0)
+        weight = weight_of(self.config.weighting, noised.sigma, denoiser.unit)
+        gradient = times(weight / noised.sigma, noised.y - x0)
         limited = self.config.limits.limited(gradient, step)
         return ImageGradient(noised.pull_back(limited), noised.figures(x0), noised.pictures(x0))
 

@@ -14,7 +14,7 @@ from zero3d.interfaces import COND, NULL, CameraSampler, Guidance, Teacher
 from zero3d.values import Cameras, ImageGradient, Step, View, ViewGradient
 from zero3d_score.shared import draws
 from zero3d_score.shared.hops import along
-from zero3d_score.shared.options import scale_schedule
+from zero3d_score.shared.options import check_shares, scale_schedule
 from zero3d_score.shared.space import resized, to_teacher
 
 FITS = ("l1", "l2")
@@ -44,9 +44,7 @@ class SirConfig:
     def __post_init__(self) -> None:
         self.guidance_scale = scale_schedule(self.guidance_scale)
         self.level = Schedule.parse(self.level, "level").within(0, 1, "level", "a share of the noise levels")
-        for name in ("eta", "jump"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name}: {getattr(self, name)}; 0 to 1")
+        check_shares(self, "eta", "jump")
         if not 1 <= self.every <= 10**6:
             raise ValueError(f"every: {self.every}; 1 to 1000000")
         if not 2 <= self.samples <= 1000:

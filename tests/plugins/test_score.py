@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from zero3d import ViewGradient
+from zero3d.diffusion import scaled_linear_alphas_cumprod
 from zero3d.errors import RecipeError
 from zero3d.geometry import orbit
 from zero3d.interfaces import Teacher
@@ -68,12 +69,13 @@ def test_sds_with_weight_one_is_sjc_with_variance_reduction(teacher):
 
 def test_weightings(teacher):
     options = {"guidance_scale": 1.0, "min_t": 0.5, "max_t": 0.501}
-    sigma = float(teacher.denoiser.sigmas[500])
-    one, alphas, plain = (
+    sigma, alpha_bar = float(teacher.denoiser.sigmas[500]), float(scaled_linear_alphas_cumprod()[500])
+    one, alphas, plain, fantasia = (
         ask(ScoreDistillation(SdsConfig(**options, weighting=name), teacher))[1].value
-        for name in ("one", "one_minus_alphas_cumprod", "sigma")
+        for name in ("one", "one_minus_alphas_cumprod", "sigma", "fantasia3d")
     )
-    assert torch.allclose(alphas, one * sigma**2 / (1 + sigma**2), atol=1e-6)
+    assert torch.allclose(alphas, one * (1 - alpha_bar), atol=1e-6), "by the timestep, whatever the unit of the space"
+    assert torch.allclose(fantasia, one * alpha_bar**0.5 * (1 - alpha_bar), atol=1e-6)
     assert torch.allclose(plain, one * sigma, atol=1e-6)
 
 

@@ -125,6 +125,15 @@ def test_perp_neg_weights_by_azimuth():
             assert weight == pytest.approx(expected[column], abs=2e-6), (azimuth[k], column)  # float32 cameras
 
 
+def test_seen_from_overhead_no_negative_is_asked(drawn):
+    denoiser = Priors(TEXT | DIRECTIONS)
+    guidance = ScoreDistillation(ScoreDistillation.Config(guidance_scale=8.5, perp_neg=True), Teacher(denoiser))
+    image = golden("x")
+    above = guidance.gradient(View(image, image[..., :1]), orbit(70.0, torch.zeros(2), 8), fresh_step())
+    assert denoiser.asked == {"cond": 1, "null": 1}
+    assert error(above.value, "sds_sds") < TOLERANCE
+
+
 MVDREAM = numpy.load("tests/data/mvdream_guidance.npz")
 
 

@@ -17,24 +17,21 @@ LARGEST_SCALE = 1000.0
 """Of a guidance scale, either way: ten times the largest published one."""
 SCALE_MEANS = "the s of uncond + s (cond - uncond); code that writes s - 1 has one less"
 
-WEIGHTS: dict[str, Callable[[Tensor], Tensor]] = {
-    "one_minus_alphas_cumprod": one_minus_alphas_cumprod,
-    "one": torch.ones_like,
-    "sigma": lambda sigma: sigma,
-    "fantasia3d": lambda sigma: one_minus_alphas_cumprod(sigma) / (1 + sigma**2).sqrt(),
+WEIGHTS: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "one_minus_alphas_cumprod": lambda sigma, unit: one_minus_alphas_cumprod(sigma / unit),
+    "one": lambda sigma, unit: torch.ones_like(sigma),
+    "sigma": lambda sigma, unit: sigma,
+    "fantasia3d": lambda sigma, unit: one_minus_alphas_cumprod(sigma / unit) / (1 + (sigma / unit) ** 2).sqrt(),
 }
-"""w(sigma) of the difference of two eps. Under "sigma" that difference is one of two x0."""
+"""w(sigma, unit) of the difference of two eps. Under "sigma" that difference is one of two x0.
+
+alpha_bar belongs to the variance-preserving form, whose data have unit scale: there the level is sigma / `unit`.
+"""
 
 
-def weight_of(weighting: str, sigma: Tensor) -> Tensor:
-    """w(sigma), (B,)."""
-    return WEIGHTS[weighting](sigma)
-
-
-def check_weighting(weighting: str) -> None:
-    """Raises ValueError unless it is one of WEIGHTS."""
-    if weighting not in WEIGHTS:
-        raise ValueError(f"weighting: {weighting!r}; one of {', '.join(WEIGHTS)}")
+def weight_of(weighting: str, sigma: Tensor, unit: float) -> Tensor:
+    """w(t), (B,), of levels `sigma` in the image space of a denoiser whose `unit` this is (threestudio's w(t))."""
+    return WEIGHTS[weighting](sigma, unit)
 
 
 def scale_schedule(value: Any, name: str = "guidance_scale") -> Schedule:
@@ -87,3 +84,37 @@ class Limits:
             bound = self.clip(step)
             gradient = gradient.clamp(-bound, bound)
         return gradient / gradient.norm().clamp(min=1e-12) if self.normalise else gradient
+
+
+@dataclass(kw_only=True)
+class LimitOptions:
+    """The options clip and normalise, as `Limits` has them."""
+
+    clip: Any = None
+    normalise: bool = False
+
+    def __post_init__(self) -> None:
+        self.limits = Limits(self.clip, self.normalise)
+
+
+@dataclass(kw_only=True)
+class LevelOptions(LimitOptions):
+    """And min_t, max_t and inclusive, as `Timesteps` has them; weighting: one of WEIGHTS."""
+
+    min_t: Any = 0.02
+    max_t: Any = 0.98
+    inclusive: bool = False
+    weighting: str = "one_minus_alphas_cumprod"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.times = Timesteps(self.min_t, self.max_t, self.inclusive)
+        if self.weighting not in WEIGHTS:
+            raise ValueError(f"weighting: {self.weighting!r}; one of {', '.join(WEIGHTS)}")
+
+
+def check_shares(config: Any, *names: str) -> None:
+    """Raises ValueError unless the options of these names are in [0, 1]."""
+    for name in names:
+        if not 0 <= getattr(config, name) <= 1:
+            raise ValueError(f"{name}: {getattr(config, name)}; 0 to 1")

@@ -1,8 +1,9 @@
 """Perp-Neg: what a negative prompt says across the positive direction, per view (arXiv 2304.04968).
 
-Only texts that look from the front and from the side serve as negatives. A teacher offers them as branches "front" and
-"side"; its "cond" is the text of the view's own direction. The weights are threestudio's. Each view's negatives are
-predicted from its own latent; threestudio pairs them with other views' when a step has more than one.
+Texts that look from the front and from the side serve as negatives, "back" and "overhead" never (threestudio, whose weights
+these are). A text denoiser offers such texts as branches; its "cond" is the text of the view's own direction. Each view's
+negatives are predicted from its own latent; threestudio pairs them with other views' when a step has more than one. A
+text that counts for none of a step's views is not asked.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ import torch
 from torch import Tensor
 
 from zero3d.diffusion import broadcast
+from zero3d.interfaces import FRONT, SIDE
 from zero3d.values import Cameras
 
-FRONT, SIDE = "front", "side"
 BRANCHES = (FRONT, SIDE)
+"""What a teacher must offer."""
 OVERHEAD = math.radians(60)
 """Above this elevation a view is seen from overhead, and has no negatives."""
 
@@ -40,9 +42,19 @@ def weights(cameras: Cameras) -> dict[str, Tensor]:
     return {FRONT: front * below, SIDE: side * below}
 
 
+def asked(cameras: Cameras) -> tuple[str, ...]:
+    """The branches that count for some of these views."""
+    return tuple(_counting(cameras))
+
+
+def _counting(cameras: Cameras) -> dict[str, Tensor]:
+    """Their weights."""
+    return {name: weight for name, weight in weights(cameras).items() if bool((weight != 0).any())}
+
+
 def total(eps: Mapping[str, Tensor], base: Tensor, positive: Tensor, cameras: Cameras) -> Tensor:
     """sum_i q_i perp(eps_i - base, positive), (B, h, w, C)."""
     told = torch.zeros_like(positive)
-    for name, weight in weights(cameras).items():
+    for name, weight in _counting(cameras).items():
         told = told + broadcast(weight.to(positive), positive) * across(eps[name] - base, positive)
     return told
