@@ -116,6 +116,14 @@ def guidance(component, bench):
         check_guidance(component, component.Config(**options), linear=False, prior=component.name not in CLASSIFIERS)
 
 
+@case("guidance vsd")
+def vsd(component, bench):
+    """Its own network pulls at first, whatever the prior."""
+    for options in ({}, {"critic_scale": 2.0, "loss": "eps", "updates": 2, "camera_dropped": 0.5}):
+        check_guidance(component, component.Config(width=8, **options), prior=None)
+    check_guidance(component, component.Config(guidance_scale=1, width=8, clip=1.0), prior=None, linear=False)
+
+
 @case("guidance sir")
 def sir(component, bench):
     """Its fit is no linear one, nor are RGB targets; in a latent they are, and from noise they do not start at the view."""

@@ -18,6 +18,7 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     from zero3d_score.sds import ScoreDistillation
     from zero3d_score.sir import ScoreBasedIterativeReconstruction
     from zero3d_score.sjc import ScoreJacobianChaining
+    from zero3d_score.vsd import VariationalScoreDistillation
 
     register(ScoreDistillation)
     register(ScoreJacobianChaining)
@@ -27,3 +28,4 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     register(HighFidelity)
     register(IntervalScoreMatching)
     register(ScoreBasedIterativeReconstruction)
+    register(VariationalScoreDistillation)

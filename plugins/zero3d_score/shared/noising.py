@@ -40,6 +40,18 @@ def noised_view(view: View, step: Step, denoiser: Denoiser, t_range: tuple[int, 
     Streams "sigma" and "noise".
     """
     y, pull_back = to_teacher(view.image.detach(), denoiser)
+    return noised(y, step, denoiser, t_range, shared, pull_back)
+
+
+def noised(
+    y: Tensor,
+    step: Step,
+    denoiser: Denoiser,
+    t_range: tuple[int, int],
+    shared: bool = False,
+    pull_back: Callable[[Tensor], Tensor] = lambda gradient: gradient,
+) -> Noised:
+    """The same of what is in the teacher's space already."""
     t = draws.timesteps(len(y), t_range, len(y) if shared else denoiser.group, step)
     sigma, noise = draws.levels(denoiser, t, y), draws.normal(y, step)
     return Noised(y, y + broadcast(sigma, y) * noise, noise, sigma, t, pull_back)

@@ -1,0 +1,1 @@
+"""Networks that a guidance trains on the views themselves: phi of variational score distillation."""
