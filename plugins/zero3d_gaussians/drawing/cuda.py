@@ -1,6 +1,6 @@
 """Compositing by gsplat's CUDA kernels (Apache 2.0; 1.5 and 1.6). The projection is ours, as on a CPU.
 
-gsplat reads float32. Up to 1.5 it ends a Gaussian's alpha at 0.999, as we do; 1.6 at 0.99. Not run here: no GPU.
+gsplat reads float32. Up to 1.5 it ends a Gaussian's alpha at 0.999, as we do; 1.6 at 0.99.
 """
 
 from __future__ import annotations
