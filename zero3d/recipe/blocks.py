@@ -118,7 +118,8 @@ def make_block(registry: Registry, kind: str, file: str, key: str, value: Any, l
         wrong = "missing" if name is None else f"{name!r} is no name"
         raise RecipeError(f"{place}.type: {wrong}; name one of {', '.join(registry.names(kind))}")
     component = registry.get(kind, name, f"{place}.type" if "type" in value else place)
-    its = {field.name for field in dataclasses.fields(component.Config)}  # a component's own option of that name is its own
+    # a component's own option of that name is its own
+    its = {field.name for field in dataclasses.fields(component.Config)}
     own = {key for key in _engine_keys(kind) if key in options and key not in its}
     engine = {key: options.pop(key) for key in own}
     _check_options(component, options, place, kind)
