@@ -70,3 +70,17 @@ def test_gaussians_are_timed_against_their_reference():
     }
     text = splat.report({**shown, "growth": [{"case": "base", **own}, {"case": "more", **own, "both": 0.6}]})
     assert "| more | 2.00x |" in text
+
+
+@pytest.mark.parametrize("teacher", ["stable_diffusion", "image_variations"])
+def test_a_teachers_cost_is_measured_without_its_files(teacher, tmp_path, capsys, monkeypatch):
+    file = tmp_path / "cost.json"
+    small = ["--tiny", "--repeat", "1", "--warmup", "0", "--evaluations", "1", "--samples", "1", "--device", "cpu"]
+    monkeypatch.setattr("sys.argv", ["denoiser.py", "--teacher", teacher, *small, "--json", str(file)])
+    assert benchmark("denoiser").main() == 0
+    result = json.loads(file.read_text(encoding="utf-8"))
+    assert result["teacher"] == teacher
+    assert result["parameters_m"] > 1
+    assert ("guidance step with Perp-Neg (4 branches)" in result["parts"]) == (teacher == "stable_diffusion")
+    assert all(part["seconds"] > 0 for part in result["parts"].values())
+    assert "SJC" in capsys.readouterr().out

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from zero3d.diffusion import sigma_to_t, to_variance_preserving, x0_from_eps, x0_from_v
-from zero3d.interfaces import Denoiser
+from zero3d.interfaces import COND, AdaptableDenoiser, Denoiser
 from zero3d.values import Cameras
 from zero3d.weights import Autoencoder, Configs, planes
 from zero3d_stable_diffusion.models.schedule import EPSILON, V
@@ -66,23 +66,34 @@ class CrossAttending(Denoiser):
     def predict(
         self, noised: Tensor, sigma: Tensor, condition: Any, cameras: Cameras, branches: Sequence[str]
     ) -> dict[str, Tensor]:
+        with torch.no_grad():
+            return self._predicted(self._unet, noised, sigma, condition, cameras, branches)
+
+    def _predicted(
+        self,
+        unet: nn.Module,
+        noised: Tensor,
+        sigma: Tensor,
+        condition: Any,
+        cameras: Cameras,
+        branches: Sequence[str],
+    ) -> dict[str, Tensor]:
         contexts = [self._context(branch, condition, cameras) for branch in branches]
         y = planes((noised - self.centre) / self.unit)
         level = (sigma / self.unit).to(y)
         t = sigma_to_t(sigma.cpu(), self.sigmas.cpu()).to(y.device)
-        out = self._ask(to_variance_preserving(y, level), t, contexts)
+        out = self._ask(unet, to_variance_preserving(y, level), t, contexts)
         made = {b: PREDICTED[self.prediction](y, o, level) for b, o in zip(branches, out, strict=True)}
         return {branch: self.centre + self.unit * x0.permute(0, 2, 3, 1) for branch, x0 in made.items()}
 
-    @torch.no_grad()
-    def _ask(self, z: Tensor, t: Tensor, contexts: Sequence[Tensor]) -> list[Tensor]:
+    def _ask(self, unet: nn.Module, z: Tensor, t: Tensor, contexts: Sequence[Tensor]) -> list[Tensor]:
         """The network's output (B, C, h, w) for each context, from the variance-preserving z; channels beyond z's
         dropped."""
         many = len(contexts)
         given = (z.repeat(many, 1, 1, 1), t.repeat(many), torch.cat(list(contexts)).to(z.device))
         at_once = self.config.samples_at_once or len(given[0])
         rows = [
-            self._unet(x.to(self.dtype), at, encoder_hidden_states=tokens.to(self.dtype)).sample[:, : z.shape[1]]
+            unet(x.to(self.dtype), at, encoder_hidden_states=tokens.to(self.dtype)).sample[:, : z.shape[1]]
             for x, at, tokens in zip(*(part.split(at_once) for part in given), strict=True)
         ]
         return list(torch.cat(rows).to(z.dtype).chunk(many))
@@ -101,10 +112,26 @@ class CrossAttending(Denoiser):
         self.dtype = next(unet.parameters()).dtype
 
 
-class Latent(CrossAttending):
-    """One that works on Stable Diffusion's latent; the VAE stays in float32 unless `vae_dtype` says otherwise."""
+class Latent(CrossAttending, AdaptableDenoiser):
+    """One that works on Stable Diffusion's latent, and that adapters fit; the VAE stays in float32 unless `vae_dtype`
+    says otherwise."""
 
     _autoencoder: Autoencoder
+
+    @property
+    def network(self) -> nn.Module:  # type: ignore[override]
+        """The U-Net, after `load`."""
+        unet: nn.Module = self._unet
+        return unet
+
+    def outline(self) -> nn.Module:
+        with torch.device("meta"):
+            return untrained("unet", self._model.configs["unet"])
+
+    def predict_by(
+        self, network: nn.Module, noised: Tensor, sigma: Tensor, condition: Any, cameras: Cameras, branch: str = COND
+    ) -> Tensor:
+        return self._predicted(network, noised, sigma, condition, cameras, (branch,))[branch]
 
     def _prepare(self, model: Model, sigmas: Tensor) -> None:
         """Take a checked model: sizes of the latent and the picture."""

@@ -43,7 +43,7 @@ class TextConfig(ViewWords):
 
 @dataclass(frozen=True)
 class TextCondition:
-    """`directions` (4, L, D), in the order of DIRECTIONS; `others`: "null" and "negative" -> (L, D). `texts`: what
+    """`directions` (4, L, D), in the order of DIRECTIONS; `others`: "null", "negative" and "plain" -> (L, D). `texts`: what
     was said."""
 
     directions: Tensor

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from zero3d.interfaces import Denoiser
 from zero3d.weights import Conversion, Published
@@ -15,6 +15,9 @@ from zero3d_zero123.nano.weights import check
 from zero3d_zero123.published.denoiser import PublishedDenoiser
 from zero3d_zero123.published.known import KNOWN
 from zero3d_zero123.published.original import is_original, is_zero123
+
+if TYPE_CHECKING:
+    import torch
 
 NANO = "nano"
 DTYPES = ("auto", "float32", "float16", "bfloat16")
@@ -83,6 +86,14 @@ class Zero123(Denoiser):
             check(path)
             return NanoDenoiser(config, path)
         return PublishedDenoiser(config)
+
+    @classmethod
+    def untrained(cls, config: Any, device: torch.device, tiny: bool = False) -> PublishedDenoiser:
+        from zero3d_zero123.published.untrained import Untrained
+
+        made, source = PublishedDenoiser(config, Untrained(tiny)), Untrained(tiny)
+        made.use(source.load(made.precision(device)), device)
+        return made
 
     @classmethod
     def inspect_weights(cls, path: Path, config: str = "") -> Iterable[str] | None:

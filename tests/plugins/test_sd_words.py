@@ -81,6 +81,7 @@ def test_the_texts():
     assert texts_of(prompt, ViewWords()) == {
         "null": "",
         "negative": "ugly",
+        "plain": "a cat",
         "front": "a cat, front view",
         "side": "a cat, side view",
         "back": "a cat, back view",
@@ -144,7 +145,7 @@ def test_embeddings_are_written_once_and_read_without_the_encoder(tmp_path):
 
 def test_a_file_of_ones_own_needs_only_texts_for_names(tmp_path):
     model, file = save_deepfloyd(tmp_path / "if", text=False), tmp_path / "own.safetensors"
-    texts = [*(f"a cat, {view} view" for view in VIEWS), ""]
+    texts = [*(f"a cat, {view} view" for view in VIEWS), "", "a cat"]
     save_file({text: torch.full((1, 77, WIDTH), float(k)) for k, text in enumerate(texts) if text}, file)
     denoiser = DeepFloydIF(DeepFloydConfig(weights=str(model), embeddings=str(file), unconditional="empty"))
     denoiser.load(CPU)
@@ -315,7 +316,8 @@ def test_debiased_texts_reach_the_teacher(folder, bert):
     denoiser = StableDiffusion(StableDiffusionConfig(weights=str(folder), debias=str(bert), offline=True))
     said = Debias(str(bert), True, ())("smiling cat with nose")
     texts = denoiser.texts(Prompt("smiling cat with nose", "ugly"))
-    assert texts == {"null": "", "negative": "ugly", **{view: f"{said[view]}, {view} view" for view in VIEWS}}
+    wanted = {view: f"{said[view]}, {view} view" for view in VIEWS}
+    assert texts == {"null": "", "negative": "ugly", "plain": "smiling cat with nose", **wanted}
 
 
 def test_a_language_model_that_does_not_fit_is_one_line(folder, tmp_path):

@@ -116,3 +116,16 @@ def test_perp_neg_over_stable_diffusion_runs(weights, tmp_path):
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert len(lines) == 2
     assert all(line["guidance.sds.gradient"] > 0 for line in lines)
+
+
+def test_vsd_over_stable_diffusion_trains_its_adapters(weights, tmp_path):
+    pytest.importorskip("peft")
+    out = tmp_path / "run"
+    overrides = [
+        *("prompt=a cat", f"out={out}", "device=cpu", "steps=2", "observers={}", "export={}", *SMALL[TEXT][:2]),
+        f"denoiser.weights={weights[TEXT]}",
+        *("guidance={vsd: {critic: lora}}", "regularizers={}"),
+    ]
+    run(TEXT, load_plugins(), overrides, tell=lambda line: None)
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert all(line["guidance.vsd.gradient"] > 0 for line in lines)

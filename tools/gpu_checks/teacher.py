@@ -20,7 +20,6 @@ from zero3d.plugins import load_plugins
 from zero3d.run import run as run_recipe
 from zero3d.values import Cameras, Picture, Subject
 from zero3d_zero123.component import Zero123
-from zero3d_zero123.published.configs import PUBLISHED
 from zero3d_zero123.published.denoiser import PublishedDenoiser
 from zero3d_zero123.published.network import Network
 
@@ -30,9 +29,10 @@ KERNELS = {"flash": "flash", "efficient": "fmha_cutlass", "cudnn": "cudnn", "pla
 
 def built(bench: Bench) -> PublishedDenoiser:
     need("diffusers", "transformers")
-    configs = {part: {**config, **(costs.TINY[part] if bench.tiny else {})} for part, config in PUBLISHED.items()}
     torch.manual_seed(0)
-    return costs.random_denoiser(configs, bench.device, "float32" if bench.tiny else "float16")
+    made = costs.random_denoiser(bench.device, "float32" if bench.tiny else "float16", bench.tiny)
+    assert isinstance(made, PublishedDenoiser)
+    return made
 
 
 def in_precision(denoiser: PublishedDenoiser, dtype: torch.dtype, device: torch.device) -> None:

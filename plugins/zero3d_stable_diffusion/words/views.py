@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from zero3d.interfaces import COND, NEGATIVE, NULL
+from zero3d.interfaces import COND, FRONT, NEGATIVE, NULL, PLAIN, SIDE
 from zero3d.values import Cameras, Prompt
 
-FRONT, SIDE, BACK, OVERHEAD = DIRECTIONS = ("front", "side", "back", "overhead")
-BRANCHES = (COND, NULL, NEGATIVE, *DIRECTIONS)
-"""What a text teacher predicts: the view's own direction, no text, the negative prompt, and each direction for any
-view."""
+BACK, OVERHEAD = "back", "overhead"
+DIRECTIONS = (FRONT, SIDE, BACK, OVERHEAD)
+BRANCHES = (COND, NULL, NEGATIVE, PLAIN, *DIRECTIONS)
+"""What a text teacher predicts: the view's own direction, no text, the negative prompt, the prompt without a direction,
+and each direction for any view."""
 FORMS = {
     "suffix": {name: "{}, " + name + " view" for name in DIRECTIONS},
     "prefix": {name: ("backside" if name == BACK else name) + " view of {}" for name in DIRECTIONS},
@@ -65,7 +66,7 @@ def texts_of(prompt: Prompt, words: ViewWords, said: Mapping[str, str] | None = 
     form, said = FORMS[words.view_words], said or {}
     texts = {name: words.texts.get(name) or form[name].format(said.get(name, prompt.text)) for name in DIRECTIONS}
     null = prompt.negative if words.unconditional == "negative" else ""
-    return {NULL: null, NEGATIVE: prompt.negative, **texts}
+    return {NULL: null, NEGATIVE: prompt.negative, PLAIN: prompt.text, **texts}
 
 
 def shares(cameras: Cameras, words: ViewWords) -> Tensor:

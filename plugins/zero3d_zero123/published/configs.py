@@ -26,6 +26,19 @@ PUBLISHED: Configs = {
 }
 """cvlab-columbia/zero123, sd-objaverse-finetune-c_concat-256.yaml."""
 
+TINY: dict[str, dict[str, Any]] = {
+    "unet": {"block_out_channels": [32, 64, 64, 64], "cross_attention_dim": 48},
+    "vae": {"block_out_channels": [32, 32, 64, 64]},
+    "image_encoder": {
+        "hidden_size": 64,
+        "intermediate_size": 256,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "projection_dim": 48,
+    },
+}
+"""What a network of a few million parameters has otherwise, to try things out."""
+
 SCHEDULER: dict[str, Any] = {
     "num_train_timesteps": 1000,
     "beta_start": 0.00085,

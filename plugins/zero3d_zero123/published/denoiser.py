@@ -65,13 +65,13 @@ class PublishedDenoiser(AdaptableDenoiser):
             RecipeError: a wrong hash, or a part's weights do not fit its configuration.
         """
         check_hash(self._source, self.config.sha256)
-        self.use(self._source.load(self._precision(device)), device)
+        self.use(self._source.load(self.precision(device)), device)
 
     def size(self, device: torch.device) -> tuple[int, int] | None:
         """Of an original checkpoint, which holds more than is loaded; other forms hold what their files say."""
-        return self._source.size(self._precision(device)) if isinstance(self._source, Original) else None
+        return self._source.size(self.precision(device)) if isinstance(self._source, Original) else None
 
-    def _precision(self, device: torch.device) -> torch.dtype:
+    def precision(self, device: torch.device) -> torch.dtype:
         """The U-Net's."""
         auto = torch.float16 if device.type == "cuda" else torch.float32
         chosen: torch.dtype = auto if self.config.dtype == "auto" else getattr(torch, self.config.dtype)

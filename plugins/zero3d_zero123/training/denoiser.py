@@ -80,7 +80,7 @@ class FineTuned(PublishedDenoiser, TrainableDenoiser):
             self._network = self._source.load(torch.float32)
         self.use(self._network, device)
 
-    def _precision(self, device: torch.device) -> torch.dtype:
+    def precision(self, device: torch.device) -> torch.dtype:
         return torch.float32
 
     def trainable(self, stage: str) -> nn.Module:
