@@ -81,7 +81,7 @@ class ClipGuidance(Guidance):
     name: ClassVar[str] = "clip"
     Config: ClassVar[type[Any]] = ClipConfig
     asks: ClassVar[str | None] = "encoder"
-    needs: ClassVar[frozenset[str]] = frozenset({"image", "opacity", "background"})
+    needs = frozenset({"image", "opacity", "background"})
 
     def __init__(self, config: ClipConfig, teacher: EncoderTeacher) -> None:
         super().__init__(config, teacher)

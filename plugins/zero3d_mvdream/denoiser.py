@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zero3d.diffusion import sigma_to_t, stable_diffusion_sigmas, to_variance_preserving, x0_from_eps
-from zero3d.interfaces import COND, NULL, Denoiser
-from zero3d.interfaces.denoiser import NEGATIVE
+from zero3d.interfaces import COND, NEGATIVE, NULL, AdaptableDenoiser, Denoiser
 from zero3d.values import Cameras, Prompt, Subject
 from zero3d.weights import Published
 from zero3d_mvdream.conditioning import JointCondition, camera_numbers, clip_pixels, in_groups, over_grey
@@ -21,16 +20,13 @@ from zero3d_mvdream.weights.known import IMAGEDREAM, MVDREAM
 from zero3d_mvdream.weights.words import find_tokenizer, open_tokenizer, token_ids
 
 
-class MvDream(Denoiser):
-    """Four views of what a prompt says, denoised jointly: equal elevation, 90 degrees apart (MVDream)."""
+class JointDenoiser(Denoiser):
+    """What both are: words, four views, one network."""
 
-    name: ClassVar[str] = "mvdream"
-    Config: ClassVar[type[Any]] = MvDreamConfig
-    published: ClassVar[Sequence[Published]] = MVDREAM
     needs = frozenset({"prompt"})
     branches = (COND, NULL, NEGATIVE)
     group = sources.VIEWS
-    family: ClassVar[str] = sources.MVDREAM
+    family: ClassVar[str]
 
     def __init__(self, config: Any) -> None:
         """Reads configurations and tables of contents only.
@@ -98,6 +94,7 @@ class MvDream(Denoiser):
             encoded: Tensor = encoder(input_ids=ids).last_hidden_state
         return dict(zip(texts, encoded.split(1), strict=True))
 
+    @torch.no_grad()
     def predict(
         self, noised: Tensor, sigma: Tensor, condition: JointCondition, cameras: Cameras, branches: Sequence[str]
     ) -> dict[str, Tensor]:
@@ -106,6 +103,18 @@ class MvDream(Denoiser):
         Raises:
             ValueError: views that are no groups of four, or a group at several noise levels.
         """
+        return self._predicted(None, noised, sigma, condition, cameras, branches)
+
+    def _predicted(
+        self,
+        unet: nn.Module | None,
+        noised: Tensor,
+        sigma: Tensor,
+        condition: JointCondition,
+        cameras: Cameras,
+        branches: Sequence[str],
+    ) -> dict[str, Tensor]:
+        """`unet`: asked in place of its own."""
         if len(noised) % self.group or not len(noised):
             raise ValueError(f"{self.name}: {len(noised)} views; they are denoised in groups of {self.group}")
         levels = sigma.cpu().reshape(-1, self.group)
@@ -113,11 +122,18 @@ class MvDream(Denoiser):
             raise ValueError(f"{self.name}: several noise levels in a group of {self.group} views; give each group one")
         z = planes(noised)
         t = sigma_to_t(sigma.cpu(), self.sigmas).to(z.device)
-        eps = self.predict_eps(to_variance_preserving(z, sigma), t, condition, camera_numbers(cameras), branches)
+        latent = to_variance_preserving(z, sigma)
+        eps = self.predict_eps(latent, t, condition, camera_numbers(cameras), branches, unet)
         return {b: x0_from_eps(z, e, sigma).permute(0, 2, 3, 1) for b, e in zip(branches, eps, strict=True)}
 
     def predict_eps(
-        self, latent: Tensor, t: Tensor, condition: JointCondition, camera: Tensor, branches: Sequence[str]
+        self,
+        latent: Tensor,
+        t: Tensor,
+        condition: JointCondition,
+        camera: Tensor,
+        branches: Sequence[str],
+        unet: nn.Module | None = None,
     ) -> tuple[Tensor, ...]:
         """eps (B, 4, h, w) for each branch, of the variance-preserving latent at timesteps t (B,), camera (B, 16).
 
@@ -133,7 +149,7 @@ class MvDream(Denoiser):
             contexts.append(condition.context[branch].to(latent).expand(len(latents[-1]), -1, -1))
         many = len(branches)
         eps: Tensor = self._network(
-            torch.cat(latents), times.repeat(many), torch.cat(contexts), cameras.repeat(many, 1)
+            torch.cat(latents), times.repeat(many), torch.cat(contexts), cameras.repeat(many, 1), unet
         )
         drawn = eps.unflatten(0, (-1, self._network.frames))[:, : self.group].flatten(0, 1)
         return drawn.chunk(many)
@@ -153,7 +169,36 @@ class MvDream(Denoiser):
         return self.encode(torch.ones(1, side, side, 3, device=self._device))[0]
 
 
-class ImageDream(MvDream):
+class MvDream(JointDenoiser, AdaptableDenoiser):
+    """Four views of what a prompt says, denoised jointly: equal elevation, 90 degrees apart (MVDream)."""
+
+    name: ClassVar[str] = "mvdream"
+    Config: ClassVar[type[Any]] = MvDreamConfig
+    published: ClassVar[Sequence[Published]] = MVDREAM
+    family: ClassVar[str] = sources.MVDREAM
+
+    @property
+    def network(self) -> nn.Module:  # type: ignore[override]
+        """The U-Net, after `load`."""
+        unet: nn.Module = self._network.unet
+        return unet
+
+    def outline(self) -> nn.Module:
+        return self._source.sketch("unet").get_submodule("unet")
+
+    def predict_by(
+        self,
+        network: nn.Module,
+        noised: Tensor,
+        sigma: Tensor,
+        condition: JointCondition,
+        cameras: Cameras,
+        branch: str = COND,
+    ) -> Tensor:
+        return self._predicted(network, noised, sigma, condition, cameras, (branch,))[branch]
+
+
+class ImageDream(JointDenoiser):
     """Four views of what a picture shows and a prompt says, denoised jointly with the picture itself (ImageDream)."""
 
     name: ClassVar[str] = "imagedream"

@@ -55,12 +55,12 @@ class Rasterizer(Renderer):
     colour is that of the faces, weighted by sigmoid(-d_k / blur) exp(z_k / gamma), z_k from 1 near to 0 far (PyTorch3D's
     sigmoid_alpha_blend and softmax_rgb_blend), laid over the background with that opacity. (PyTorch3D lets the softmax mix
     in the background, which leaves the outline the object's colour wherever a face is near.) No light: a vertex's colour
-    is what is seen.
+    is what is seen. Normals are the vertices' (of their faces by area), interpolated, unit length, blended as colours are.
     """
 
     name: ClassVar[str] = "rasterizer"
     accepts: ClassVar[type[Representation]] = SurfaceRepresentation  # type: ignore[type-abstract]
-    provides: ClassVar[frozenset[str]] = frozenset({"image", "opacity", "depth"})
+    provides: ClassVar[frozenset[str]] = frozenset({"image", "opacity", "depth", "normals"})
     Config: ClassVar[type[Any]] = RasterizerConfig
 
     def render(
@@ -76,17 +76,23 @@ class Rasterizer(Renderer):
         check_surface(vertices.detach(), faces, f"representation {representation.name}")
         back = self.behind(background.to(features), cameras)
         each = back if back.ndim == 4 else back.expand(len(cameras), *back.shape)
+        facing = vertex_normals(vertices, faces) if "normals" in needs else None
         views = [
-            self._one(representation, vertices, cameras[i : i + 1], own.reshape(-1, own.shape[-1]))
+            self._one(representation, vertices, cameras[i : i + 1], own.reshape(-1, own.shape[-1]), facing)
             for i, own in enumerate(each)
         ]
-        images, opacities, depths = (torch.stack(parts) for parts in zip(*views, strict=True))
-        return View(images, opacities, depths)
+        images, opacities, depths, *normals = (torch.stack(parts) for parts in zip(*views, strict=True))
+        return View(images, opacities, depths, normals=normals[0] if normals else None)
 
     def _one(
-        self, representation: SurfaceRepresentation, vertices: Tensor, camera: Cameras, back: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Image (H, W, C), opacity and depth (H, W, 1) of one view."""
+        self,
+        representation: SurfaceRepresentation,
+        vertices: Tensor,
+        camera: Cameras,
+        back: Tensor,
+        facing: Tensor | None,
+    ) -> list[Tensor]:
+        """Image (H, W, C), opacity and depth (H, W, 1) of one view; and normals (H, W, 3) of the vertices' `facing`."""
         height, width = camera.height, camera.width
         faces = representation.surface()[1]
         radius = math.log(1 / LEAST - 1) * self.config.blur
@@ -105,7 +111,12 @@ class Rasterizer(Renderer):
         image = opacity * colour + outside * back
         shape = (height, width, -1)
         depth = opacity * distance + outside * FAR
-        return image.reshape(shape), opacity.reshape(shape), depth.reshape(shape)
+        drawn = [image, opacity, depth]
+        if facing is not None:
+            own = facing.index_select(0, faces[found.face.clamp(min=0)].reshape(-1)).reshape(*found.corners.shape, 3)
+            between = functional.normalize((own * found.corners[..., None]).sum(dim=-2), dim=-1)
+            drawn.append(opacity * (between * weight[..., None]).sum(dim=1))
+        return [values.reshape(shape) for values in drawn]
 
     def _blend(self, found: Fragments) -> tuple[Tensor, Tensor]:
         """What of the background is seen (P, 1), and each face's share of the colour (P, K), summing to 1 or 0."""
@@ -126,6 +137,14 @@ class Rasterizer(Renderer):
     def memory_bytes(self, representation: Representation, rays: int) -> int:
         """About 300 bytes a face near a pixel with its graph, and the search for them, a view at a time."""
         return 300 * rays * self.config.faces_per_pixel + 200 * PAIRS
+
+
+def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
+    """(V, 3) of length 1: the mean of the adjoining faces' normals by their area; 0 where there is none."""
+    corners = vertices[faces]
+    across = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    total = torch.zeros_like(vertices).index_add(0, faces.reshape(-1), across.repeat_interleave(3, dim=0))
+    return functional.normalize(total, dim=-1)
 
 
 def in_view(vertices: Tensor, camera: Cameras) -> Tensor:

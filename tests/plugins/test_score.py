@@ -203,3 +203,24 @@ def test_a_teacher_without_the_negative_is_refused_before_anything_loads(tmp_pat
     ):
         build_parts(load_recipe(recipe, load_plugins()))
     build_parts(load_recipe(recipe, load_plugins(), ["guidance.nfsd.negative=false"]))
+
+
+def test_a_teacher_that_sees_normals_moves_normals_and_opacity(teacher):
+    """dL/dn and dL/da by autograd of the picture (n + a) / 2, from the gradient that sds gives of that picture."""
+    view = random_view(1, SIZE).detach()
+    generator = torch.Generator().manual_seed(3)
+    view = replace(view, normals=torch.randn(1, SIZE, SIZE, 3, generator=generator) * view.opacity)
+    guidance = ScoreDistillation(SdsConfig(shown="normals"), teacher)
+    assert guidance.needs == {"image", "normals"}
+    assert ScoreDistillation.needs == {"image"}
+    cameras = orbit(0.0, 0.0, SIZE)
+    found = guidance.gradient(view, cameras, fresh_step())
+    normals, opacity = view.normals.clone().requires_grad_(), view.opacity.clone().requires_grad_()
+    picture = (normals + opacity) / 2
+    plain = ScoreDistillation(SdsConfig(), teacher)
+    picture.backward(plain.gradient(replace(view, image=picture.detach()), cameras, fresh_step()).value)
+    assert found.gradients.keys() == {"normals", "opacity"}
+    torch.testing.assert_close(found.gradients["normals"], normals.grad)
+    torch.testing.assert_close(found.gradients["opacity"], opacity.grad)
+    with pytest.raises(ValueError, match="shown: 'colour'; one of image, normals"):
+        SdsConfig(shown="colour")

@@ -300,3 +300,47 @@ def test_places_are_those_of_the_rays():
     camera = orbit(20.0, 70.0, 16)
     made = in_view(torch.tensor([[0.0, 0, 0]]), camera)
     torch.testing.assert_close(made, torch.tensor([[0.0, 0.0, 2.0]]), atol=1e-5, rtol=0)
+
+
+# -- normals
+
+
+def test_the_normals_of_a_sphere_point_away_from_its_middle():
+    """Along the ray to each pixel, where it meets the sphere of radius 0.4 by the quadratic formula."""
+    from zero3d.geometry import rays
+
+    cameras = orbit(20.0, torch.tensor([0.0, 130.0]), 32)
+    view = Rasterizer(RasterizerConfig()).render(mesh(), cameras, WHITE, frozenset({"normals"}))
+    origins, directions = (x.double() for x in rays(cameras))
+    along, off = (origins * directions).sum(-1), origins.square().sum(-1) - 0.4**2
+    inside = along**2 - off
+    hit = inside > 0.03  # well within the outline
+    distance = -along - inside.clamp(min=0).sqrt()
+    expected = torch.nn.functional.normalize(origins + distance[..., None] * directions, dim=-1)
+    cosine = (view.normals / view.opacity * expected).sum(-1)[hit]
+    assert hit.sum() > 200
+    assert cosine.min() > 0.999
+    torch.testing.assert_close(view.normals.norm(dim=-1)[hit], view.opacity[..., 0][hit], atol=5e-3, rtol=0)
+    assert view.normals[view.opacity[..., 0] == 0].abs().max() == 0
+    assert Rasterizer(RasterizerConfig()).render(mesh(), cameras, WHITE).normals is None
+
+
+def test_a_normals_gradient_reaches_the_vertices():
+    """Against finite differences along one direction."""
+    made = mesh(subdivisions=1).double()
+    renderer, camera = Rasterizer(RasterizerConfig(blur=1e-2, gamma=1e-2)), orbit(20.0, 10.0, 12)
+    way = torch.randn(12, 12, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    aside = torch.randn(made.vertices.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+    def seen():
+        view = renderer.render(made, camera, WHITE.double(), frozenset({"normals"}))
+        return (view.normals[0] * way).sum()
+
+    seen().backward()
+    slope, start, h = float((made.vertices.grad * aside).sum()), made.vertices.detach().clone(), 1e-6
+    ends = []
+    for sign in (1, -1):
+        with torch.no_grad():
+            made.vertices.copy_(start + sign * h * aside)
+            ends.append(float(seen()))
+    assert slope == pytest.approx((ends[0] - ends[1]) / (2 * h), rel=1e-4)

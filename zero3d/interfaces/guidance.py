@@ -19,7 +19,7 @@ class Guidance(Component):
     """
 
     kind: ClassVar[str] = "guidance"
-    needs: ClassVar[frozenset[str]] = frozenset({"image"})
+    needs: frozenset[str] = frozenset({"image"})
     """What it reads: fields of View, extras that the renderer provides, or the engine's extra "background" (B, H, W, C)."""
     reads: frozenset[str] = frozenset()
     """What it reads of the subject itself: "picture", "prompt". (What its denoiser is conditioned on is the denoiser's.)"""

@@ -93,13 +93,15 @@ class JointNetwork(nn.Module):
     def dtype(self) -> torch.dtype:
         return next(self.parameters()).dtype
 
-    def forward(self, latent: Tensor, t: Tensor, context: Tensor, camera: Tensor) -> Tensor:
+    def forward(
+        self, latent: Tensor, t: Tensor, context: Tensor, camera: Tensor, unet: nn.Module | None = None
+    ) -> Tensor:
         """eps (N, 4, h, w) of latents (N, 4, h, w) at timesteps (N,), contexts (N, L, C), cameras (N, 16).
 
-        N is a multiple of `frames`; the frames of a group stand together.
+        N is a multiple of `frames`; the frames of a group stand together. `unet`: asked in place of its own.
         """
         inputs = [x.to(self.dtype) for x in (latent, context, camera)]
-        out: Tensor = self.unet(inputs[0], t, encoder_hidden_states=inputs[1], class_labels=inputs[2]).sample
+        out: Tensor = (unet or self.unet)(inputs[0], t, encoder_hidden_states=inputs[1], class_labels=inputs[2]).sample
         return out.to(latent.dtype)
 
     def picture_tokens(self, features: Tensor) -> Tensor:

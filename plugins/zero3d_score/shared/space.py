@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zero3d.interfaces import Denoiser
+from zero3d.values import View
 
 
 def to_teacher(image: Tensor, denoiser: Denoiser) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
@@ -46,3 +47,14 @@ def resized(image: Tensor, size: int) -> Tensor:
     else:
         planes = functional.interpolate(planes, (size, size), mode="bilinear", align_corners=False)
     return planes.permute(0, 2, 3, 1)
+
+
+def normals_as_picture(view: View) -> Tensor:
+    """A view's normals as RGB (B, H, W, 3), (n + 1) / 2 before black: threestudio's comp_normal."""
+    assert view.normals is not None, "needs normals"
+    return (view.normals + view.opacity) / 2
+
+
+def normals_gradients(gradient: Tensor) -> dict[str, Tensor]:
+    """dL/d field of the view from that of `normals_as_picture`."""
+    return {"normals": gradient / 2, "opacity": gradient.sum(dim=-1, keepdim=True) / 2}
