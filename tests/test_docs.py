@@ -1,6 +1,7 @@
 """What the documents promise, done: the plug-in of CONTRIBUTING runs, files and commands exist, options are documented."""
 
 import dataclasses
+import json
 import re
 import shlex
 import types
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from zero3d.geometry import orbit
 from zero3d.plugins import load_plugins, register_plugin
 from zero3d.recipe import load_recipe
 from zero3d.run import run
@@ -106,8 +108,13 @@ def test_every_command_line_the_documents_show_is_understood(words):
 
 
 @pytest.mark.parametrize("words", RUNS + [words for _, words in HEADERS], ids=" ".join)
-def test_every_run_the_documents_show_is_a_valid_recipe(words):
+def test_every_run_the_documents_show_is_a_valid_recipe(words, tmp_path):
     from zero3d.cli.parser import make_parser
+
+    frame = {"file_path": "a.png", "transform_matrix": orbit(0.0, 0.0, 1).camera_to_world[0].tolist()}
+    layout = json.dumps({"camera_angle_x": 0.8, "frames": [frame]})
+    (tmp_path / "transforms.json").write_text(layout, encoding="utf-8")
+    words = [word.replace("images=views/", f"images={tmp_path}") for word in words]
 
     (code,) = fenced("CONTRIBUTING.md", "python")
     module = types.ModuleType("zero3d_roundness")

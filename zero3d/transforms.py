@@ -20,6 +20,7 @@ from zero3d.values import Cameras
 PINHOLE = ("PINHOLE", "SIMPLE_PINHOLE", "OPENCV")
 """nerfstudio's camera models that are a pinhole's when they distort nothing."""
 DISTORTIONS = ("k1", "k2", "k3", "k4", "p1", "p2")
+"""Coefficients that bend a picture."""
 LONGEST = 255
 """Characters of a picture's path."""
 SQUARE = 0.01

@@ -11,6 +11,7 @@ from zero3d.errors import RecipeError
 from zero3d.interfaces.published import Published, find
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+"""A repository of the hub: owner/name."""
 CONFIGS = ("model_index.json", "*/config.json")
 """What is fetched to be checked, before any weight."""
 Value = TypeVar("Value")
