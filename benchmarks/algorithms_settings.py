@@ -58,6 +58,12 @@ ALGORITHMS: dict[str, Algorithm] = {
         oracle={"max_t": 0.2},
         nano={"max_t": 0.2},
     ),
+    "vsd": Algorithm(
+        "vsd",
+        {"weighting": "sigma", "guidance_scale": 1.0, "critic": "small"},
+        oracle={"min_t": 0.02, "max_t": 0.98},
+        nano={"min_t": 0.3, "max_t": 0.9},
+    ),
     "sdi": Algorithm(
         "sdi",
         {"guidance_scale": 1.0, "hop": 1.0, "end_t": 0.6},
