@@ -62,7 +62,7 @@ ALGORITHMS: dict[str, Algorithm] = {
         "vsd",
         {"weighting": "sigma", "guidance_scale": 1.0, "critic": "small"},
         oracle={"min_t": 0.02, "max_t": 0.98},
-        nano={"min_t": 0.3, "max_t": 0.9},
+        nano={"min_t": 0.6, "max_t": 0.9},
     ),
     "sdi": Algorithm(
         "sdi",
