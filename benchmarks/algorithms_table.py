@@ -31,7 +31,7 @@ def _table(teacher: str, rows: Sequence[dict[str, Any]]) -> str:
     lines = [
         f"**{HEADINGS[teacher]}.** Means of {most} objects; the floor of the Chamfer distance is {floor:.4f}.",
         "",
-        f"| calls | algorithm | {' | '.join(COLUMNS)} |",
+        f"| budget | algorithm | {' | '.join(COLUMNS)} |",
         "|---|---|" + "---|" * len(COLUMNS),
     ]
     best = _best(groups)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-import numpy
 import torch
 from torch import Tensor
 
@@ -75,34 +74,56 @@ def check_cameras(cameras: Cameras, who: str) -> Cameras:
         UserError: poses that are not (B, 4, 4), not finite, no rotation (singular, scaled, mirrored) or out of reach; no
             field of view; no pixels.
     """
-    pose, sides = cameras.camera_to_world.detach().cpu().double().numpy(), (cameras.height, cameras.width)
-    fov = numpy.asarray(cameras.fov.detach().cpu() if isinstance(cameras.fov, Tensor) else cameras.fov)
+    if _drawable(cameras):
+        return cameras
+    pose, sides = cameras.camera_to_world.detach().cpu().double(), (cameras.height, cameras.width)
+    fov = torch.as_tensor(cameras.fov)
     if pose.ndim != 3 or pose.shape[1:] != (4, 4) or not len(pose):
-        raise UserError(f"{who}: poses of shape {pose.shape}; camera-to-world matrices (B, 4, 4) are needed")
+        raise UserError(f"{who}: poses of shape {tuple(pose.shape)}; camera-to-world matrices (B, 4, 4) are needed")
     if fov.ndim > 1 or (fov.ndim == 1 and len(fov) != len(pose)):
-        raise UserError(f"{who}: fields of view of shape {fov.shape} for {len(pose)} poses; a number, or one for each")
-    if not ((fov > 0) & (fov < math.pi)).all():
+        raise UserError(
+            f"{who}: fields of view of shape {tuple(fov.shape)} for {len(pose)} poses; a number, or one for each"
+        )
+    if not bool(((fov > 0) & (fov < math.pi)).all()):
         raise UserError(f"{who}: a field of view of {cameras.fov} radians; above 0, below pi")
     if not all(1 <= side <= LARGEST_SIDE for side in sides):
         raise UserError(f"{who}: {sides[1]}x{sides[0]} pixels; 1 to {LARGEST_SIDE} a side")
-    with numpy.errstate(all="ignore"):  # every step passes here: numpy is quicker than torch with so few numbers
-        axes, finite = pose[:, :3, :3], numpy.isfinite(pose).all(axis=(1, 2))
-        faults = {
-            "holds nan or inf": ~finite,
-            "does not end in the row 0, 0, 0, 1": (pose[:, 3] != (0, 0, 0, 1)).any(axis=1),
-            "is no rotation: its axes are not of length 1 or not at right angles": (
-                abs(axes.transpose(0, 2, 1) @ axes - numpy.eye(3)).max(axis=(1, 2)) > 1e-2
-            ),
-            "mirrors the world: its axes are left-handed": numpy.linalg.det(axes) < 0,
-            f"is over {FURTHEST:g} world units from the object, which is 1 long": (
-                numpy.linalg.norm(pose[:, :3, 3], axis=1) > FURTHEST
-            ),
-        }
+    axes, finite = pose[:, :3, :3], pose.isfinite().all(dim=(1, 2))
+    askew = (axes.mT @ axes - torch.eye(3, dtype=pose.dtype)).abs().amax(dim=(1, 2)) > 1e-2
+    bottom = (pose[:, 3] != torch.tensor([0, 0, 0, 1], dtype=pose.dtype)).any(dim=1)
+    faults = {
+        "holds nan or inf": ~finite,
+        "does not end in the row 0, 0, 0, 1": bottom,
+        "is no rotation: its axes are not of length 1 or not at right angles": askew,
+        "mirrors the world: its axes are left-handed": torch.linalg.det(axes.nan_to_num(0, 0, 0)) < 0,
+        f"is over {FURTHEST:g} world units from the object, which is 1 long": pose[:, :3, 3].norm(dim=1) > FURTHEST,
+    }
     for fault, bad in faults.items():
-        if bad.any():
-            which = f"pose {int(bad.nonzero()[0][0])}" if len(pose) > 1 else "the pose"
+        if bool(bad.any()):
+            which = f"pose {int(bad.nonzero()[0])}" if len(pose) > 1 else "the pose"
             raise UserError(f"{who}: {which} {fault}")
     return cameras
+
+
+def _drawable(cameras: Cameras) -> bool:
+    """What `check_cameras` asks of a few poses, in plain arithmetic: each step passes here, and torch would take ten times
+    as long over so few numbers. False where it finds fault or does not look.
+    """
+    pose, fov = cameras.camera_to_world, cameras.fov
+    plain = pose.ndim == 3 and pose.shape[1:] == (4, 4) and 0 < len(pose) <= 16 and not isinstance(fov, Tensor)
+    if not plain or not 0 < float(fov) < math.pi or min(cameras.height, cameras.width) < 1:
+        return False
+    return max(cameras.height, cameras.width) <= LARGEST_SIDE and all(map(_rigid, pose.tolist()))
+
+
+def _rigid(rows: list[list[float]]) -> bool:
+    """Whether a camera-to-world matrix is a rotation and a place within reach; nan compares false."""
+    (a, b, c, x), (d, e, f, y), (g, h, i, z), last = rows
+    lengths = (a * a + d * d + g * g, b * b + e * e + h * h, c * c + f * f + i * i)
+    angles = (a * b + d * e + g * h, a * c + d * f + g * i, b * c + e * f + h * i)
+    straight = all(abs(n - 1) <= 1e-2 for n in lengths) and all(abs(n) <= 1e-2 for n in angles)
+    right_handed = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g) >= 0
+    return straight and right_handed and x * x + y * y + z * z <= FURTHEST**2 and last == [0, 0, 0, 1]
 
 
 def check_surface(vertices: Tensor, faces: Tensor, who: str) -> None:
