@@ -60,7 +60,7 @@ class GaussiansConfig:
     scale_lr: Any = 0.5
     rotation_lr: Any = 0.5
     box: float = 0.75
-    detail: float = 0.0234375
+    detail: float = 0.0117
 
     def __post_init__(self) -> None:
         if self.start not in ("auto", "ball") and Path(self.start).suffix[1:].lower() not in FORMATS:
@@ -106,8 +106,8 @@ class Seen:
         found = self.shift.grad
         if self.absolute is not None and found is not None:
             found = self.absolute.grad
-            if found is None:  # gsplat leaves them there
-                found = self.absolute.centres.absgrad  # type: ignore[attr-defined]
+            if found is None:  # gsplat leaves them with the centres
+                found = getattr(getattr(self.absolute, "centres", None), "absgrad", None)
         if found is None:
             return None
         halves = found.new_tensor([self.width / 2, self.height / 2])
