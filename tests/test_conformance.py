@@ -14,6 +14,7 @@ from PIL import Image
 
 from tests.plugins import clip_tiny
 from tests.plugins.mvdream_tiny import save_folder as save_mvdream
+from tests.plugins.novel_views_tiny import save_sv3d, save_zero123plus, sv3d_config
 from tests.plugins.sd_tiny import save_deepfloyd, save_stable_diffusion, save_variations
 from tests.plugins.views_data import make_folder, make_shards
 from tests.plugins.zero123_tiny import save_folder
@@ -534,6 +535,21 @@ def mvdream(component, bench):
     side = made.picture_resolution
     pictures = Subject.of(random_picture(side), orbit(0.0, 0.0, side)).pictures if "picture" in made.needs else ()
     check_denoiser(made, made.condition(Subject(pictures, prompt)))
+
+
+@case("denoiser zero123plus")
+def zero123plus(component, bench):
+    made = component(component.Config(weights=str(save_zero123plus(bench.folder / "zero123plus")), size=64))
+    made.load(torch.device("cpu"))
+    check_denoiser(made)
+
+
+@case("denoiser sv3d")
+def sv3d(component, bench):
+    path = save_sv3d(bench.folder / "sv3d_p.safetensors")
+    made = component(component.Config(weights=str(path), size=64, config=sv3d_config(bench.folder)))
+    made.load(torch.device("cpu"))
+    check_denoiser(made)
 
 
 # -- files: exporters, observers, pictures, data

@@ -35,7 +35,8 @@ class Denoiser(Component):
     branches: tuple[str, ...] = (COND, NULL)
     """The predictions that `predict` can make: "cond", "null", those named above that it has, and names of its own."""
     group: int = 1
-    """How many views it denoises jointly, at one noise level: 1, or n views of one elevation, 360 / n degrees apart."""
+    """How many views it denoises jointly, at one noise level: 1, or n views of one elevation, 360 / n degrees apart, or
+    those of `views`."""
     channels: int
     """C of its image space: 3 for pixels, 4 for Stable Diffusion's latent. Known before the weights are loaded."""
     resolution: int
@@ -65,6 +66,14 @@ class Denoiser(Component):
             NotImplementedError: it cannot be made so, as here.
         """
         raise NotImplementedError(f"denoiser {cls.name!r} has no untrained form")
+
+    def views(self, subject: Subject) -> Cameras | None:
+        """The `group` cameras that it always draws from, of `picture_resolution`; None, as here, if it draws from any.
+
+        They stand by the first picture's (of an empty subject: azimuth and elevation 0), and are known before `load`.
+        `predict` then takes groups of exactly these, in any order.
+        """
+        return None
 
     @abstractmethod
     def condition(self, subject: Subject) -> Any:

@@ -29,6 +29,9 @@ class Guidance(Component):
     """The predictions of a denoiser that it cannot do without."""
     adapts: bool = False
     """It trains adapters over a copy of its denoiser's network, which must be an AdaptableDenoiser."""
+    takes_fixed_views: ClassVar[bool] = False
+    """It asks its teacher for groups of cameras of its own choice (those of `Denoiser.views`, where they are fixed),
+    whatever the sampler draws."""
     teacher: Any
     """The Teacher or EncoderTeacher that it asks; None if it asks none."""
 

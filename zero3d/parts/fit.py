@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zero3d.errors import RecipeError, did_you_mean
-from zero3d.interfaces import AdaptableDenoiser
+from zero3d.interfaces import AdaptableDenoiser, Denoiser
 from zero3d.parts.parts import Parts
 from zero3d.recipe import Block, Recipe
 
@@ -135,10 +135,12 @@ def _check_teachers(recipe: Recipe, parts: Parts) -> None:
                 f"{block.place}: {term.guidance.name!r} needs the prediction {', '.join(missing)}, but denoiser "
                 f"{denoiser.name!r} makes {', '.join(denoiser.branches)}; take another guidance or denoiser"
             )
-        if denoiser.group > 1 and (term.sampler.group != denoiser.group or term.sampler.views % denoiser.group):
+        fixed = type(denoiser).views is not Denoiser.views
+        ungrouped = fixed or term.sampler.group != denoiser.group or term.sampler.views % denoiser.group
+        if denoiser.group > 1 and ungrouped and not term.guidance.takes_fixed_views:
             key = f"guidance.{term.label}.cameras" if term.own else "cameras"
             raise RecipeError(
                 f"{recipe.place(key)}: denoiser {denoiser.name!r} denoises {denoiser.group} views jointly, but "
                 f"{term.sampler.name!r} draws {term.sampler.views} views in groups of {term.sampler.group}; "
-                f"set {key}.group={denoiser.group} and views to a multiple of it"
+                f"{'take target_pictures' if fixed else f'set {key}.group={denoiser.group} and views to a multiple of it'}"
             )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from zero3d.geometry import orbit
 from zero3d.interfaces import AdaptableDenoiser, Denoiser, PixelDenoiser
 from zero3d.testing.laws.common import Laws, random_picture
-from zero3d.values import Subject
+from zero3d.values import Cameras, Subject
 
 
 def check_denoiser(denoiser: Denoiser, condition: Any = None) -> None:
@@ -22,6 +22,7 @@ def check_denoiser(denoiser: Denoiser, condition: Any = None) -> None:
       what was noised, is finite, carries no graph (the weights are frozen), changes no input; the same question gets the
       same answer, whatever a process's shared random numbers are.
     - It declares its precision, `dtype`; all that follows holds to within that.
+    - If its views are fixed (`views`), they are one group, and all is asked from them.
     - A batch equals its groups (of one view, for most): other views change nothing. Of a joint denoiser, the views of a
       group in another order get their answers in that order.
     - The null branch does not know the picture: conditions of two pictures get one answer there. (Asked
@@ -46,10 +47,14 @@ def check_denoiser(denoiser: Denoiser, condition: Any = None) -> None:
     fits = isinstance(denoiser.dtype, torch.dtype) and denoiser.dtype.is_floating_point
     laws("it declares its precision", fits, f"dtype is {denoiser.dtype!r}, not a torch.dtype of floating point")
     rounding = max(1e-4, torch.finfo(denoiser.dtype).eps)
-    other = None
+    other, subject = None, Subject()
     if condition is None:
-        condition, other = (_shown(laws, denoiser, seed) for seed in (9, 10))
-    asked = _Question(denoiser, condition)
+        subject = _subject(denoiser, 9)
+        condition, other = (_shown(laws, denoiser, _subject(denoiser, seed)) for seed in (9, 10))
+    views = denoiser.views(subject)
+    fits = views is None or len(views) == denoiser.group
+    laws("its own views are one group", fits, f"{len(views or [])} views for a group of {denoiser.group}")
+    asked = _Question(denoiser, condition, views)
     names = tuple(denoiser.branches)
     laws("its branches have names, each once", "cond" in names and len(set(names)) == len(names), f"they are {names}")
     with laws.own_randomness("nothing: D is a function"), laws.runs("it answers", "predict() fails"):
@@ -71,7 +76,7 @@ def check_denoiser(denoiser: Denoiser, condition: Any = None) -> None:
     laws("a branch does not depend on the others asked", off <= rounding, f"cond differs by {off:.3g}")
     _groups(laws, asked, one["cond"], rounding)
     if other is not None and "null" in names:
-        off = float((every["null"] - _Question(denoiser, other)("null")["null"]).abs().max())
+        off = float((every["null"] - _Question(denoiser, other, views)("null")["null"]).abs().max())
         laws("the null branch does not know the picture", off <= rounding, f"two pictures' answers differ by {off:.3g}")
     _sigma_range(laws, asked)
     _space(laws, denoiser)
@@ -82,20 +87,26 @@ def check_denoiser(denoiser: Denoiser, condition: Any = None) -> None:
     laws.sized(denoiser)
 
 
-def _shown(laws: Laws, denoiser: Denoiser, seed: int) -> Any:
+def _subject(denoiser: Denoiser, seed: int) -> Subject:
     side = denoiser.picture_resolution
+    return Subject.of(random_picture(side, seed), orbit(20.0, 0.0, side))
+
+
+def _shown(laws: Laws, denoiser: Denoiser, subject: Subject) -> Any:
     with laws.runs("it takes a picture", "condition() fails; is the denoiser loaded?"):
-        return denoiser.condition(Subject.of(random_picture(side, seed), orbit(20.0, 0.0, side)))
+        return denoiser.condition(subject)
 
 
 class _Question:
-    """Two groups of noised views at two levels, from cameras around the object."""
+    """Two groups of noised views at two levels, from cameras around the object, or from its own fixed ones."""
 
-    def __init__(self, denoiser: Denoiser, condition: Any) -> None:
+    def __init__(self, denoiser: Denoiser, condition: Any, views: Cameras | None) -> None:
         size, levels, group = denoiser.resolution, denoiser.sigmas, denoiser.group
         self.denoiser, self.condition = denoiser, condition
         around = 360 / group * torch.arange(group)
         self.cameras = orbit(20.0, torch.cat([10.0 + around, 200.0 + around]), size)
+        if views is not None:
+            self.cameras = Cameras.joined([views, views]).resized(size, size)
         shape = (2 * group, size, size, denoiser.channels)
         self.noised = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         self.sigma = levels[[len(levels) // 3, len(levels) // 2]].repeat_interleave(group)
