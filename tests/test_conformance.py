@@ -133,6 +133,14 @@ def sir(component, bench):
     check_guidance(component, component.Config(from_noise=False, fit="l2"), latent)
 
 
+@case("guidance target_pictures")
+def target_pictures(component, bench):
+    """Pictures are clamped, latents are not."""
+    options = {"azimuth_deg": [0.0, 90.0, 180.0, 270.0], "elevation_deg": [20.0], "steps": 5, "guidance_scale": 1}
+    check_guidance(component, component.Config(**options, spacing="even", eta=0.0, refresh=3), linear=False)
+    check_guidance(component, component.Config(**options, view_scale="triangle"), Teacher(Prior(4, 8)))
+
+
 def flat(image=0.5, opacity=0.0, depth=2.0, weights=0.0):
     """A view of one value everywhere."""
     shape = (2, 8, 8)

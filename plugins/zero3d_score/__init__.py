@@ -18,6 +18,7 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     from zero3d_score.sds import ScoreDistillation
     from zero3d_score.sir import ScoreBasedIterativeReconstruction
     from zero3d_score.sjc import ScoreJacobianChaining
+    from zero3d_score.targets.guidance import TargetPictures
     from zero3d_score.vsd import VariationalScoreDistillation
 
     register(ScoreDistillation)
@@ -29,3 +30,4 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     register(IntervalScoreMatching)
     register(ScoreBasedIterativeReconstruction)
     register(VariationalScoreDistillation)
+    register(TargetPictures)
