@@ -96,7 +96,7 @@ def test_the_core_stays_small():
     rooms = {"testing": ["testing"], "program": PROGRAM, "library": LIBRARY}
     rooms["core"] = {room(path) for path in CORE} - {name for names in rooms.values() for name in names}
     lines = {key: sum(code_lines(path) for path in CORE if room(path) in names) for key, names in rooms.items()}
-    assert 2000 < lines["core"] < 3000, lines
+    assert 2000 < lines["core"] < 3050, lines
     assert 1000 < lines["program"] < 1700, lines
     assert 1000 < lines["library"] < 1700, lines
     assert 1000 < lines["testing"] < 2400, lines

@@ -492,6 +492,13 @@ def nano_lift(component, bench):
     check_reconstructor(made)
 
 
+@case("reconstructor point_e")
+def point_e(component, bench):
+    from tests.plugins.point_e_tiny import make, save_weights
+
+    check_reconstructor(make(save_weights(bench.folder / "point_e")))
+
+
 @case("denoiser zero123")
 def zero123(component, bench):
     """Both that it may be: nano with the embedded weights, and the published network, tiny, with made-up ones."""

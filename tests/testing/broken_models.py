@@ -146,6 +146,10 @@ reconstructor("the model carries no graph", **shot(lambda f, s, t: (f.box.requir
 reconstructor("size tells parameters and bytes", size=lambda self, device: 3 * (1,))
 reconstructor("weight_files are there", weight_files=lambda self: [Path("nowhere.safetensors")])
 
+dotted = of(lambda cls: testing.check_reconstructor(cls(None)), lawful.Dotted)
+dotted("its points have places and features", colours=lambda self, places: places[1:].sigmoid())
+dotted("its points have places and features", colours=lambda self, places: places)
+
 # -- trainable denoiser
 
 

@@ -23,6 +23,7 @@ from zero3d.interfaces import (
     ImageSource,
     Observer,
     PixelDenoiser,
+    PointCloud,
     RadianceField,
     Reconstructor,
     Regularizer,
@@ -370,6 +371,38 @@ class Shot(Reconstructor):
 
     def ball(self, subject, step):
         return SphereField(SphereConfig(radius=float(1.1 - subject.pictures[0].picture.rgb.mean())))
+
+
+class Dots(PointCloud):
+    """Places and colours as they are."""
+
+    name = "dots"
+
+    def __init__(self, places, colours):
+        super().__init__(None)
+        self.channels = 3
+        self.register_buffer("places", places)
+        self.register_buffer("colours", colours)
+
+    def initialise(self, step):
+        pass
+
+    def points(self):
+        return self.places, self.colours
+
+
+class Dotted(Reconstructor):
+    """A cloud as wide as the picture is dark."""
+
+    name = "dotted"
+    picture_resolution = 8
+
+    def reconstruct(self, subject, step):
+        places = torch.randn(12, 3, generator=step.generator("places"))
+        return Dots(places * (1.1 - subject.pictures[0].picture.rgb.mean()), self.colours(places))
+
+    def colours(self, places):
+        return places.sigmoid()
 
 
 class Wall(Background):

@@ -78,6 +78,7 @@ def test_the_lawful_pass():
     testing.check_background(lawful.Wall)
     testing.check_encoder(lawful.Pooled(None))
     testing.check_reconstructor(lawful.Shot(None))
+    testing.check_reconstructor(lawful.Dotted(None))
     testing.check_exporter(lawful.Spheres)
     testing.check_exporter(lawful.Cloud, watertight=False, read=lawful.read_cloud)
     both = testing.three_balls(), testing.three_balls(density=0.0)

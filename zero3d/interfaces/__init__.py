@@ -15,7 +15,13 @@ from zero3d.interfaces.pixel_denoiser import PixelDenoiser
 from zero3d.interfaces.reconstructor import Reconstructor
 from zero3d.interfaces.regularizer import Regularizer
 from zero3d.interfaces.renderer import Renderer
-from zero3d.interfaces.representation import RadianceField, Representation, RowOptimizer, SurfaceRepresentation
+from zero3d.interfaces.representation import (
+    PointCloud,
+    RadianceField,
+    Representation,
+    RowOptimizer,
+    SurfaceRepresentation,
+)
 from zero3d.interfaces.trainable_denoiser import TrainableDenoiser, TrainingBatch
 
 INTERFACES: tuple[type[Component], ...] = (
@@ -60,6 +66,7 @@ __all__ = [
     "NoOptions",
     "Observer",
     "PixelDenoiser",
+    "PointCloud",
     "RadianceField",
     "Reconstructor",
     "Regularizer",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from zero3d.interfaces.component import Component
@@ -21,6 +21,8 @@ class Reconstructor(Component):
     """Side of the square pictures that it reads."""
     recipe: ClassVar[Mapping[str, Any]] = {}
     """Keys of a recipe that hold and export what it makes, for `zero3d reconstruct`: cameras, representation, renderer..."""
+    tell: Callable[[str], None] = staticmethod(lambda line: None)
+    """Takes a line for the user, before what takes long; set on the instance by whoever runs it."""
 
     @abstractmethod
     def reconstruct(self, subject: Subject, step: Step) -> Representation:

@@ -159,3 +159,14 @@ class SurfaceRepresentation(Representation):
         # by index_select: its backward adds in a fixed order on a CPU, so that a run resumes exactly
         own = features.index_select(0, faces[face].reshape(-1)).reshape(*corners.shape, -1)
         return (own * corners[..., None]).sum(dim=-2)
+
+
+class PointCloud(Representation):
+    """Points on the surface of an object with their colours: what a cloud of Gaussians begins from.
+
+    (A class may be this and a RadianceField or a SurfaceRepresentation, if it knows more than its points.)
+    """
+
+    @abstractmethod
+    def points(self) -> tuple[Tensor, Tensor]:
+        """Places (N, 3) in world axes, features (N, C) as RadianceField's: RGB in [0, 1], or a latent."""

@@ -144,6 +144,8 @@ def start_stages(
     load_parts(recipe, pictures, parts)
     engine = make_engine(recipe, parts, framed.subject)
     hashes = _weight_hashes(parts)
+    if parts.start is not None:
+        parts.start.tell = tell
     beginning = former if former is not None else parts.reconstructed(subject_at(recipe, pictures), engine.at(0))
     engine.initialise(beginning)
     del beginning, former  # theirs, and the reconstructor's weights, is memory that the optimisation has

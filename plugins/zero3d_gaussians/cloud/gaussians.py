@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from zero3d.errors import StepError, UserError
-from zero3d.interfaces import RadianceField, Representation, RowOptimizer, SurfaceRepresentation
+from zero3d.interfaces import PointCloud, RadianceField, Representation, RowOptimizer, SurfaceRepresentation
 from zero3d.schedule import Schedule
 from zero3d.values import Step
 from zero3d_gaussians.cloud import growth, start
@@ -168,12 +168,14 @@ class GaussianCloud(RadianceField):
             self._take(start.from_file(self.config.start, self.config.points, self.channels, step.generator("file")))
 
     def can_follow(self, previous: Representation | None) -> bool:
-        """A field, a mesh or Gaussians of as many channels; where another start is asked for, anything."""
-        fits = isinstance(previous, (RadianceField, SurfaceRepresentation)) and previous.channels == self.channels
+        """A point cloud, a field, a mesh or Gaussians of as many channels; where another start is asked for, anything."""
+        known = isinstance(previous, (PointCloud, RadianceField, SurfaceRepresentation))
+        fits = known and previous is not None and previous.channels == self.channels
         return previous is None or fits or self.config.start != "auto"
 
     def follow(self, previous: Representation) -> None:
-        """Gaussians as they are; a mesh's or a field's surface, evenly strewn with Gaussians in its colours.
+        """Gaussians as they are, one at each point of a cloud; or else evenly strewn on a mesh's or a field's
+        surface, in its colours.
 
         Raises:
             UserError: the field is empty.
@@ -183,6 +185,8 @@ class GaussianCloud(RadianceField):
         generator = torch.Generator().manual_seed(self._watch.seed)
         if isinstance(previous, GaussianCloud):
             self._take(previous.as_start())
+        elif isinstance(previous, PointCloud):
+            self._take(start.from_points(*previous.points()))
         elif isinstance(previous, SurfaceRepresentation):
             self._take(start.from_surface(previous, self.config.points, generator))
         elif isinstance(previous, RadianceField):

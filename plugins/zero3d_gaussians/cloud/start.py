@@ -134,6 +134,11 @@ def from_surface(mesh: SurfaceRepresentation, count: int, generator: torch.Gener
     return _coloured(means, normals, features)
 
 
+def from_points(places: Tensor, features: Tensor) -> Start:
+    """One at each point of a cloud (N, 3), in its colour (N, C); round, as large as its neighbours are far."""
+    return Start(places.detach().cpu(), None, None, None, _base(features.detach().cpu())[:, None])
+
+
 def from_file(path: str, count: int, channels: int, generator: torch.Generator) -> Start:
     """Gaussians or points of a file as they are; `count` on a mesh's surface.
 
@@ -187,8 +192,12 @@ def _strewn(vertices: Tensor, faces: Tensor, count: int, generator: torch.Genera
 
 def _coloured(means: Tensor, normals: Tensor, features: Tensor) -> Start:
     """Gaussians with their third axis along the normals."""
-    base = (features - 0.5 if features.shape[-1] == 3 else features) / C0
-    return Start(means, None, facing(normals), None, base[:, None])
+    return Start(means, None, facing(normals), None, _base(features)[:, None])
+
+
+def _base(features: Tensor) -> Tensor:
+    """Coefficients of degree 0."""
+    return (features - 0.5 if features.shape[-1] == 3 else features) / C0
 
 
 def facing(normals: Tensor) -> Tensor:

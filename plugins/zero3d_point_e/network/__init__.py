@@ -1,0 +1,1 @@
+"""The transformers over sets of points."""

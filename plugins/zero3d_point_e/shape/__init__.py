@@ -1,0 +1,1 @@
+"""Of the points: their mesh, where the picture's camera stood, files."""
