@@ -1,4 +1,4 @@
-"""Diagnostics: what each term does to the model, what the teacher sees, where the loss is; a run's plan; weights."""
+"""What each term does to the model, what the teacher sees, where the loss is; a run's plan; weights; recipes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ def register_components(register: Callable[[type[Component]], None]) -> None:
     from zero3d_diagnostics.gradients import Gradients
     from zero3d_diagnostics.guidance_preview import GuidancePreview
     from zero3d_diagnostics.plan_command import PlanCommand
+    from zero3d_diagnostics.recipes.command import Recipes
     from zero3d_diagnostics.tensorboard import TensorBoard
     from zero3d_diagnostics.weights.command import Weights
 
-    for component in (AzimuthLoss, Gradients, GuidancePreview, PlanCommand, TensorBoard, Weights):
+    for component in (AzimuthLoss, Gradients, GuidancePreview, PlanCommand, Recipes, TensorBoard, Weights):
         register(component)
