@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from tests.test_docs import shell_commands
 from zero3d.cli.parser import make_parser
 from zero3d.plugins import load_plugins
-from zero3d.recipe import BLOCK_MAPS, SINGLE_BLOCKS, RunOptions, load_recipe
+from zero3d.recipe import BLOCK_MAPS, SINGLE_BLOCKS, RunOptions, load_recipe, read_yaml
 
 PAGES = sorted(str(path) for path in Path("docs").glob("*.md"))
 """Those that are written by hand; tests carry out the tutorials, and the reference is written from the code."""
@@ -110,3 +111,11 @@ def test_every_figure_on_the_recipes_page_is_stated_where_it_was_measured_or_fou
     files = ["README.md", *map(str, Path("recipes").glob("*.yaml")), "plugins/zero3d_zero123/published/known.py"]
     sources = "\n".join(Path(file).read_text(encoding="utf-8") for file in files)
     assert [figure for figure in figures if not re.search(rf"(?<![\d.]){re.escape(figure)}(?![\d])", sources)] == []
+
+
+@pytest.mark.parametrize("said", sorted({text for page in PAGES for text in code(page) if text.startswith("recipes/")}))
+def test_every_recipe_with_changes_that_a_page_names_in_passing_is_valid(said):
+    """As in the tables of what replaces which config."""
+    file, *changes = shlex.split(said)
+    if "dataset" not in read_yaml(file):
+        load_recipe(file, REGISTRY, changes)
