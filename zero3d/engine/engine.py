@@ -264,7 +264,7 @@ def input_camera_at(elevation_deg: float, azimuth_deg: float = 0.0) -> Cameras:
 
 
 def _norm(gradients: Iterable[Tensor]) -> Tensor | float:
-    norms = [gradient.norm() for gradient in gradients]
+    norms: list[Tensor] = [gradient.norm() for gradient in gradients]
     if len(norms) == 1:
         return norms[0]
     return torch.stack(norms).norm() if norms else 0.0
