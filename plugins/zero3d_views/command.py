@@ -215,6 +215,11 @@ def _denoiser(arguments: argparse.Namespace, registry: Registry) -> Denoiser:
         raise RecipeError(
             f"--denoiser: {arguments.denoiser} draws from a {told}, not from a picture; take one that does"
         )
+    if denoiser.group > 1:
+        raise RecipeError(
+            f"--denoiser: {arguments.denoiser} draws {denoiser.group} views jointly, this command each alone; take one that "
+            "draws single views, or a recipe"
+        )
     return denoiser
 
 

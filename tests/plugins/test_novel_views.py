@@ -288,6 +288,25 @@ def test_options_out_of_range(config, options, line):
     assert line in str(error.value)
 
 
+def test_the_command_views_refuses_what_draws_jointly(folder, tmp_path, capsys):
+    from zero3d.cli import main
+
+    command = [
+        "views",
+        "examples/mug.png",
+        "--denoiser",
+        "zero123plus",
+        "--weights",
+        str(folder),
+        "--option",
+        "size=64",
+    ]
+    assert main([*command, "--out", str(tmp_path / "out"), "--device", "cpu"]) == 2
+    said = capsys.readouterr().err
+    assert "draws 6 views jointly" in said
+    assert said.count("\n") == 1
+
+
 def test_version_follows_the_name():
     assert Zero123PlusConfig("sudo-ai/zero123plus-v1.1").elevations[:2] == [30, -20]
     assert Zero123PlusConfig("somebody/zero123plus").elevations[:2] == [20, -10]
