@@ -77,10 +77,10 @@ def from_views(points: Tensor, normals: Tensor, subject: ExportSubject) -> numpy
             rgb = subject.decode(view.image).cpu().clamp(0, 1)
             assert view.depth is not None
             places, distance = project(points, camera)
-            seen = _lookup(view.depth.cpu(), places)[:, 0]
+            seen = lookup(view.depth.cpu(), places)[:, 0]
             facing = functional.cosine_similarity(camera.position - points, normals, dim=-1).clamp(min=0)
             weight = (facing**2 * (distance[0] < seen + slack))[:, None]
-            colour += weight * _lookup(rgb, places)
+            colour += weight * lookup(rgb, places)
             total += weight
     found = total[:, 0] > 1e-4
     if not found.any():
@@ -93,7 +93,7 @@ def from_views(points: Tensor, normals: Tensor, subject: ExportSubject) -> numpy
     return result
 
 
-def _lookup(picture: Tensor, places: Tensor) -> Tensor:
+def lookup(picture: Tensor, places: Tensor) -> Tensor:
     """(1, H, W, C) at (1, N, 2) -> (N, C)."""
     planes = picture.permute(0, 3, 1, 2)
     return functional.grid_sample(planes, places[:, None], padding_mode="border", align_corners=False)[0, :, 0].T

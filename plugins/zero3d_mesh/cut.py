@@ -14,6 +14,7 @@ from zero3d.geometry import check_surface
 from zero3d.interfaces import ExportSubject, RadianceField, Representation, SurfaceRepresentation
 from zero3d_mesh.advice import another_threshold, no_threshold
 from zero3d_mesh.decimate import decimated
+from zero3d_mesh.fairing import smoothed
 from zero3d_mesh.grid import DensityGrid, sample_density
 from zero3d_mesh.patience import COLLAPSING, CUTTING, announce
 from zero3d_mesh.surface import extract
@@ -44,8 +45,9 @@ class SurfaceConfig:
     (mean filter 7^3, `paper_multiple` times the mean, grey erosion 5^3; there at twice the field's resolution).
     paper_multiple: 8 in the paper on Google Scanned Objects, 4 on RTMV. smallest_share: pieces below this share of the
     largest one's volume are dropped. smoothing: the density is averaged over 2 * smoothing + 1 samples a side, 0 to 8,
-    before the surface is cut. faces: at most so many, by quadric-error edge collapses that keep it closed; 0 for as
-    they come.
+    before the surface is cut, which breaks thin parts. taubin: passes of Taubin's smoothing (1995) over the cut surface, 0
+    to 200: bumps go, volume and thin parts stay. faces: at most so many, by quadric-error edge collapses that keep it
+    closed; 0 for as they come.
     """
 
     resolution: int = 128
@@ -54,6 +56,7 @@ class SurfaceConfig:
     smoothing: int = 0
     paper_multiple: float = PAPER_MULTIPLE
     faces: int = 0
+    taubin: int = 0
 
     def __post_init__(self) -> None:
         if not 8 <= self.resolution <= 1024:
@@ -67,6 +70,8 @@ class SurfaceConfig:
             raise ValueError(f"smoothing: {self.smoothing}; 0 to 8 samples")
         if not 0 < self.paper_multiple <= 1e6:
             raise ValueError(f"paper_multiple: {self.paper_multiple}; above 0, at most 1e6 times the mean density")
+        if not 0 <= self.taubin <= 200:
+            raise ValueError(f"taubin: {self.taubin}; 0 to 200 passes")
         if self.faces and self.faces < FEWEST:
             raise ValueError(f"faces: {self.faces}; 0 for all of them, or at least {FEWEST}")
 
@@ -84,6 +89,7 @@ def cut_surface(subject: ExportSubject, config: SurfaceConfig) -> tuple[Any, dic
     else:
         assert isinstance(source, RadianceField)
         mesh, figures = _cut(source, subject, config)
+        mesh = smoothed(mesh, config.taubin)
     if 0 < config.faces < len(mesh.faces):
         announce(
             subject.tell, f"collapsing {len(mesh.faces):,} faces to {config.faces:,}", COLLAPSING * len(mesh.faces)

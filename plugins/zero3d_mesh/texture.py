@@ -9,10 +9,11 @@ import numpy
 from zero3d.interfaces import ExportSubject
 from zero3d_mesh.atlas import Atlas, texels
 from zero3d_mesh.colour import colours
+from zero3d_mesh.projection import from_pictures
 
 
-def bake(mesh: Any, atlas: Atlas, size: int, subject: ExportSubject) -> numpy.ndarray:
-    """(size, size, 3) uint8, sRGB: the colour of the surface under each texel.
+def bake(mesh: Any, atlas: Atlas, size: int, subject: ExportSubject, project: bool = False) -> numpy.ndarray:
+    """(size, size, 3) uint8, sRGB: the colour of the surface under each texel; `project`: the pictures' where they show it.
 
     Texels beside the charts take the nearest one's colour, so that neither interpolation nor a viewer's smaller copies
     of the picture bring a seam to light.
@@ -23,8 +24,13 @@ def bake(mesh: Any, atlas: Atlas, size: int, subject: ExportSubject) -> numpy.nd
     corners = atlas.vertices[atlas.faces]
     normals = shown.mean(numpy.asarray(mesh.vertex_normals)[corners])
     normals /= numpy.maximum(numpy.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+    points = shown.mean(numpy.asarray(mesh.vertices)[corners])
+    found = colours(points, normals, subject)
+    if project:
+        seen, weight = from_pictures(points, normals, mesh, subject, size)
+        found += weight[:, None] * (seen - found)
     picture = numpy.zeros((size, size, 3))
-    picture[shown.row, shown.column] = colours(shown.mean(numpy.asarray(mesh.vertices)[corners]), normals, subject)
+    picture[shown.row, shown.column] = found
     empty = numpy.ones((size, size), bool)
     empty[shown.row, shown.column] = False
     row, column = distance_transform_edt(empty, return_distances=False, return_indices=True)

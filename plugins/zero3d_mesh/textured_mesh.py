@@ -22,13 +22,16 @@ class TexturedMeshConfig(SurfaceConfig):
     """Options of `textured_mesh`, beside those of every surface.
 
     format: glb, or obj with its .mtl and .png. texture: the picture's side, 64 to 8192 texels. padding: texels between
-    charts, 1 to 64. faces: 10,000 here; the texture keeps what the faces lose.
+    charts, 1 to 64. faces: 10,000 here; the texture keeps what the faces lose. project: what the subject's pictures show
+    plainly is taken from them, at their own resolution; colours fade into the field's where the surface turns away
+    from the camera or is hidden.
     """
 
     format: str = "glb"
     texture: int = 1024
     padding: int = 4
     faces: int = 10_000
+    project: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -57,6 +60,6 @@ class TexturedMesh(Exporter):
         announce(subject.tell, f"unwrapping {count:,} faces", UNWRAPPING * count**2)
         atlas = unwrap(mesh, self.config.texture, self.config.padding)
         announce(subject.tell, f"baking {texture} x {texture} texels", BAKING * texture**2)
-        picture = bake(mesh, atlas, self.config.texture, subject)
+        picture = bake(mesh, atlas, texture, subject, self.config.project)
         save_textured(mesh, atlas, picture, path)
         return figures | {"texture": self.config.texture, "charts": atlas.charts} | fidelity(path, subject)

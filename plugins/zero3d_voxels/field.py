@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,11 +12,14 @@ from torch.nn import functional
 
 from zero3d.errors import UserError
 from zero3d.interfaces import RadianceField, Representation
+from zero3d.schedule import Schedule
 from zero3d.values import Step
 from zero3d_voxels.trilinear import interpolate
 
 ROUND_OFF = 1e-4
 """In voxels: a ray's first sample lies on the box's face, give or take."""
+OWN = 1e-2
+"""In voxels: nearer to a voxel's centre, its own number is the density."""
 ACTIVATIONS = ("auto", "none", "sigmoid")
 THINNEST = 1e-3
 """Density at least, per world unit, where a field starts from another: in softplus's far tail nothing would learn."""
@@ -26,6 +30,8 @@ LARGEST_BOX, SMALLEST_BOX = 1000.0, 1e-3
 MOST_VOXELS = 2**14
 """Along a box's diagonal, each as long as the shortest side of one."""
 LARGEST_NUMBER, SMALLEST_GAIN = 1e6, 1e-6
+FASTEST = 1000.0
+"""`density_rate` at most."""
 CHUNK = 2**20
 """Points at which another field is read at once."""
 
@@ -39,7 +45,8 @@ class VoxelConfig:
     (-1 in SJC: a uniform fog of 0.31 at the start). activation: of features: none, sigmoid or auto (sigmoid for RGB,
     none for a latent). initial_std: of the raw features (1 in SJC). learn_scale: the global density scale e^s of SJC.
     start: noise; a solid to begin from is the recipe's own `start`, a reconstructor. density_gain: a fixed factor on raw
-    density; above 1 it makes surfaces form faster at the same learning rate.
+    density; above 1 it makes surfaces form faster at the same learning rate. density_rate: what multiplies the learning
+    rate of density, a number or a schedule; below 1 the shape that a `start` gave stays, while colours move on.
     """
 
     resolution: Any = 64
@@ -51,8 +58,10 @@ class VoxelConfig:
     learn_scale: bool = True
     start: str = "noise"
     density_gain: float = 1.0
+    density_rate: Any = 1.0
 
     def __post_init__(self) -> None:
+        self.density_rate = Schedule.parse(self.density_rate, "density_rate").within(0, FASTEST, "density_rate")
         sides = self.sides
         if len(sides) != 3 or not all(isinstance(side, int) and 2 <= side <= 1024 for side in sides):
             raise ValueError(f"resolution: {self.resolution}; one or three whole numbers from 2 to 1024")
@@ -128,6 +137,11 @@ class VoxelField(RadianceField):
         noise = torch.randn(self.raw_features.shape, generator=step.generator("features"))
         self.raw_features.copy_(self.config.initial_std * noise)
 
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Density and its scale at a rate of their own, and features."""
+        shape = {"params": [self.raw_density, self.log_scale], "lr_scale": self.config.density_rate}
+        return [shape, {"params": [self.raw_features]}]
+
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
         """The box is the options'; a state with another belongs to another field."""
         errors = rest[-1]
@@ -192,6 +206,30 @@ class VoxelField(RadianceField):
         x, y, z = (place - middle).abs() <= middle + ROUND_OFF
         inside: Tensor = x & y & z
         return value * inside
+
+    def lattice_density(self, axes: Sequence[Tensor]) -> Tensor:
+        """At its own voxels' centres: what they hold, without interpolation."""
+        first = self._first_voxel(axes)
+        if first is None:
+            return super().lattice_density(axes)
+        raw = self.raw_density[0, 0].permute(2, 1, 0)
+        for dim, (start, axis) in enumerate(zip(first, axes, strict=True)):
+            raw = raw.narrow(dim, start, len(axis))
+        scale = self.log_scale.exp() * self.config.density_gain
+        return functional.softplus(scale * raw + self.config.density_shift)
+
+    def _first_voxel(self, axes: Sequence[Tensor]) -> list[int] | None:
+        """The number of the first voxel along each axis, if the lattice is of neighbouring voxels' centres."""
+        self.check_sizes()
+        first = []
+        for side, low, high, axis in zip(self.config.sides, self.box[0], self.box[1], axes, strict=True):
+            place = (axis - low) * (side / (high - low)) - 0.5
+            start = round(float(place[0])) if len(place) else -1
+            wanted = start + torch.arange(len(place)).to(place)
+            if start < 0 or start + len(place) > side or not bool((place - wanted).abs().max() < OWN):
+                return None
+            first.append(start)
+        return first
 
     def features(self, points: Tensor) -> Tensor:
         """RGB through a sigmoid, or the raw latent."""

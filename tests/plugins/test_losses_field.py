@@ -11,7 +11,7 @@ from zero3d.values import View
 from zero3d_losses.field.area_tv import AreaTV
 from zero3d_losses.field.colour_tv import ColourTV
 from zero3d_losses.field.density_tv import DensityTV
-from zero3d_losses.field.grid import cell_middles
+from zero3d_losses.field.grid import cell_axes, points_of
 from zero3d_losses.field.normal_smoothness_3d import NormalSmoothness3D
 from zero3d_losses.field.normal_tv import NormalTV
 from zero3d_voxels.field import VoxelConfig, VoxelField
@@ -41,7 +41,7 @@ def wall(points, alpha=1.0, spacing=0.125):
 
 def test_cells_are_read_at_the_voxels_middles():
     field = VoxelField(VoxelConfig(resolution=[4, 6, 8], box=[[-1, -0.5, 0], [1.0, 2.5, 4.0]]))
-    points = cell_middles(field, 64, torch.Generator())
+    points = points_of(cell_axes(field, 64, torch.Generator()))
     assert points.shape == (4, 6, 8, 3)
     assert torch.allclose(points[0, 0, 0], torch.tensor([-0.75, -0.25, 0.25]))
     with torch.no_grad():
@@ -54,7 +54,7 @@ def test_cells_are_read_at_the_voxels_middles():
 def test_a_finer_field_is_read_in_blocks_that_move():
     field = Told(wall, spacing=0.01)
     generator = torch.Generator().manual_seed(0)
-    blocks = [cell_middles(field, 8, generator) for _ in range(20)]
+    blocks = [points_of(cell_axes(field, 8, generator)) for _ in range(20)]
     assert all(block.shape == (8, 8, 8, 3) for block in blocks)
     assert all(bool((block.abs() < 0.5).all()) for block in blocks)
     assert len({tuple(block[0, 0, 0].tolist()) for block in blocks}) == 20

@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch.nn import functional
 
+from zero3d.engine import Optimizer
 from zero3d.geometry import look_at, orbit, rays
+from zero3d.recipe import OptimizerOptions
 from zero3d.testing import SphereField, check_renderer, check_representation
 from zero3d.testing.conformance import fresh_step
 from zero3d.testing.sphere import SphereConfig
@@ -323,3 +325,38 @@ def test_options_out_of_range_are_refused_by_name(config, options):
     (name,) = options
     with pytest.raises(ValueError, match=f"^{name}: "):
         config(**options)
+
+
+@pytest.mark.parametrize("sides", [6, [4, 6, 9]])
+def test_a_lattice_of_its_own_voxels_is_read_as_it_is_and_any_other_interpolated(sides):
+    field = voxels(resolution=sides, density_gain=2.0, box=[[-1, -0.5, 0], [1.0, 2.5, 4.0]])
+    counts = [sides] * 3 if isinstance(sides, int) else sides
+    axes = [low + (torch.arange(n) + 0.5) / n * (high - low) for n, low, high in zip(counts, *field.box, strict=True)]
+    blocks = [axes, [axis[1:3] for axis in axes], [axis[:2] + 0.1 for axis in axes], [axis[::2] for axis in axes]]
+    for block in blocks:
+        points = torch.stack(torch.meshgrid(*block, indexing="ij"), dim=-1)
+        wanted = field.density(points.reshape(-1, 3)).reshape(points.shape[:-1])
+        assert torch.allclose(field.lattice_density(block), wanted, rtol=1e-4, atol=1e-5)
+    own, looked = (
+        torch.autograd.grad(d.square().sum(), field.raw_density)[0]
+        for d in (
+            field.lattice_density(blocks[0]),
+            field.density(torch.stack(torch.meshgrid(*blocks[0], indexing="ij"), -1).reshape(-1, 3)),
+        )
+    )
+    assert torch.allclose(own, looked, rtol=1e-3, atol=1e-4)
+
+
+def test_density_moves_at_a_rate_of_its_own():
+    field = voxels(density_rate={"0%": 0.0, "50%": {"jump": 0.5}})
+    optimizer = Optimizer(OptimizerOptions(type="sgd", lr=0.1), field)
+    start = {name: value.clone() for name, value in field.state_dict().items()}
+    for index, density_moves in ((0, 0.0), (1, 0.05)):
+        for parameter in field.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step(fresh_step(index, 2))
+        assert torch.allclose(
+            start["raw_density"] - field.raw_density, torch.full_like(field.raw_density, density_moves)
+        )
+        moved = start["raw_features"] - field.raw_features
+        assert torch.allclose(moved, torch.full_like(moved, 0.1 * (index + 1)), atol=1e-5)

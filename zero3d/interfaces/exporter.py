@@ -12,7 +12,7 @@ from torch import Tensor
 
 from zero3d.interfaces.component import Component
 from zero3d.interfaces.representation import Representation
-from zero3d.values import Cameras, Picture, View
+from zero3d.values import Cameras, Picture, Subject, View
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class ExportSubject:
     (B, H, W, 3); `resolution` is the side of the views the run was optimised with, `input_camera` where the picture
     was taken from; `decodes_pixelwise` tells whether a single feature vector is a colour (RGB) or not (a latent).
     `picture` is what the input camera saw, None where nobody knows; `tell` takes a line for the user, before what takes
-    long.
+    long. `framed_at(size)`: the subject with every picture framed anew at `size` pixels, out of all that the pictures hold.
     """
 
     representation: Representation
@@ -34,6 +34,7 @@ class ExportSubject:
     resolution: int
     picture: Picture | None = None
     tell: Callable[[str], None] = lambda line: None
+    framed_at: Callable[[int], Subject] | None = None
 
 
 class Exporter(Component):

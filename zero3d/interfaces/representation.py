@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -121,6 +121,14 @@ class RadianceField(Representation):
     @abstractmethod
     def features(self, points: Tensor) -> Tensor:
         """(N, 3) world points -> (N, C): RGB in [0, 1], or a latent; of all directions at once, as exports want it."""
+
+    def lattice_density(self, axes: Sequence[Tensor]) -> Tensor:
+        """`density` (X, Y, Z) at all points of a lattice: its coordinates along x, y and z, (X,), (Y,), (Z,), world units.
+
+        A grid whose own numbers lie there can give them without interpolating.
+        """
+        points = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+        return self.density(points.reshape(-1, 3)).reshape(points.shape[:-1])
 
     def normals(self, points: Tensor, least_slope: float = 1e-6) -> Tensor:
         """(N, 3) the direction in which density falls, by central differences over `spacing`; differentiable.

@@ -43,6 +43,7 @@ class Session:
             resolution=self.parts.cameras.resolution,
             picture=self.engine.picture,
             tell=self.tell,
+            framed_at=lambda size: subject_at(self.recipe, kept_pictures(self.folder, self.recipe))(size),
         )
 
 

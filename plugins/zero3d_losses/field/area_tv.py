@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from zero3d.interfaces import RadianceField, Regularizer
 from zero3d.values import LossContext
-from zero3d_losses.field.grid import GridConfig, alpha_of, cell_middles
+from zero3d_losses.field.grid import GridConfig, solid_alpha
 from zero3d_losses.field.slopes import length, slopes
 
 
@@ -28,5 +29,5 @@ class AreaTV(Regularizer):
     def penalty(self, context: LossContext) -> Tensor:
         field = context.representation
         assert isinstance(field, RadianceField)
-        alpha = alpha_of(field, cell_middles(field, self.config.cells, context.step.generator("block")))
-        return length(slopes(alpha)).mean()
+        alpha, sides = solid_alpha(field, self.config.cells, context.step.generator("block"))
+        return length(slopes(alpha)).sum() / math.prod(side - 1 for side in sides)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zero3d.interfaces import RadianceField, Regularizer
 from zero3d.values import LossContext
-from zero3d_losses.field.grid import AXES, GridConfig, alpha_of, cell_middles, neighbours
+from zero3d_losses.field.grid import AXES, GridConfig, alpha_of, cell_axes, filled, neighbours, points_of
 
 LEAST = 1e-3
 """Of the alphas' sum, in cells: an empty field has no colour."""
@@ -32,9 +32,12 @@ class ColourTV(Regularizer):
     def penalty(self, context: LossContext) -> Tensor:
         field = context.representation
         assert isinstance(field, RadianceField)
-        points = cell_middles(field, self.config.cells, context.step.generator("block"))
+        axes = cell_axes(field, self.config.cells, context.step.generator("block"))
         with torch.no_grad():
-            alpha = alpha_of(field, points)
+            alpha = alpha_of(field, axes)
+            part = filled(alpha)
+            alpha = alpha[part]
+        points = points_of([axis[side] for axis, side in zip(axes, part, strict=True)])
         colour = field.features(points.reshape(-1, 3)).reshape(*points.shape[:-1], -1)
         change, weight = colour.new_zeros(()), colour.new_zeros(())
         for axis in AXES:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zero3d.interfaces import RadianceField, Regularizer
 from zero3d.values import LossContext
-from zero3d_losses.field.grid import AXES, GridConfig, cell_middles, density_of, neighbours
+from zero3d_losses.field.grid import AXES, GridConfig, cell_axes, neighbours
 
 LEAST = 1e-20
 """Density that counts as none: its logarithm must stay finite."""
@@ -31,8 +31,8 @@ class DensityTV(Regularizer):
     def penalty(self, context: LossContext) -> Tensor:
         field = context.representation
         assert isinstance(field, RadianceField)
-        points = cell_middles(field, self.config.cells, context.step.generator("block"))
-        density = density_of(field, points).clamp(min=LEAST)
+        axes = cell_axes(field, self.config.cells, context.step.generator("block"))
+        density = field.lattice_density(axes).clamp(min=LEAST)
         raw = density + torch.log(-torch.expm1(-density))  # = ln(e^density - 1), without overflow
         squares = [(after - before).square().flatten() for before, after in (neighbours(raw, a) for a in AXES)]
         return torch.cat(squares).mean()

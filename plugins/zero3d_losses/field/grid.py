@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,10 @@ from torch import Tensor
 from zero3d.interfaces import RadianceField
 
 AXES = (0, 1, 2)
+EMPTY = 1e-3
+"""Alpha up to which a cell counts as empty."""
+BORDER = 2
+"""Empty cells about those that are not, in which differences are still taken."""
 
 
 @dataclass
@@ -23,8 +28,8 @@ class GridConfig:
             raise ValueError(f"cells: {self.cells}; 4 to 512 along each axis")
 
 
-def cell_middles(field: RadianceField, cells: int, generator: torch.Generator) -> Tensor:
-    """World points (X, Y, Z, 3) at the middles of the cells; of voxels, where their own numbers lie."""
+def cell_axes(field: RadianceField, cells: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """Coordinates (X,), (Y,), (Z,) of the cells' middles, world units; of voxels, where their own numbers lie."""
     edges = (field.box[1] - field.box[0]).tolist()
     axes = []
     for axis, edge in enumerate(edges):
@@ -33,17 +38,39 @@ def cell_middles(field: RadianceField, cells: int, generator: torch.Generator) -
         start = int(torch.randint(whole - taken + 1, (), generator=generator))
         places = (torch.arange(start, start + taken, device=field.box.device, dtype=field.box.dtype) + 0.5) / whole
         axes.append(field.box[0, axis] + places * edge)
+    return tuple(axes)
+
+
+def points_of(axes: Sequence[Tensor]) -> Tensor:
+    """All points (X, Y, Z, 3) of a lattice."""
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
 
 
-def density_of(field: RadianceField, points: Tensor) -> Tensor:
-    """Density (X, Y, Z) at points (X, Y, Z, 3), per world unit."""
-    return field.density(points.reshape(-1, 3)).reshape(points.shape[:-1])
-
-
-def alpha_of(field: RadianceField, points: Tensor) -> Tensor:
+def alpha_of(field: RadianceField, axes: Sequence[Tensor]) -> Tensor:
     """1 - exp(-density spacing), (X, Y, Z): how much of the light a cell stops."""
-    return -torch.expm1(-density_of(field, points) * field.spacing)
+    return -torch.expm1(-field.lattice_density(axes) * field.spacing)
+
+
+def filled(alpha: Tensor) -> tuple[slice, ...]:
+    """Slices along x, y, z that hold every cell above EMPTY and BORDER more; of an empty field a few cells."""
+    found = []
+    for axis, side in enumerate(alpha.shape):
+        others = [other for other in AXES if other != axis]
+        some = (alpha.amax(dim=others) > EMPTY).nonzero()
+        first, last = (int(some[0]), int(some[-1])) if len(some) else (0, 0)
+        found.append(slice(max(0, first - BORDER), min(side, last + BORDER + 1)))
+    return tuple(found)
+
+
+def solid_alpha(field: RadianceField, cells: int, generator: torch.Generator) -> tuple[Tensor, tuple[int, ...]]:
+    """`alpha_of` the cells of `cell_axes` about which anything is, and along how many cells it was looked for.
+
+    Only these have a graph: most of a box is empty, and differences there are nothing, or of no account.
+    """
+    axes = cell_axes(field, cells, generator)
+    with torch.no_grad():
+        part = filled(alpha_of(field, axes))
+    return alpha_of(field, [axis[side] for axis, side in zip(axes, part, strict=True)]), tuple(len(a) for a in axes)
 
 
 def neighbours(values: Tensor, axis: int) -> tuple[Tensor, Tensor]:

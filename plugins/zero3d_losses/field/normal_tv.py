@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from zero3d.interfaces import RadianceField, Regularizer
 from zero3d.values import LossContext
-from zero3d_losses.field.grid import AXES, GridConfig, alpha_of, cell_middles, neighbours
+from zero3d_losses.field.grid import AXES, GridConfig, neighbours, solid_alpha
 from zero3d_losses.field.slopes import FLAT, length, middle_slopes
 
 
@@ -31,12 +32,13 @@ class NormalTV(Regularizer):
     def penalty(self, context: LossContext) -> Tensor:
         field = context.representation
         assert isinstance(field, RadianceField)
-        points = cell_middles(field, self.config.cells, context.step.generator("block"))
-        gradient = middle_slopes(alpha_of(field, points))
+        alpha, sides = solid_alpha(field, self.config.cells, context.step.generator("block"))
+        gradient = middle_slopes(alpha)
         size = length(gradient)
-        unit = gradient / (size + FLAT)[..., None]
-        turns = []
+        unit = gradient / (size + FLAT)
+        total = alpha.new_zeros(())
         for axis in AXES:
-            (u, v), (short, long) = neighbours(unit, axis), neighbours(size, axis)
-            turns.append((torch.minimum(short, long) * (u - v).square().sum(dim=-1)).flatten())
-        return torch.cat(turns).mean()
+            (u, v), (short, long) = neighbours(unit, axis + 1), neighbours(size, axis)
+            total = total + (torch.minimum(short, long) * (u - v).square().sum(dim=0)).sum()
+        places = math.prod(side - 1 for side in sides)
+        return total / sum(places * (side - 2) // (side - 1) for side in sides)

@@ -201,4 +201,9 @@ def _field(laws: Laws, field: RadianceField) -> None:
         none: Any = points[:0]
         field.density(none), field.features(none)
     laws("it is differentiable", moves, "no parameter has a gradient")
+    axes = [torch.lerp(low, high, torch.linspace(0.2, 0.8, 3)) for low, high in field.box.detach().cpu().T]
+    lattice = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, 3)
+    again = field.lattice_density(axes).detach().flatten()
+    alike = again.shape == (27,) and torch.allclose(again, field.density(lattice).detach(), rtol=1e-3, atol=1e-4)
+    laws("lattice_density is density on a lattice", alike, "they differ")
     laws("spacing is above 0", field.spacing > 0, f"{field.spacing}")
