@@ -30,7 +30,7 @@ class TargetPictures(Guidance):
 
     name: ClassVar[str] = "target_pictures"
     Config: ClassVar[type[Any]] = TargetPicturesConfig
-    needs: ClassVar[frozenset[str]] = frozenset({"image", "opacity", "background"})
+    needs: frozenset[str] = frozenset({"image", "opacity", "background"})
     branches: tuple[str, ...] = (COND, NULL)
     takes_fixed_views: ClassVar[bool] = True
 
@@ -133,8 +133,9 @@ class TargetPictures(Guidance):
 
     def _keep(self, pictures: Tensor, rgb: bool) -> None:
         self._made += 1
-        parts = [cut_out(p) if rgb and self.config.mask else (p, torch.ones_like(p[..., :1]), False) for p in pictures]
-        self._front, self._alpha = (torch.stack([part[k] for part in parts]) for k in (0, 1))
+        cut = rgb and self.config.mask
+        parts = [cut_out(one) if cut else (one, torch.ones_like(one[..., :1]), False) for one in pictures]
+        self._front, self._alpha = torch.stack([part[0] for part in parts]), torch.stack([part[1] for part in parts])
         self._plain = [part[2] for part in parts]
 
     def state_dict(self) -> dict[str, Any]:
