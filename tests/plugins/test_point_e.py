@@ -13,7 +13,9 @@ from zero3d.errors import RecipeError
 from zero3d.geometry import gltf_to_world, orbit, rays
 from zero3d.interfaces import PointCloud, RadianceField, SurfaceRepresentation
 from zero3d.mesh_files import load_mesh
+from zero3d.parts import build_parts
 from zero3d.plugins import load_plugins
+from zero3d.recipe import load_recipe
 from zero3d.testing.laws.common import fresh_step, random_picture
 from zero3d.values import Picture, PosedPicture, Prompt, Subject
 from zero3d_point_e.reconstructor import PointE
@@ -295,3 +297,63 @@ def test_published_weights_are_listed(capsys):
 
 def test_it_is_registered():
     assert load_plugins().get("reconstructor", "point_e", "here") is PointE
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    from tests.plugins.sd_tiny import save_stable_diffusion
+
+    return save_stable_diffusion(tmp_path_factory.mktemp("sd") / "sd")
+
+
+def dreamer(weights, teacher, *more):
+    words = {**weights, "config": weights["config"].replace("grid", "vector")}
+    options = [f"start.{name}={value}" for name, value in {**words, "steps": 2, "upsample_steps": 2}.items()]
+    return ["prompt=a mug", "device=cpu", f"denoiser.weights={teacher}", *options, *more]
+
+
+def test_gaussiandreamers_numbers(weights, teacher):
+    """Written out from its configs/gaussiandreamer-sd.yaml, arguments and system, not read from the recipe."""
+    recipe = load_recipe(
+        "recipes/gaussiandreamer.yaml",
+        load_plugins(),
+        dreamer(weights, teacher, "cameras.resolution=32"),
+    )
+    parts = build_parts(recipe)
+    cloud, options, extent = parts.representation, recipe.options, 4 / 1.6
+    assert (options.steps, options.optimizer.eps) == (1200, 1e-15)
+    rates = {id(group["params"][0]): group["lr_scale"] for group in cloud.param_groups()}
+    end = 5e-5 * extent * 0.5 ** (1200 / 30000)
+    for parameter, first, last in (
+        (cloud.means, 5e-5 * extent, end),
+        (cloud.sh_base, 0.0125, 0.0125),
+        (cloud.opacity_logits, 0.01, 0.01),
+        (cloud.log_scales, 0.005, 0.005),
+        (cloud.quaternions, 0.001, 0.001),
+    ):
+        rate = [options.optimizer.rate.at(i, 1200) * rates[id(parameter)].at(i, 1200) for i in (0, 1200)]
+        assert rate == pytest.approx([first, last], rel=1e-3)
+    growth = cloud.growth
+    assert [step for step in range(1, 1201) if growth.acts(step)] == [400, 500, 600, 700, 800]
+    assert not any(growth.resets(step) for step in range(1, 1201))
+    assert (growth.gradient, growth.clone_scale, growth.prune_opacity) == (0.0002, 0.01 * extent, 0.05)
+    assert (growth.prune_scale, growth.prune_scale_after) == (0.1 * extent, 500)
+    (guide,) = parts.guidances
+    config = guide.guidance.config
+    assert config.guidance_scale(fresh_step(0, 1200)) == 100 + 1
+    assert config.times.t_range(fresh_step(0, 1200), 1000) == (20, 981)
+    assert config.times.t_range(fresh_step(600, 1200), 1000) == (20, 551)
+    assert parts.cameras.config.distance == pytest.approx([1.5 / 1.6, 4 / 1.6], abs=0.01)
+    assert (parts.cameras.views, parts.cameras.config.elevation_deg) == (4, [-10, 60])
+
+
+def test_gaussiandreamer_takes_some_steps_from_words(weights, teacher, tmp_path):
+    small = [
+        "cameras.resolution=16",
+        "cameras.views=1",
+        "renderer={type: volume}",
+        "export={splat: {type: splat_file}}",
+    ]
+    small += ["steps=2", "observers={}", f"out={tmp_path / 'run'}", "representation.densify=none"]
+    assert cli.main(["run", "recipes/gaussiandreamer.yaml", *dreamer(weights, teacher, *small)]) == 0
+    assert len(trimesh.load(tmp_path / "run" / "splat.ply").vertices) == 192
