@@ -2,12 +2,13 @@
 
     nice -n 15 python benchmarks/algorithms.py --resume [--only sds ...] [--teacher perfect ...] [--budget 100 ...]
     python benchmarks/algorithms.py --quick                                  # two minutes: a look, no figures to quote
-    python benchmarks/algorithms.py --readme                                 # the tables of what stands in the JSONL
+    python benchmarks/algorithms.py --readme              # the tables of what stands in the JSONL, algorithms that are whole
     python benchmarks/algorithms.py --validation --set sds.max_t=0.95 ...    # objects to choose settings by
 
 One call is one picture through one branch of the teacher's network: guidance with two branches on one view is two calls, a
 batch of four views under one branch four. Counted is each `predict` of the run. A run has as many optimisation steps as its
-calls allow; the field, renderer, regularizers and learning rates are those of recipes/nano.yaml, the same for all.
+calls allow; renderer, regularizers and learning rates are those of recipes/nano.yaml, the same for all (from noise, fewer
+than 100 steps are larger). How each is set stands in `algorithms_settings.py`.
 
 perfect and flawed (`pooled.py`): the five shapes of `oracle.py` from one picture, from noise. nano: 20 procedural objects it
 was not trained on, seen as in `nano_solids.py`, from the solid it lifts. `none` is no teacher: that start and the picture.
@@ -65,7 +66,8 @@ VALIDATION_SEED = 2_000_000
 FIELD, PIXELS, NANO_PIXELS, EXPORT = 48, 48, 64, 96
 COMMON = (
     f"A field of {FIELD}^3 voxels, views of {PIXELS}^2 pixels ({NANO_PIXELS}^2 with nano, its size), the mesh cut at "
-    f"{EXPORT}^3, one seed; seconds of one thread of the processor, the export in them, on a busy machine."
+    f"{EXPORT}^3, one seed; CD is the Chamfer distance at 20,000 points, *beside* it the mean of its differences to `sds`, "
+    "object by object, with its standard error; seconds of one thread of the processor with the export, on a busy machine."
 )
 NO_SURFACE = {"chamfer": 0.5, "iou": 0.0, "normal_consistency": 0.0}
 """What a run without any surface scores: the distance of a point half the object away."""

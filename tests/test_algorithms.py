@@ -74,6 +74,27 @@ def test_steps_are_as_many_as_the_calls_allow(algorithms, name, options, budget,
     assert algorithms.steps_within(budget, kind, options, load_plugins()) == steps
 
 
+def test_a_table_shows_means_of_the_same_objects_and_paired_errors(algorithms):
+    def row(algorithm, name, chamfer, surface=True):
+        scores = {"iou": 0.5, "psnr": 20.0, "normal_consistency": 0.8, "calls": 9, "steps": 9, "seconds": 1.0}
+        label = {"teacher": "flawed", "budget": 9, "algorithm": algorithm, "object": name}
+        return {**label, "chamfer": chamfer, "chamfer_floor": 0.005, "surface": surface, **scores}
+
+    rows = [
+        row("sds", "a", 0.01),
+        row("sds", "b", 0.02),
+        row("csd", "a", 0.02),
+        row("csd", "b", 0.9),
+        row("ism", "a", 0.01),
+    ]
+    rows.append(row("csd", "b", 0.06, surface=False))  # the later of two counts
+    told = algorithms.report(rows, "all")
+    assert "| 9 | `sds` | 0.0150 |  | 0.500 |" in told
+    assert "| 9 | `csd`, 1 without a surface | 0.0400 | +0.0250 ± 0.0150 |" in told
+    assert "ism" not in told  # of one object, where others have two
+    assert "Means of 2 object(s); the floor of the Chamfer distance is 0.0050" in told
+
+
 class TestTeachers:
     SIZE = 12
 
