@@ -1,4 +1,4 @@
-"""`zero3d eval`: a run (or a mesh) against what is known of the object."""
+"""`zero3d eval`: a run (or a mesh, or another model's file) against what is known of the object."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from zero3d.registry import Registry
 from zero3d.values import Cameras
 from zero3d_metrics.align import ALIGNMENTS, aligned, axes_word, turned
 from zero3d_metrics.image import SSIM
+from zero3d_metrics.opened import open_model
 from zero3d_metrics.report import Report
 from zero3d_metrics.shape import MORE_POINTS, NORMALISED, POINTS, framed, surface_figures, volume_iou
 
@@ -24,14 +25,14 @@ MOST_POINTS = 5_000_000
 
 
 class Evaluate(Command):
-    """Score a run (or a mesh): PSNR and SSIM on views; Chamfer distance, F-score, normals and volume IoU to a mesh."""
+    """Score a run, mesh or splat file: PSNR and SSIM on views; Chamfer distance, F-score, normals, volume IoU to a mesh."""
 
     name: ClassVar[str] = "eval"
     extras: ClassVar[Mapping[str, str]] = {"draco": "DracoPy", "meshopt": "meshoptimizer"}  # of glTF files
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         add = parser.add_argument
-        add("run", help="a run's folder, or a mesh file in glTF axes")
+        add("run", help="a run's folder, or a mesh or splat file in glTF axes")
         add("--mesh", help="the true mesh (GLB, OBJ, PLY, STL; glTF axes)")
         add("--up", choices=("y", "z"), default="y", help="the vertical axis in the true mesh's file (y, as in glTF)")
         add(
@@ -81,12 +82,18 @@ class Evaluate(Command):
         _check(arguments)
         target = Path(arguments.run)
         report = Report()
+        opened = None if target.is_dir() else open_model(target, arguments.registry)
         if arguments.mesh:
-            _score_shape(_mesh_of(target), load_mesh(arguments.mesh, arguments.up), arguments, report)
+            _score_shape(
+                opened.mesh() if opened else _mesh_of(target),
+                load_mesh(arguments.mesh, arguments.up),
+                arguments,
+                report,
+            )
         if arguments.views:
             from zero3d_metrics.pictures import score_views
 
-            score_views(_drawer(target, arguments.registry), arguments, report)
+            score_views(opened.draw if opened else _drawer(target, arguments.registry), arguments, report)
         out = arguments.json or (target / "eval.json" if target.is_dir() else None)
         if out:
             report.write(out)

@@ -92,6 +92,26 @@ class TestGrowth:
         cloud.after_step(fresh_step(), Optimizer(OptimizerOptions(), cloud))
         assert torch.equal(cloud.means, torch.cat([before, before[7:]]))
 
+    def test_the_user_is_told_once_that_growth_is_held_back(self):
+        cloud, lines = made(10, densify=ALL_GROW, max_count=13), []
+        cloud.tell = lines.append
+        for _ in range(2):
+            cloud.gradient_sums.fill_(1)
+            cloud.times_seen.fill_(1)
+            cloud.after_step(fresh_step(), Optimizer(OptimizerOptions(), cloud))
+        assert len(cloud.means) == 13
+        (line,) = lines
+        assert "7 Gaussians more would have grown than representation.max_count, 13" in line
+
+    def test_nothing_is_told_where_all_that_grow_have_room(self):
+        cloud, lines = made(10, densify=ALL_GROW, max_count=20), []
+        cloud.tell = lines.append
+        cloud.gradient_sums.fill_(1)
+        cloud.times_seen.fill_(1)
+        cloud.after_step(fresh_step(), Optimizer(OptimizerOptions(), cloud))
+        assert len(cloud.means) == 20
+        assert not lines
+
     def test_pruning_all_is_one_line(self):
         cloud = made(10, opacity=0.005, densify={"start": 1, "every": 1})
         with pytest.raises(StepError, match=r"every Gaussian is fainter than densify\.prune_opacity") as caught:

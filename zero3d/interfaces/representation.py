@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -40,6 +41,20 @@ class Representation(nn.Module, Component):
     """Channels C of the images rendered from it: 3 for RGB, or a latent's."""
     grows: ClassVar[bool] = False
     """Whether the first axis of its parameters and buffers may change, by `optimizer.rearrange` in `after_step` alone."""
+
+    tell: Callable[[str], None] = staticmethod(lambda line: None)
+    """Takes a line for the user while a run optimises it, such as that it cannot grow further; say a thing once."""
+
+    @classmethod
+    def from_file(cls, path: Path) -> Representation | None:
+        """The finished RGB model that a file in glTF axes holds, in world axes; None if the file is not of its kind.
+
+        For what looks at models without a run, such as `zero3d eval`.
+
+        Raises:
+            UserError: it is of its kind, but damaged.
+        """
+        return None
 
     def __init__(self, config: Any) -> None:
         nn.Module.__init__(self)

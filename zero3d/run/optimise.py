@@ -26,6 +26,7 @@ def optimise(session: Session, first_step: int) -> Session:
         WriteError: the disk is full, or the folder is not ours to write; the line says how to go on.
         KeyboardInterrupt: stopped by the user, after the checkpoint was saved.
     """
+    session.parts.representation.tell = session.tell
     try:
         reached = _steps(session, first_step)
         if reached == session.engine.total_steps:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ from zero3d.values import Step
 from zero3d_gaussians.cloud import growth, start
 from zero3d_gaussians.cloud.density import blobs, density_and_features
 from zero3d_gaussians.cloud.start import Start
+from zero3d_gaussians.cloud.watch import Seen, Watch
 from zero3d_gaussians.drawing.projection import C0, rotations
 
 FORMATS = ("ply", "splat", "glb", "gltf", "obj", "stl")
@@ -25,6 +26,7 @@ RATES = ("position_lr", "colour_lr", "opacity_lr", "scale_lr", "rotation_lr")
 FLATTEST = 1e-6
 """World units: no axis starts shorter."""
 FASTEST = 1e6
+MOST = 10_000_000
 
 
 @dataclass
@@ -65,7 +67,7 @@ class GaussiansConfig:
     def __post_init__(self) -> None:
         if self.start not in ("auto", "ball") and Path(self.start).suffix[1:].lower() not in FORMATS:
             raise ValueError(f"start: {self.start!r}; auto, ball, or a file: {', '.join(FORMATS)}")
-        for name, low, high in (("max_count", 1, 10_000_000), ("channels", 1, 64), ("degree", 0, 3)):
+        for name, low, high in (("max_count", 1, MOST), ("channels", 1, 64), ("degree", 0, 3)):
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name}: {getattr(self, name)}; {low} to {high}")
         if not 1 <= self.points <= self.max_count:
@@ -84,43 +86,6 @@ class GaussiansConfig:
         for name in RATES:
             Schedule.parse(getattr(self, name), name).within(0, FASTEST, name)
         growth.parse(self.densify)
-
-
-@dataclass
-class Seen:
-    """One render of a step: leaves whose gradients say how much each Gaussian's centre on the screen wants to move.
-
-    shift (B, N, 2): gradients by pixel. absolute: their absolute sums, if they are asked for. They are leaves, so that only
-    the step's own backward pass fills them: an observer's torch.autograd.grad does not.
-    """
-
-    step: int
-    shift: Tensor
-    absolute: Tensor | None
-    width: int
-    height: int
-    visible: Tensor | None = None
-
-    def per_view(self) -> Tensor | None:
-        """(B, N): the length of each gradient, for each view alone, in [-1, 1] across the picture; None if there is none."""
-        found = self.shift.grad
-        if self.absolute is not None and found is not None:
-            found = self.absolute.grad
-            if found is None:  # gsplat leaves them with the centres
-                found = getattr(getattr(self.absolute, "centres", None), "absgrad", None)
-        if found is None:
-            return None
-        halves = found.new_tensor([self.width / 2, self.height / 2])
-        length: Tensor = (found * halves).norm(dim=-1) * len(found)  # the loss is a mean over the views
-        return length
-
-
-@dataclass
-class _Watch:
-    """What was rendered since the last step, and the seed of what `follow` draws; no tensor of the model."""
-
-    seen: list[Seen] = field(default_factory=list)
-    seed: int = 0
 
 
 class GaussianCloud(RadianceField):
@@ -147,7 +112,7 @@ class GaussianCloud(RadianceField):
         self.register_buffer("gradient_sums", torch.zeros(count))
         self.times_seen: Tensor
         self.register_buffer("times_seen", torch.zeros(count))
-        self._watch = _Watch()
+        self._watch = Watch()
 
     @property
     def most(self) -> int:
@@ -166,6 +131,21 @@ class GaussianCloud(RadianceField):
             self._take(start.ball(self.config.points, self.config.radius, self.channels, step.generator("ball")))
         else:
             self._take(start.from_file(self.config.start, self.config.points, self.channels, step.generator("file")))
+
+    @classmethod
+    def from_file(cls, path: Path) -> GaussianCloud | None:
+        """A .splat, or a .ply in 3DGS's layout; its density is asked for where its Gaussians show, 128 cells a side."""
+        from zero3d_gaussians.files.reading import opened
+
+        found = opened(path)
+        if found is None:
+            return None
+        rest = 0 if found.sh_rest is None else found.sh_rest.shape[1]
+        cloud = cls(GaussiansConfig(points=1, max_count=MOST, degree=math.isqrt(rest + 1) - 1))
+        cloud._take(found, str(path))
+        cloud.box = start.bounds(found).to(cloud.box)
+        cloud.spacing = float((cloud.box[1] - cloud.box[0]).max()) / 128
+        return cloud
 
     def can_follow(self, previous: Representation | None) -> bool:
         """A point cloud, a field, a mesh or Gaussians of as many channels; where another start is asked for, anything."""
@@ -288,6 +268,13 @@ class GaussianCloud(RadianceField):
             self.config.max_count,
             step.generator("split"),
         )
+        if change.held_back and not self._watch.told:
+            self._watch.told = True
+            self.tell(
+                f"note: step {step.index}: {change.held_back:,} Gaussians more would have grown than "
+                f"representation.max_count, {self.config.max_count:,}, leaves room for; those with the largest gradients "
+                "grow (said once); raise it for finer detail"
+            )
         if not len(change.rows):
             raise StepError(
                 f"step {step.index}: representation {self.name!r}: every Gaussian is fainter than "
@@ -336,10 +323,10 @@ class GaussianCloud(RadianceField):
             self.sh_rest.detach() if self.config.degree else None,
         )
 
-    def _take(self, found: Start) -> None:
+    def _take(self, found: Start, where: str = "") -> None:
         """Make this cloud that one. `.data`, not the parameters, is replaced: an optimizer holds these already."""
         count = len(found.means)
-        where = f"representation.start {self.config.start}"
+        where = where or f"representation.start {self.config.start}"
         if not count:
             raise UserError(f"{where}: no points; give a cloud that has some")
         if count > self.config.max_count:

@@ -105,7 +105,8 @@ def parse(source: Any) -> Growth | None:
 class Change:
     """Rows of the cloud to be: `rows` (M,) of the present one, `new` (M,) those that begin without moments.
 
-    halves (H,) indices among the M of what a split made; their centres and log scales.
+    halves (H,) indices among the M of what a split made; their centres and log scales. held_back: how many
+    had gradients to grow but no room.
     """
 
     rows: Tensor
@@ -113,6 +114,7 @@ class Change:
     halves: Tensor
     means: Tensor
     log_scales: Tensor
+    held_back: int = 0
 
 
 def plan(
@@ -137,7 +139,8 @@ def plan(
     size = log_scales.exp().amax(dim=-1)
     grows = gradient >= growth.gradient
     room = max(most - len(means), 0)
-    if int(grows.sum()) > room:
+    held_back = max(int(grows.sum()) - room, 0)
+    if held_back:
         strongest = torch.where(grows, gradient, -torch.inf).argsort(descending=True, stable=True)[:room]
         grows = torch.zeros_like(grows).index_fill(0, strongest, True)
     small = size <= growth.clone_scale
@@ -159,4 +162,4 @@ def plan(
     first = len(rows) - len(twice)
     halves = kept[first:].nonzero()[:, 0]
     place = kept.long().cumsum(dim=0) - 1
-    return Change(rows[kept], new[kept], place[first:][halves], centres[halves], logs[halves])
+    return Change(rows[kept], new[kept], place[first:][halves], centres[halves], logs[halves], held_back)

@@ -22,6 +22,8 @@ DEPTH = 1.3
 """Standard deviations along a surface by which the centres lie below it; seen from the side they then end about there."""
 CHUNK = 2**18
 """Points asked of a field at a time."""
+FAINTEST = 0.005
+"""Opacity from which a Gaussian counts in a surface (DreamGaussian's)."""
 CLOSEST = 1e-7
 """Mean squared distance to the neighbours at least (DreamGaussian's)."""
 
@@ -78,6 +80,17 @@ def ball(count: int, radius: float, channels: int, generator: torch.Generator) -
     means = means * (radius * share ** (1 / 3))[:, None]
     base = torch.rand(count, 1, channels, generator=generator) / 255
     return Start(means, None, None, None, base)
+
+
+def bounds(found: Start) -> Tensor:
+    """(2, 3): the corners of the box of what shows: two standard deviations about all but the faintest Gaussians."""
+    assert found.log_scales is not None
+    assert found.opacity_logits is not None
+    shows = found.opacity_logits.sigmoid() >= FAINTEST
+    if not bool(shows.any()):
+        shows = torch.ones_like(shows)
+    means, reach = found.means[shows], 2 * found.log_scales[shows].exp().amax(dim=1, keepdim=True)
+    return torch.stack([(means - reach).amin(dim=0), (means + reach).amax(dim=0)])
 
 
 def sizes(means: Tensor, spread: float, flat: float) -> Tensor:

@@ -11,6 +11,7 @@ import numpy
 import torch
 
 from zero3d.errors import UserError
+from zero3d.mistaken import mistaken
 from zero3d_gaussians.cloud.start import Start
 from zero3d_gaussians.drawing.projection import C0
 from zero3d_gaussians.files.turned import turned
@@ -30,6 +31,8 @@ HEADER = 2**16
 """Bytes of a PLY's header at most."""
 EDGE = 1e-3
 """An 8-bit opacity of 0 or 1 begins this far from it."""
+TOLD = ("f_dc_0", "opacity", "scale_0", "rot_0")
+"""Any of these says that a PLY means Gaussians."""
 LAYOUT = "the layout of 3DGS (x y z, f_dc_0..2, opacity, scale_0..2, rot_0..3) or points (x y z)"
 
 
@@ -45,7 +48,7 @@ def read_gaussians(path: str) -> Start | None:
     if table is None:
         return None
     names = table.dtype.names or ()
-    told = [name for name in ("f_dc_0", "opacity", "scale_0", "rot_0") if name in names]
+    told = [name for name in TOLD if name in names]
     if not told:
         return None
     rest = sum(name.startswith("f_rest_") for name in names)
@@ -69,6 +72,29 @@ def read_gaussians(path: str) -> Start | None:
         higher,
     )
     return turned(found, to_gltf=False)
+
+
+def opened(path: Path) -> Start | None:
+    """`read_gaussians` of any file; None where it holds none, which is seen from a PLY's header.
+
+    Raises:
+        UserError: as `read_gaussians`.
+    """
+    kind = path.suffix.lower()
+    if kind not in (".ply", ".splat") or not path.is_file():
+        return None
+    try:
+        wrong = mistaken(path)
+        if wrong:
+            raise UserError(f"{path}: {wrong}")
+        if kind == ".ply":
+            with path.open("rb") as file:
+                head = file.read(HEADER).partition(b"end_header")[0]
+            if not head.startswith(b"ply") or not any(b" " + name.encode() in head for name in TOLD):
+                return None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
+    return read_gaussians(str(path))
 
 
 def read_points(path: str) -> Start | None:
