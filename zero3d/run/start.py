@@ -100,13 +100,24 @@ def _plan(recipe: Recipe, parts: Parts, registry: Registry) -> Plan:
     return Plan(out_of(recipe), recipe, parts, cameras, framed, origin, notes + elevation_note(recipe))
 
 
+def _nothing_given(recipe: Recipe) -> str:
+    """A line for a recipe without a picture and without words, by what its teachers' classes say they need."""
+    needs = {need for block in recipe.denoisers.values() for need in block.component.needs}
+    if needs == {"prompt"}:
+        return f'{recipe.place("prompt")}: missing; say what is wanted, for example prompt="a cat"'
+    line = f"{recipe.place('image')}: missing; give a picture, for example image=examples/mug.png"
+    if "prompt" in needs:
+        return f'{line}, and words, for example prompt="a cat"'
+    return f'{line}, or words, for example prompt="a cat"' if recipe.encoders and not needs else line
+
+
 def _checked(
     file: str | RecipeText, registry: Registry, overrides: Sequence[str], whole: bool = True
 ) -> list[tuple[Recipe, Parts]]:
     """What can be told before a picture is read: each stage with its parts. `whole`: nothing may be left to be given."""
     recipe = load_recipe(file, registry, overrides)
     if not recipe.subject and whole:
-        raise RecipeError(f"{recipe.place('image')}: missing; give a picture, for example image=examples/mug.png")
+        raise RecipeError(_nothing_given(recipe))
     source = recipe.whole or recipe.source
     if source.get("out") is not None or whole:
         folder.check_out(source.get("out"), recipe.options.overwrite, _files_read(file, source))

@@ -12,7 +12,14 @@ from zero3d.weights import PickledTensors, SafeTensors
 from zero3d.weights.ldm import CLIP, UNET
 
 SD, IF, VARIATIONS = "Stable Diffusion", "DeepFloyd IF's first stage", "Image Variations"
-COMPONENTS = {SD: "stable_diffusion", IF: "deepfloyd_if", VARIATIONS: "image_variations", "Zero-1-to-3": "zero123"}
+COMPONENTS = {
+    SD: "stable_diffusion",
+    IF: "deepfloyd_if",
+    VARIATIONS: "image_variations",
+    "Zero-1-to-3": "zero123",
+    "MVDream": "mvdream",
+    "ImageDream": "imagedream",
+}
 """Which denoiser takes a family."""
 TEXT_1, TEXT_2 = "cond_stage_model.transformer.", "cond_stage_model.model."
 FIRST, CONTEXT = f"{UNET}input_blocks.0.0.weight", f"{UNET}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
@@ -82,6 +89,8 @@ def family_of_folder(root: Path, index: Mapping[str, Any], unet: Mapping[str, An
     inputs, context = unet.get("in_channels", 4), unet.get("cross_attention_dim", 1280)
     if "camera_embed_dim" in unet or "camera_dim" in unet or "MultiView" in str(unet.get("_class_name", "")):
         return "MVDream"
+    if inputs == 8 and (root / "image_encoder").is_dir():
+        return "Zero-1-to-3"
     if inputs in INPUTS:
         return INPUTS[inputs]
     if inputs == 3:

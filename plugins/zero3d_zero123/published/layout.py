@@ -36,6 +36,7 @@ class Layout:
         """
         self.root = root
         listed = sorted(files)
+        self._check_words()
         self.configs = {part: part_config(root, part) for part in PARTS}
         self._check_widths()
         held = {part: variants(part, listed) for part in PARTS}
@@ -74,6 +75,17 @@ class Layout:
         if isinstance(value, int):
             return value
         raise RecipeError(f"denoiser.weights: {self.root / part}: config.json: {entry} is {value!r}, no whole number")
+
+    def _check_words(self) -> None:
+        if not (self.root / "text_encoder").is_dir() or (self.root / "image_encoder").is_dir():
+            return
+        joint = "MultiView" in str(part_config(self.root, "unet").get("_class_name", ""))
+        found, taker = (
+            ("MVDream", "mvdream") if joint else ("a text-to-image model such as Stable Diffusion", "stable_diffusion")
+        )
+        raise RecipeError(
+            f"denoiser.weights: {self.root} is {found}, which reads words, not Zero-1-to-3; set denoiser.type={taker}"
+        )
 
     def _check_widths(self) -> None:
         inputs = self._number("unet", "in_channels", 4)
