@@ -1,6 +1,7 @@
 """`point_e`: from a picture to a run's folder on tiny weights, what other representations begin from, what is told."""
 
 import json
+import shutil
 
 import numpy
 import pytest
@@ -262,6 +263,14 @@ def test_a_wrong_model_is_named(tmp_path):
         PointE(PointE.Config(weights=str(tmp_path)))
     lines = list(PointE.inspect_weights(tmp_path / "base_40m.pt"))
     assert "Point-E's upsample, 40,470,552 parameters" in lines[0]
+
+
+def test_hub_ids_are_looked_up_in_the_cache(weights, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    for name, folder in (("me--clip", weights["clip"]), ("me--points", weights["weights"])):
+        shutil.copytree(folder, tmp_path / f"models--{name}" / "snapshots" / "abc")
+    made = PointE(PointE.Config(weights="me/points", clip="me/clip", config=weights["config"]))
+    assert all(path.is_file() and tmp_path in path.parents for path in made.weight_files())
 
 
 @pytest.mark.parametrize(
