@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zero3d.interfaces import Encoder
-from zero3d.weights import Published, filled
+from zero3d.weights import Conversion, Published, filled
 from zero3d_clip.known import KNOWN
 from zero3d_clip.source import PLACE, Source, open_source
 
@@ -84,15 +84,29 @@ class ClipEncoder(Encoder):
         speaks = config.texts and config.layer == "projected" and not self._source.alone and self._source.tokenizer
         self.reads = frozenset({"picture", "prompt"}) if speaks else frozenset({"picture"})
 
+    @classmethod
+    def inspect_weights(cls, path: Path, config: str = "") -> Iterable[str] | None:
+        from zero3d_clip.files import is_clip, report
+
+        return report(path, config) if is_clip(path) else None
+
+    @classmethod
+    def convert_weights(cls, asked: Conversion) -> bool:
+        from zero3d_clip.files import convert, is_clip
+
+        if not asked.path.is_file() or not is_clip(asked.path):
+            return False
+        convert(asked)
+        return True
+
     def load(self, device: torch.device) -> None:
         """Read the towers that are needed, frozen.
 
         Raises:
             RecipeError: the weights cannot be had or read, or a tensor is missing or of another shape.
         """
-        empty, state = self._empty(), self._source.load()
-        own = {name: state[name] for name in empty.state_dict() if name in state}  # files hold more: the other tower
-        model: Any = filled(self._source.path, "CLIP", empty, own, self._dtype, PLACE)
+        empty = self._empty()
+        model: Any = filled(self._source.path, "CLIP", empty, self._source.fitting(empty), self._dtype, PLACE)
         self._model = model.requires_grad_(False).eval().to(device)
 
     def encode_pictures(self, image: Tensor) -> Tensor:
@@ -135,15 +149,13 @@ class ClipEncoder(Encoder):
 
     def _empty(self) -> Any:
         """The network on the meta device."""
-        from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionModelWithProjection
-
-        with torch.device("meta"):
-            if "prompt" in self.reads:
-                return CLIPModel(CLIPConfig(**self._source.config))
-            return CLIPVisionModelWithProjection(CLIPVisionConfig(**self._source.vision))
+        return self._source.sketch("prompt" in self.reads)
 
     @cached_property
     def _tokenizer(self) -> Any:
-        from transformers import AutoTokenizer
+        from transformers import AutoTokenizer, CLIPTokenizer
 
-        return AutoTokenizer.from_pretrained(self._source.tokenizer, local_files_only=True)
+        folder = self._source.tokenizer
+        assert folder is not None
+        told = (folder / "config.json").is_file()  # a tokenizer's files alone do not say whose they are
+        return (AutoTokenizer if told else CLIPTokenizer).from_pretrained(folder, local_files_only=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from zero3d import RecipeError
@@ -47,6 +48,24 @@ class Source:
             return dict(self.config)
         return {**(self.config.get("vision_config") or {}), "projection_dim": self.config.get("projection_dim", 512)}
 
+    def sketch(self, texts: bool = True) -> Any:
+        """The network on the meta device; the vision tower alone if it has no other, or `texts` is false."""
+        from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionModelWithProjection
+
+        with torch.device("meta"):
+            if texts and not self.alone:
+                return CLIPModel(CLIPConfig(**self.config))
+            return CLIPVisionModelWithProjection(CLIPVisionConfig(**self.vision))
+
+    def fitting(self, sketch: Any) -> dict[str, Tensor]:
+        """The tensors that a network has use for; files hold more, the other tower.
+
+        Raises:
+            RecipeError: as `load`.
+        """
+        state = self.load()
+        return {name: state[name] for name in sketch.state_dict() if name in state}
+
     def load(self) -> dict[str, Tensor]:
         """The tensors by transformers' names, mapped.
 
@@ -73,13 +92,10 @@ def open_source(config: Any) -> Source:
             f"encoder.tokenizer: {tokenizer}: no tokenizer.json, nor vocab.json with merges.txt; give CLIP's"
         )
     if path.suffix in FILES:
-        if not path.is_file():
-            raise RecipeError(f"{PLACE}: {path}: no such file; {where_to_get()}")
-        own = Path(config.config).expanduser() if config.config else None
-        return Source(path, _checked(own) if own else _told_by(path), [path], tokenizer)
+        return open_file(path, config.config, tokenizer)
     if path.is_dir():
         folder = snapshot(path, config.revision, PLACE)
-        return _folder(folder, [file.name for file in folder.iterdir()], tokenizer)
+        return open_folder(folder, tokenizer)
     if HUB_ID.fullmatch(config.weights):
         hub = HubFolder(config.weights, config.revision, config.offline, KNOWN, SMALL, PLACE)
         listed = {*hub.files, *(file.name for file in hub.root.iterdir())}
@@ -91,6 +107,26 @@ def open_source(config: Any) -> Source:
         f"{PLACE}: {config.weights!r} is neither a folder (config.json, model.safetensors), a file nor a hub id; "
         f"{where_to_get()}"
     )
+
+
+def open_file(path: Path, config: str, tokenizer: Path | None = None) -> Source:
+    """One file with OpenAI's or OpenCLIP's names. `config`: a config.json of transformers, or empty: as its tensors tell.
+
+    Raises:
+        RecipeError: it is not there, or its configuration cannot be told.
+    """
+    if not path.is_file():
+        raise RecipeError(f"{PLACE}: {path}: no such file; {where_to_get()}")
+    return Source(path, _checked(Path(config).expanduser()) if config else _told_by(path), [path], tokenizer)
+
+
+def open_folder(folder: Path, tokenizer: Path | None = None) -> Source:
+    """A CLIP as transformers saves it.
+
+    Raises:
+        RecipeError: it is none, or without weights.
+    """
+    return _folder(folder, [file.name for file in folder.iterdir()], tokenizer)
 
 
 def has_tokenizer(folder: Path) -> bool:

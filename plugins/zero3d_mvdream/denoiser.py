@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from zero3d.diffusion import sigma_to_t, stable_diffusion_sigmas, to_variance_preserving, x0_from_eps
 from zero3d.interfaces import COND, NEGATIVE, NULL, AdaptableDenoiser, Denoiser
 from zero3d.values import Cameras, Prompt, Subject
-from zero3d.weights import Published
+from zero3d.weights import Conversion, Published
 from zero3d_mvdream.conditioning import JointCondition, camera_numbers, clip_pixels, in_groups, over_grey
 from zero3d_mvdream.options import ImageDreamConfig, MvDreamConfig
 from zero3d_mvdream.weights import source as sources
@@ -50,6 +50,16 @@ class JointDenoiser(Denoiser):
         from zero3d_mvdream.weights.report import is_family, report
 
         return report(path, cls.family, config, cls.published) if is_family(path, cls.family) else None
+
+    @classmethod
+    def convert_weights(cls, asked: Conversion) -> bool:
+        from zero3d_mvdream.weights.export import convert
+        from zero3d_mvdream.weights.report import is_family
+
+        if not asked.path.is_file() or not is_family(asked.path, cls.family):
+            return False
+        convert(sources.SingleFile(cls.family, asked.path, asked.config, cls.published), asked)
+        return True
 
     def weight_files(self) -> list[Path]:
         return self._source.weight_files

@@ -27,6 +27,7 @@ class Model(Protocol):
     configs: Configs
     scheduler: dict[str, Any]
     prediction: str | None
+    pad_id: int | None
 
     @property
     def tokenizer(self) -> Path | None: ...

@@ -14,8 +14,9 @@ from torch.nn import functional
 from zero3d import RecipeError
 from zero3d.interfaces import COND
 from zero3d.values import Cameras, Subject
-from zero3d.weights import Choice, Published, planes
+from zero3d.weights import Choice, Conversion, Published, planes
 from zero3d_stable_diffusion.base import Latent, Model, check_options, frozen
+from zero3d_stable_diffusion.models.export import convert
 from zero3d_stable_diffusion.models.families import VARIATIONS
 from zero3d_stable_diffusion.models.folder import open_folder
 from zero3d_stable_diffusion.models.known import IMAGE_VARIATIONS
@@ -106,6 +107,10 @@ class ImageVariations(Latent):
     @classmethod
     def inspect_weights(cls, path: Path, config: str = "") -> Iterable[str] | None:
         return report(path, VARIATIONS, cls.kinds, config)
+
+    @classmethod
+    def convert_weights(cls, asked: Conversion) -> bool:
+        return convert(asked, VARIATIONS, cls.kinds)
 
 
 def clip_pixels(picture: Tensor, size: int) -> Tensor:

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from zero3d import RecipeError
-from zero3d.weights import Choice, Published
+from zero3d.weights import Choice, Conversion, Published
 from zero3d_stable_diffusion.base import Latent, Model
+from zero3d_stable_diffusion.models.export import convert
 from zero3d_stable_diffusion.models.families import SD
 from zero3d_stable_diffusion.models.folder import open_folder
 from zero3d_stable_diffusion.models.known import STABLE_DIFFUSION
-from zero3d_stable_diffusion.models.report import report
+from zero3d_stable_diffusion.models.report import recognized, report
 from zero3d_stable_diffusion.models.schedule import PREDICTIONS, noise_levels, prediction_of
 from zero3d_stable_diffusion.models.single_file import SUFFIXES, SingleFile
 from zero3d_stable_diffusion.models.sketch import Sketch
@@ -120,13 +121,12 @@ class StableDiffusion(Latent, TextDenoiser):
     def _encode(self, texts: Sequence[str]) -> Tensor:
         if isinstance(self._model, Sketch):
             return self._model.embeddings(len(texts), self.text_width)
-        second = isinstance(self._model, SingleFile) and self._model.second
         return clip_context(
             texts,
             self._tokenizer,
             lambda: self._model.load("text_encoder", torch.float32),
             self._device,
-            0 if second else None,
+            self._model.pad_id,
             self._learned,
             self.config.inversion,
         )
@@ -140,6 +140,14 @@ class StableDiffusion(Latent, TextDenoiser):
     @classmethod
     def inspect_weights(cls, path: Path, config: str = "") -> Iterable[str] | None:
         return report(path, SD, cls.kinds, config)
+
+    @classmethod
+    def convert_weights(cls, asked: Conversion) -> bool:
+        return convert(asked, SD, cls.kinds)
+
+    @classmethod
+    def recognize_weights(cls, path: Path) -> str:
+        return recognized(path)
 
 
 def _open(config: StableDiffusionConfig) -> Model:

@@ -72,6 +72,11 @@ class Component(ABC):
         """Write `asked.path` as `asked.out` for `zero3d weights convert`; False if it is another component's."""
         return False
 
+    @classmethod
+    def recognize_weights(cls, path: Path) -> str:
+        """What the file at `path` is, where nobody converts it ("a LoRA"), for the end of a line; "" if it cannot tell."""
+        return ""
+
     def state_dict(self) -> dict[str, Any]:
         """All that it remembers between steps: name -> a tensor or a value that JSON can hold."""
         return {}

@@ -35,8 +35,9 @@ class Conversion:
     """What `zero3d weights convert` asks: read `path`, write the folder `out`, in diffusers' layout, whole or not at all.
 
     dtype: float32, float16 or bfloat16. ema: take the averaged network. pose: of Zero-1-to-3, auto, zero123 or stable.
-    config: a JSON file {part: {entry: value}}, for networks that are not of the published size; or empty. tell: takes lines
-    of progress.
+    config: a JSON file as the component's own option `config`, for networks that are not of the published size; or empty.
+    tokenizer: a folder or hub id with the tokenizer's files, copied into `out`; or empty. prediction: epsilon, v_prediction,
+    or auto: as the file says. tell: takes lines of progress.
     """
 
     path: Path
@@ -45,6 +46,8 @@ class Conversion:
     ema: bool = True
     pose: str = "auto"
     config: str = ""
+    tokenizer: str = ""
+    prediction: str = "auto"
     tell: Callable[[str], None] = field(default=lambda line: None)
 
 

@@ -11,9 +11,19 @@ from zero3d.weights.configs import Configs, changed_configs
 from zero3d.weights.folder import Choice, choose, index_of, local_files, part_config, read_json, variants
 from zero3d.weights.hub_folder import HUB_ID, HubFolder
 from zero3d.weights.impostors import impostor, is_pickled, refuse_impostor
-from zero3d.weights.modules import check_fit, filled
+from zero3d.weights.modules import aligned, check_fit, filled
 from zero3d.weights.pickled import PickledTensors, one_line
 from zero3d.weights.tensors import SafeTensors, open_tensors
+from zero3d.weights.writing import (
+    check_new,
+    new_folder,
+    save_image_processor,
+    save_json,
+    save_part,
+    save_scheduler,
+    save_tensors,
+    save_tokenizer,
+)
 
 __all__ = [
     "HUB_ID",
@@ -25,8 +35,10 @@ __all__ = [
     "PickledTensors",
     "Published",
     "SafeTensors",
+    "aligned",
     "changed_configs",
     "check_fit",
+    "check_new",
     "choose",
     "filled",
     "find",
@@ -35,6 +47,7 @@ __all__ = [
     "index_of",
     "is_pickled",
     "local_files",
+    "new_folder",
     "one_line",
     "open_tensors",
     "part_config",
@@ -42,6 +55,12 @@ __all__ = [
     "read_json",
     "refuse_impostor",
     "repository",
+    "save_image_processor",
+    "save_json",
+    "save_part",
+    "save_scheduler",
+    "save_tensors",
+    "save_tokenizer",
     "snapshot",
     "variants",
 ]

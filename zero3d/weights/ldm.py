@@ -41,6 +41,18 @@ VAE_CONFIG: dict[str, Any] = {
     "scaling_factor": 0.18215,
 }
 """Its autoencoder, and that of all its kin up to 2.1."""
+SCHEDULER_CONFIG: dict[str, Any] = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "clip_sample": False,
+    "set_alpha_to_one": False,
+    "steps_offset": 1,
+    "prediction_type": "epsilon",
+    "timestep_spacing": "leading",
+}
+"""Their noise levels, as a DDIMScheduler's; 2.1 of 768 pixels predicts v."""
 
 RESNET = {
     "in_layers.0": "norm1",

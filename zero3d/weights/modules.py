@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from zero3d.errors import RecipeError
 
+ALIGNED = 64
+"""Bytes; what PyTorch's own memory is aligned to."""
+
 
 def check_fit(
     path: Path, part: str, module: nn.Module, state: Mapping[str, Tensor], place: str = "denoiser.weights"
@@ -40,14 +43,26 @@ def filled(
     dtype: torch.dtype,
     place: str = "denoiser.weights",
 ) -> nn.Module:
-    """`module`, made on the meta device, with these tensors in `dtype`: no memory is taken but theirs.
+    """`module`, made on the meta device, with these tensors in `dtype`: no memory is taken but theirs. Those that need
+    not be `aligned` stay mapped.
 
     Raises:
         RecipeError: as `check_fit`.
     """
     check_fit(path, part, module, state, place)
-    module.load_state_dict({name: tensor.to(dtype) for name, tensor in state.items()}, strict=False, assign=True)
+    own = {name: tensor.to(dtype) for name, tensor in state.items()}
+    module.load_state_dict(own, strict=False, assign=True)
     _count_positions(module)
+    return aligned(module)
+
+
+def aligned(module: nn.Module) -> nn.Module:
+    """`module`, its tensors on a processor copied where they are transposed or at an odd address, as in a mapped file: else
+    the last digits of what it computes depend on the file's form."""
+    for owner in module.modules():
+        for tensor in (*owner.parameters(recurse=False), *owner.buffers(recurse=False)):
+            if tensor.device.type == "cpu" and (tensor.data_ptr() % ALIGNED or not tensor.is_contiguous()):
+                tensor.data = tensor.detach().clone(memory_format=torch.contiguous_format)
     return module
 
 

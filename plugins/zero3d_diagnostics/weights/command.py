@@ -31,10 +31,19 @@ class Weights(Command):
         )
         convert.add_argument("--raw", action="store_true", help="the raw U-Net, not the averaged one (EMA)")
         convert.add_argument("--pose", choices=("auto", "zero123", "stable"), default="auto", help="of Stable Zero123?")
+        convert.add_argument(
+            "--tokenizer", default="", help="a folder or hub id with the tokenizer, copied beside them"
+        )
+        convert.add_argument(
+            "--prediction",
+            choices=("auto", "epsilon", "v_prediction"),
+            default="auto",
+            help="of Stable Diffusion 2, if the file does not say",
+        )
         for action in (inspect, convert):
             action.add_argument("--type", default="", help="whose weights they are (found): zero123, …")
             action.add_argument(
-                "--config", default="", help="JSON {part: {entry: value}}, if not of the published size"
+                "--config", default="", help="the component's option config, if not of the published size"
             )
 
     def run(self, arguments: argparse.Namespace) -> int:
@@ -92,18 +101,31 @@ def _inspect(arguments: argparse.Namespace) -> int:
 def _convert(arguments: argparse.Namespace) -> int:
     from zero3d.weights import Conversion
 
+    if not arguments.path.exists():
+        raise RecipeError(f"{arguments.path}: no such file")
     if arguments.path.is_dir():
         raise RecipeError(f"{arguments.path}: is a folder already; a run takes it as denoiser.weights")
     asked = Conversion(
-        arguments.path, arguments.out, arguments.dtype, not arguments.raw, arguments.pose, arguments.config, tell=print
+        arguments.path,
+        arguments.out,
+        arguments.dtype,
+        not arguments.raw,
+        arguments.pose,
+        arguments.config,
+        arguments.tokenizer,
+        arguments.prediction,
+        tell=print,
     )
     for component in owners(arguments.registry, arguments.type):
         if component.convert_weights(asked):
-            print(f"written to {arguments.out}; use it as denoiser.weights={arguments.out}")
+            print(f"written to {arguments.out}; use it as {component.kind}.weights={arguments.out}")
             return 0
     raise RecipeError(f"{arguments.path}: {_nobodys(arguments)}")
 
 
 def _nobodys(arguments: argparse.Namespace) -> str:
     names = arguments.type or ", ".join(sorted({component.name for component in owners(arguments.registry)}))
-    return f"no weights that {arguments.action} knows of {names}; `zero3d weights list` shows which those are"
+    told = f"no weights that {arguments.action} knows of {names}; `zero3d weights list` shows which those are"
+    asked = (component.recognize_weights(arguments.path) for component in owners(arguments.registry))
+    found = next((answer for answer in asked if answer), "")
+    return f"is {found}, {told}" if found else told

@@ -193,12 +193,16 @@ class SingleFile(Source):
     def file(self, part: str) -> Path:
         return self.path
 
-    def state(self, part: str) -> dict[str, Tensor]:
+    def tensors(self, part: str) -> dict[str, Tensor]:
+        """A part's tensors by their own names without prefix, mapped, not read."""
         prefix = next(p for p in PREFIXES[part] if any(name.startswith(p) for name in self._tensors))
         names = [name.removeprefix(prefix) for name in self._tensors if name.startswith(prefix)]
         if part == "text_encoder":
             names = [name for name in names if not name.startswith("visual.")]
-        tensors = {name: self._tensors[prefix + name] for name in names}
+        return {name: self._tensors[prefix + name] for name in names}
+
+    def state(self, part: str) -> dict[str, Tensor]:
+        tensors = self.tensors(part)
         if part == "unet":
             return joint_state(tensors)
         if part == "vae":

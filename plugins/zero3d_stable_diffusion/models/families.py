@@ -21,6 +21,8 @@ COMPONENTS = {
     "ImageDream": "imagedream",
 }
 """Which denoiser takes a family."""
+PIPELINE_OF = {SD: "StableDiffusionPipeline", VARIATIONS: "StableDiffusionImageVariationPipeline"}
+"""What diffusers calls the whole model."""
 TEXT_1, TEXT_2 = "cond_stage_model.transformer.", "cond_stage_model.model."
 FIRST, CONTEXT = f"{UNET}input_blocks.0.0.weight", f"{UNET}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
 MARKS = {
@@ -29,12 +31,16 @@ MARKS = {
     f"{UNET}double_blocks.": "Flux",
     "double_blocks.": "Flux",
     "cc_projection.": "Zero-1-to-3",
+    f"{UNET}image_embed.": "ImageDream",
     f"{UNET}camera_embed.": "MVDream",
     "control_model.": "a ControlNet",
     "string_to_param": "a textual inversion",
     "time_embedding.linear_1.": "a U-Net alone",
     "encoder.conv_in.": "an autoencoder alone",
     "first_stage_model.": "an autoencoder alone",
+    "visual.transformer.": "CLIP",
+    "vision_model.": "CLIP",
+    "text_model.": "CLIP's text tower alone",
 }
 """A tensor's name begins so -> the family; the first that is found."""
 LORA = ("lora_up", "lora_down", "lora_A", "lora_B", "lora.up", "lora.down", "lora_te", "lora_unet")

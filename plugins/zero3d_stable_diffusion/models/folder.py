@@ -16,6 +16,7 @@ from zero3d.weights import (
     Configs,
     HubFolder,
     Published,
+    aligned,
     choose,
     index_of,
     local_files,
@@ -36,6 +37,8 @@ CLASSES = {
     "image_encoder": ("transformers", "CLIPVisionModelWithProjection"),
 }
 """What a part is -> its class."""
+PAD = "_pad_token_id"
+"""The entry of model_index.json that names the token with which texts are padded; of folders that zero3d wrote."""
 
 
 def module_class(kind: str) -> Any:
@@ -51,6 +54,8 @@ class FolderModel:
 
     prediction: str | None
     """What it predicts, as its scheduler says."""
+    pad_id: int | None
+    """With which token texts are padded, where its index says; None as its tokenizer does."""
 
     def __init__(
         self, root: Path, files: Sequence[str], choice: Choice, family: str, parts: Mapping[str, str], name: str = ""
@@ -68,7 +73,10 @@ class FolderModel:
         if unet is None and any(item.startswith("unet/") for item in files):
             part_config(root, "unet")  # its configuration alone is missing
         check_family(self.name, family_of_folder(root, index, unet), family)
+        if not choice.ema and index.get("_ema") is True:
+            raise RecipeError(f"denoiser.ema: false, but {self.name} has EMA weights alone; convert again with --raw")
         self._kinds = dict(parts)
+        self.pad_id = index[PAD] if isinstance(index.get(PAD), int) else None
         self.configs: Configs = {part: part_config(root, part) for part in parts}
         self.scheduler = self._scheduler()
         self.prediction = str(self.scheduler.get("prediction_type", "epsilon"))
@@ -139,7 +147,7 @@ class FolderModel:
                 "download it again"
             )
         loaded: nn.Module = module
-        return loaded if module.dtype == dtype else loaded.to(dtype)
+        return aligned(loaded if module.dtype == dtype else loaded.to(dtype))
 
 
 def open_folder(

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from zero3d import RecipeError
 from zero3d.weights import Choice, check_fit, index_of, local_files, open_tensors, part_config
-from zero3d.weights.ldm import EMA
 from zero3d_stable_diffusion.models.families import family_of_file, family_of_folder
 from zero3d_stable_diffusion.models.folder import FolderModel
 from zero3d_stable_diffusion.models.single_file import SingleFile, renamed
@@ -20,13 +19,23 @@ def report(path: Path, family: str, parts: Mapping[str, str], config: str) -> It
     Raises:
         RecipeError: it is of this one, but damaged.
     """
+    if not path.exists() or recognized(path) != family:
+        return None
+    return _folder(path, family, parts) if path.is_dir() else _file(path, family, parts, config)
+
+
+def recognized(path: Path) -> str:
+    """What a file or folder is by its names and shapes, of this package or not; "" if it cannot be told.
+
+    Raises:
+        RecipeError: it is damaged.
+    """
     if path.is_dir():
         has_unet = (path / "unet" / "config.json").is_file()
         found = family_of_folder(path, index_of(path), part_config(path, "unet") if has_unet else None)
-        return _folder(path, family, parts) if found == family else None
-    if not path.is_file() or ("text_encoder" in parts and parts["text_encoder"] == "t5_text"):
-        return None
-    return _file(path, family, parts, config) if family_of_file(open_tensors(path)) == family else None
+    else:
+        found = family_of_file(open_tensors(path))
+    return "" if found == "unknown" else found
 
 
 def _folder(path: Path, family: str, parts: Mapping[str, str]) -> Iterator[str]:
@@ -51,5 +60,4 @@ def _file(path: Path, family: str, parts: Mapping[str, str], config: str) -> Ite
             fits = "does not fit: " + str(error).split(": ", 2)[-1]
         count = sum(math.prod(tensor.shape) for tensor in state.values())
         yield f"{part:14s}{len(state):5d} tensors {count:13,d} parameters  {fits}"
-    has_ema = any(name.startswith(EMA) for name in model.tensors)
-    yield f"{'unet EMA':14s}" + ("there, taken unless ema is false" if has_ema else "none beside it")
+    yield f"{'unet EMA':14s}" + ("there, taken unless ema is false" if model.has_ema else "none beside it")

@@ -102,7 +102,8 @@ class SingleFile:
                 )
         published = PUBLISHED[1024 if self.second else 768]
         self.configs: Configs = changed_configs({part: published[part] for part in parts}, config_file)
-        self._ema = ema and any(name.startswith(EMA) for name in self.tensors)
+        self.has_ema = any(name.startswith(EMA) for name in self.tensors)
+        self._ema = ema and self.has_ema
         width = int(self.tensors[CONTEXT].shape[1]) if CONTEXT in self.tensors else None
         if width != self.configs["unet"]["cross_attention_dim"]:
             raise RecipeError(
@@ -111,6 +112,7 @@ class SingleFile:
             )
         self.scheduler: dict[str, Any] = {}
         self.prediction = self._prediction()
+        self.pad_id = 0 if self.second else None
 
     def _prefix(self, part: str) -> str:
         if part == "text_encoder":
@@ -200,6 +202,12 @@ def untrained(kind: str, config: Mapping[str, Any]) -> nn.Module:
         return module
     module = made(**{key: value for key, value in config.items() if not key.startswith("_")})
     return module
+
+
+def published_names(kind: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a part as folders name them: CLIP's text tower with its prefix, and no position counters."""
+    prefix = "text_model." if kind == "clip_text" else ""
+    return {prefix + name: tensor for name, tensor in state.items() if not name.endswith("position_ids")}
 
 
 def renamed(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -74,6 +74,7 @@ class Sketch:
 
     prediction: str | None = EPSILON
     tokenizer: Path | None = None
+    pad_id: int | None = None
 
     def __init__(self, family: str, parts: Mapping[str, str], tiny: bool = False) -> None:
         self._kinds = dict(parts)

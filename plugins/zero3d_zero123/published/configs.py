@@ -39,18 +39,6 @@ TINY: dict[str, dict[str, Any]] = {
 }
 """What a network of a few million parameters has otherwise, to try things out."""
 
-SCHEDULER: dict[str, Any] = {
-    "num_train_timesteps": 1000,
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "clip_sample": False,
-    "set_alpha_to_one": False,
-    "steps_offset": 1,
-    "prediction_type": "epsilon",
-    "timestep_spacing": "leading",
-}
-
 
 def read_configs(file: str) -> Configs:
     """The published configuration, with the entries of a JSON file {part: {entry: value}} in its place.
