@@ -244,3 +244,21 @@ def test_another_types_file_is_named(tmp_path, capsys):
     assert "is MVDream, no weights that convert knows of stable_diffusion" in capsys.readouterr().err
     assert convert(tmp_path / "lost.ckpt", tmp_path / "out") == 2
     assert "lost.ckpt: no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("save", "told", "parts"),
+    [
+        (sd_tiny.save_deepfloyd, "DeepFloyd IF's first stage in diffusers' layout", ("unet", "text_encoder")),
+        (sd_tiny.save_variations, "Image Variations in diffusers' layout", ("unet", "vae", "image_encoder")),
+    ],
+)
+def test_inspect_tells_folders_of_the_other_two(tmp_path, save, told, parts, capsys):
+    folder = save(tmp_path / "w")
+    assert main(["weights", "inspect", str(folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert told in lines[0]
+    assert lines[1].split() == ["prediction", "epsilon"]
+    assert [line.split()[0] for line in lines[2:]] == list(parts)
+    assert convert(folder, tmp_path / "out") == 2
+    assert "is a folder already" in capsys.readouterr().err
