@@ -80,8 +80,11 @@ def code_lines(path):
     return len(lines)
 
 
-PROGRAM = ("run", "folder", "checkpoint", "cli", "__main__", "lock", "files", "processes", "picture", "local_plugins")
-"""What makes a program of the core: run folders, the command line, files written whole, plug-ins by path."""
+PROGRAM = (
+    *("run", "folder", "checkpoint", "cli", "__main__", "lock", "files", "processes", "picture"),
+    *("plugins", "local_plugins", "hookspecs", "api_changes"),
+)
+"""What makes a program of the core: run folders, the command line, files written whole, plug-ins found and loaded."""
 LIBRARY = ("meshes", "mesh_files", "mesh_views", "glb", "weights", "pose_files", "transforms", "mistaken")
 """What plug-ins share of other programs' formats: no engine, and all leaves."""
 
@@ -96,8 +99,8 @@ def test_the_core_stays_small():
     rooms = {"testing": ["testing"], "program": PROGRAM, "library": LIBRARY}
     rooms["core"] = {room(path) for path in CORE} - {name for names in rooms.values() for name in names}
     lines = {key: sum(code_lines(path) for path in CORE if room(path) in names) for key, names in rooms.items()}
-    assert 2000 < lines["core"] < 3050, lines
-    assert 1000 < lines["program"] < 1700, lines
+    assert 2000 < lines["core"] < 3000, lines
+    assert 1000 < lines["program"] < 1900, lines
     assert 1000 < lines["library"] < 1700, lines
     assert 1000 < lines["testing"] < 2400, lines
 
@@ -105,7 +108,7 @@ def test_the_core_stays_small():
 def test_what_distils_knows_no_program_and_no_file_format():
     """But the recipe, which reads where pictures were taken from."""
     for path in CORE:
-        if room(path) in ("engine", "parts", "interfaces", "values", "geometry", "schedule", "diffusion", "registry"):
+        if room(path) in ("engine", "parts", "interfaces", "values", "geometry", "schedule", "diffusion"):
             used = {name.partition(".")[2] for name in imported_modules(path) if name.startswith("zero3d.")}
             assert not used & {*PROGRAM, *LIBRARY}, path
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from zero3d.errors import StepError
+from zero3d.interfaces import Renderer
 from zero3d.parts import Parts
 from zero3d.values import Cameras, Step, TermGradient, View
 
@@ -35,7 +36,7 @@ def render_views(parts: Parts, asked: dict[str, Cameras], needs: frozenset[str],
         for name, own in group.items():
             view = views[start : start + len(own)]
             if "background" in needs:
-                view = replace(view, extra={**view.extra, "background": _for_each(behind[name], len(own), size)})
+                view = replace(view, extra={**view.extra, "background": _for_each(behind[name], own)})
             rendered[name] = Rendered(own, view, view.changed(lambda tensor: tensor.detach().requires_grad_()))
             start += len(own)
     return rendered
@@ -77,18 +78,9 @@ def _joined(backgrounds: list[Tensor], cameras: list[Cameras]) -> Tensor:
     first = backgrounds[0]
     if all(background is first for background in backgrounds) and (first.ndim < 4 or len(backgrounds) == 1):
         return first
-    size = max((b.shape[-3:-1] for b in backgrounds if b.ndim > 1), default=(1, 1))
-    return torch.cat([_for_each(b, len(c), size) for b, c in zip(backgrounds, cameras, strict=True)])
+    return torch.cat([_for_each(b, c) for b, c in zip(backgrounds, cameras, strict=True)])
 
 
-def _for_each(background: Tensor, views: int, size: tuple[int, ...]) -> Tensor:
-    """(B, h, w, C) of `size`."""
-    if background.ndim == 1:
-        background = background.expand(*size, -1)
-    if background.ndim == 3:
-        background = background.expand(views, -1, -1, -1)
-    if background.shape[1:3] != size:
-        planes = background.permute(0, 3, 1, 2)
-        resized = torch.nn.functional.interpolate(planes, size, mode="bilinear", align_corners=False)
-        background = resized.permute(0, 2, 3, 1)
-    return background
+def _for_each(background: Tensor, cameras: Cameras) -> Tensor:
+    """(B, H, W, C)."""
+    return Renderer.behind(background, cameras).expand(len(cameras), cameras.height, cameras.width, -1)
