@@ -3,7 +3,8 @@
     python benchmarks/engines.py [--device auto] [--resolution 64] [--views 4] [--json engines.json] [--readme]
 
 Two states of each field: `start`, as a run begins, and `solid`, fitted to a ball with nothing around it, most of whose
-space may be passed over. A step is the engine's: novel views and the input's drawn, score distillation with a teacher
+space may be passed over; `gaussians` are as many as a surface of so many details has cells, in that ball, faint and then
+opaque. A step is the engine's: novel views and the input's drawn, score distillation with a teacher
 that costs nothing, the picture's loss, one backward pass, Adam. Pairs take turns; each time is the least of its steps.
 
 On a GPU machine without a registry only PyTorch and NumPy must be there. Carry the rest as wheels, and the checkout:
@@ -19,6 +20,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import math
 import platform
 import re
 import time
@@ -30,6 +32,7 @@ import torch
 from torch.nn import functional
 
 from zero3d.engine import Engine, input_camera_at
+from zero3d.errors import UserError
 from zero3d.interfaces import RadianceField, Renderer, Teacher
 from zero3d.parts import GuidanceTerm, Parts, RegularizerTerm, choose_device
 from zero3d.recipe import OptimizerOptions
@@ -38,6 +41,8 @@ from zero3d.testing import random_picture
 from zero3d.testing.gaussian import GaussianConfig, GaussianDenoiser
 from zero3d.values import Subject
 from zero3d_cameras.sphere import SphereCameras, SphereConfig
+from zero3d_gaussians.cloud.gaussians import GaussianCloud, GaussiansConfig
+from zero3d_gaussians.drawing.renderer import SplatConfig, SplatRenderer
 from zero3d_losses.priors.input_view import InputView, InputViewConfig
 from zero3d_nerfacc.marching import occupied_cells
 from zero3d_nerfacc.renderer import NerfaccConfig, NerfaccRenderer, has_kernels
@@ -54,11 +59,13 @@ OPAQUE = 0.999
 FIELDS: dict[str, Callable[[int], RadianceField]] = {
     "voxels": lambda detail: VoxelField(VoxelConfig(resolution=detail, box=BOX, density_gain=10.0)),
     "hash_grid": lambda detail: HashGridField(HashGridConfig(box=BOX, finest_resolution=2 * detail, detail=detail)),
+    "gaussians": lambda detail: GaussianCloud(GaussiansConfig(points=detail**2, radius=RADIUS, box=BOX)),
 }
 RENDERERS: dict[str, Callable[[], Renderer]] = {
     "volume": lambda: VolumeRenderer(VolumeConfig(step_ratio=1.0, jitter=True)),
     "fused": lambda: FusedRenderer(FusedConfig(step_ratio=1.0, jitter=True)),
     "nerfacc": lambda: NerfaccRenderer(NerfaccConfig(step_ratio=1.0, jitter=True)),
+    "splat": lambda: SplatRenderer(SplatConfig()),
 }
 PAIRS = (
     ("voxels", "volume"),
@@ -66,12 +73,16 @@ PAIRS = (
     ("voxels", "nerfacc"),
     ("hash_grid", "volume"),
     ("hash_grid", "nerfacc"),
+    ("gaussians", "splat"),
 )
 """The first is what the others are compared with."""
 
 
 def fit(field: RadianceField, steps: int) -> None:
-    """Make it an opaque ball in empty space, from its densities at random points."""
+    """Make it an opaque ball in empty space, from its densities at random points; Gaussians lie in it already."""
+    if isinstance(field, GaussianCloud):
+        field.opacity_logits.data.fill_(math.log(OPAQUE / (1 - OPAQUE)))
+        return
     device, generator = field.box.device, torch.Generator().manual_seed(0)
     optimizer = torch.optim.Adam(field.param_groups(), lr=0.1 if isinstance(field, VoxelField) else 0.02)
     for _ in range(steps):
@@ -136,7 +147,7 @@ def measure(state: str, options: argparse.Namespace, device: torch.device) -> li
                 rows[-1]["peak_mb"] = torch.cuda.max_memory_allocated(device) / 2**20
             rows[-1]["filled"] = float(occupied_cells(engine.parts.representation, 64, 1e-3).float().mean())  # type: ignore[arg-type]
             engines.append(engine)
-        except (RuntimeError, ValueError, ImportError) as error:
+        except (RuntimeError, ValueError, ImportError, UserError) as error:
             rows[-1]["missing"] = str(error).splitlines()[0]
             engines.append(None)
     for index in range(1, options.steps + 1):

@@ -26,11 +26,12 @@ def test_every_pair_is_timed_in_both_states(tmp_path, capsys):
     engines.main([*SMALL, "--json", str(tmp_path / "engines.json")])
     result = json.loads((tmp_path / "engines.json").read_text(encoding="utf-8"))
     rows = {(row["state"], row["representation"], row["renderer"]): row for row in result["rows"]}
-    assert len(rows) == 2 * len(engines.PAIRS) == 10
+    assert len(rows) == 2 * len(engines.PAIRS) == 12
     for row in rows.values():
         assert row["step_ms"] > 0
         assert row["ratio"] == pytest.approx(rows[row["state"], "voxels", "volume"]["step_ms"] / row["step_ms"])
     assert rows["solid", "voxels", "nerfacc"]["filled"] < rows["start", "voxels", "nerfacc"]["filled"]
+    assert 0 < rows["solid", "gaussians", "splat"]["filled"] < 1
     assert capsys.readouterr().out.count("| `nerfacc` |") == 4
 
 
@@ -42,7 +43,7 @@ def test_a_pair_that_cannot_be_had_says_why(capsys, monkeypatch):
     engines.main(SMALL)
     told = capsys.readouterr().out
     assert told.count("nerfacc is not installed") == 4
-    assert told.count(" ms |") == 6
+    assert told.count(" ms |") == 8
 
 
 @pytest.mark.parametrize(("extents", "z_up"), [((0.2, 1.5, 0.3), False), ((0.3, 0.2, 1.5), True)])
