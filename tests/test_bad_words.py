@@ -73,7 +73,7 @@ PICTURE = f"image={ROOT}/examples/mug.png"
         ("both", [PICTURE], ["denoisers.words", "needs a prompt"]),
         ("both", ["prompt=a cat"], ["denoisers.views", "needs a picture", "image=cat.png"]),
         ("words", ["prompt='  '"], ["prompt", "say what is wanted"]),
-        ("words", ["negative=ugly"], ["negative: 'ugly'", "beside a prompt"]),
+        ("words", [PICTURE, "negative=ugly"], ["negative: 'ugly'", "beside a prompt"]),
         ("both", [], ["magic123.yaml", "image: missing", 'and words, for example prompt="a cat"']),
         ("clip", [], ["dream-fields.yaml: image: missing", 'or words, for example prompt="a cat"']),
         ("picture", [], ["zero123.yaml: image: missing", "image=examples/mug.png\n"]),

@@ -129,5 +129,3 @@ class RunOptions:
         self.device = self.device.lower()
         if self.prompt is not None and not self.prompt.strip():
             raise ValueError(f"prompt: {self.prompt!r}; say what is wanted, or leave it out")
-        if self.negative and self.prompt is None:
-            raise ValueError(f"negative: {self.negative!r}; it stands beside a prompt, and there is none")
