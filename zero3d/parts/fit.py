@@ -56,6 +56,9 @@ def _check_subject(recipe: Recipe, parts: Parts) -> None:
     """Pictures and words: what is needed is there. (A recipe may leave both to who runs it.)"""
     if not recipe.subject:
         return
+    if recipe.options.negative and recipe.options.prompt is None:
+        place, negative = recipe.place("negative"), recipe.options.negative
+        raise RecipeError(f"{place}: {negative!r}; it stands beside a prompt, and there is none")
     remedies = {"picture": "image=cat.png", "prompt": 'prompt="a cat"'}
     for place, needs in subject_needs(recipe, parts):
         for what in sorted(needs - recipe.subject):

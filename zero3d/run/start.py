@@ -118,11 +118,6 @@ def _checked(
     recipe = load_recipe(file, registry, overrides)
     if not recipe.subject and whole:
         raise RecipeError(_nothing_given(recipe))
-    if (
-        whole and recipe.options.negative and recipe.options.prompt is None
-    ):  # a recipe may leave its prompt to who runs it
-        place, negative = recipe.place("negative"), recipe.options.negative
-        raise RecipeError(f"{place}: {negative!r}; it stands beside a prompt, and there is none")
     source = recipe.whole or recipe.source
     if source.get("out") is not None or whole:
         folder.check_out(source.get("out"), recipe.options.overwrite, _files_read(file, source))
