@@ -312,7 +312,8 @@ def random_gaussians(**options):
 @case("representation gaussians")
 def gaussians(component, bench):
     grows = {"start": 1, "every": 2, "gradient": 0.0}
-    for options in ({}, {"degree": 3, "densify": grows}, {"channels": 4, "degree": 1}):
+    moves = {"type": "mcmc", "start": 1, "every": 2, "growth": 1.2, "dead_opacity": 0.1}
+    for options in ({}, {"degree": 3, "densify": grows}, {"densify": moves}, {"channels": 4, "degree": 1}):
         check_representation(lambda options=options: component(component.Config(points=20, **options)))
 
 

@@ -216,6 +216,24 @@ class TestRuns:
         resume(str(tmp_path / "cut"), REGISTRY, tell=quiet)
         assert_same(final_state(tmp_path / "whole"), final_state(tmp_path / "cut"))
 
+    def test_a_run_in_which_they_move_resumes_to_the_byte(self, tmp_path, monkeypatch):
+        densify = "{type: mcmc, start: 1, every: 2, growth: 1.2, dead_opacity: 0.1, noise: 1.0}"
+        moving = [*GROWING, f"representation.densify={densify}"]
+        whole = run("recipes/nano.yaml", REGISTRY, [*moving, f"out={tmp_path / 'whole'}"], tell=quiet)
+        assert len(whole.parts.representation.means) > 60
+        with monkeypatch.context() as patch:
+            interrupt_after(patch, 3)
+            with pytest.raises(KeyboardInterrupt):
+                run("recipes/nano.yaml", REGISTRY, [*moving, f"out={tmp_path / 'cut'}"], tell=quiet)
+        resume(str(tmp_path / "cut"), REGISTRY, tell=quiet)
+        assert_same(final_state(tmp_path / "whole"), final_state(tmp_path / "cut"))
+
+    def test_a_run_tells_that_growth_is_held_back(self, tmp_path):
+        lines = []
+        chosen = [*GROWING, "representation.max_count=61", f"out={tmp_path}/run"]
+        run("recipes/nano.yaml", REGISTRY, chosen, tell=lines.append)
+        assert sum("more would have grown than representation.max_count, 61" in line for line in lines) == 1
+
     def test_observers_change_nothing(self, tmp_path):
         chosen = [*GROWING, f"out={tmp_path / 'watched'}"]
         run("recipes/nano.yaml", REGISTRY, chosen, tell=quiet)

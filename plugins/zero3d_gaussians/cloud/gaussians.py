@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,77 +14,16 @@ from zero3d.errors import StepError, UserError
 from zero3d.interfaces import PointCloud, RadianceField, Representation, RowOptimizer, SurfaceRepresentation
 from zero3d.schedule import Schedule
 from zero3d.values import Step
-from zero3d_gaussians.cloud import growth, start
+from zero3d_gaussians.cloud import growth, mcmc, start
 from zero3d_gaussians.cloud.density import blobs, density_and_features
+from zero3d_gaussians.cloud.options import MOST
+from zero3d_gaussians.cloud.options import GaussiansConfig as GaussiansConfig  # public here
 from zero3d_gaussians.cloud.start import Start
 from zero3d_gaussians.cloud.watch import Seen, Watch
 from zero3d_gaussians.drawing.projection import C0, rotations
 
-FORMATS = ("ply", "splat", "glb", "gltf", "obj", "stl")
-RATES = ("position_lr", "colour_lr", "opacity_lr", "scale_lr", "rotation_lr")
 FLATTEST = 1e-6
 """World units: no axis starts shorter."""
-FASTEST = 1e6
-MOST = 10_000_000
-
-
-@dataclass
-class GaussiansConfig:
-    """Options of `gaussians`.
-
-    start: auto, what the recipe's `start` or the stage before made, or else a ball; ball; or a file in glTF axes, which
-    must stay until the run has begun: Gaussians (.ply as 3DGS writes it, .splat), a point cloud (.ply without faces), a
-    mesh (.glb, .obj, .ply, .stl). points: how many a ball, a field or a mesh is filled with, 1 to max_count. radius: of
-    the ball, world units. opacity: of each at the start, 0.001 to 0.999. spread: their size at the start, in distances to
-    the nearest neighbours. flat: thickness at the start as a share of their size, on a surface, 0.01 to 1.
-    channels: 3 for RGB, or the denoiser's latent. degree: of the spherical harmonics, 0 (one colour from everywhere) to 3.
-    max_count: no more are grown, 1 to 10 million; the check of memory counts as many. densify: none, a strategy
-    (dreamgaussian, default, absgrad) or {type: ..., option: ...} with options of its own (see `Growth`).
-    position_lr, colour_lr, opacity_lr, scale_lr, rotation_lr: multiples of the recipe's rate, numbers or schedules; the
-    defaults are DreamGaussian's at optimizer.lr 0.01. box: half-side of the cube in which the density is asked for, world
-    units. detail: of the density, world units: no Gaussian is thinner there.
-    """
-
-    start: str = "auto"
-    points: int = 5000
-    radius: float = 0.5
-    opacity: float = 0.1
-    spread: float = 1.0
-    flat: float = 1.0
-    channels: int = 3
-    degree: int = 0
-    max_count: int = 50_000
-    densify: Any = "none"
-    position_lr: Any = 1.0
-    colour_lr: Any = 1.0
-    opacity_lr: Any = 5.0
-    scale_lr: Any = 0.5
-    rotation_lr: Any = 0.5
-    box: float = 0.75
-    detail: float = 0.0117
-
-    def __post_init__(self) -> None:
-        if self.start not in ("auto", "ball") and Path(self.start).suffix[1:].lower() not in FORMATS:
-            raise ValueError(f"start: {self.start!r}; auto, ball, or a file: {', '.join(FORMATS)}")
-        for name, low, high in (("max_count", 1, MOST), ("channels", 1, 64), ("degree", 0, 3)):
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name}: {getattr(self, name)}; {low} to {high}")
-        if not 1 <= self.points <= self.max_count:
-            raise ValueError(f"points: {self.points}; 1 to max_count, {self.max_count}; raise that")
-        bounds = {
-            "radius": (1e-3, 1e3),
-            "opacity": (0.001, 0.999),
-            "spread": (1e-3, 1e3),
-            "flat": (0.01, 1),
-            "box": (1e-3, 1e3),
-            "detail": (1e-4, 1e3),
-        }
-        for name, (least, most) in bounds.items():
-            if not least <= getattr(self, name) <= most:
-                raise ValueError(f"{name}: {getattr(self, name)}; {least:g} to {most:g}")
-        for name in RATES:
-            Schedule.parse(getattr(self, name), name).within(0, FASTEST, name)
-        growth.parse(self.densify)
 
 
 class GaussianCloud(RadianceField):
@@ -217,7 +155,7 @@ class GaussianCloud(RadianceField):
 
     def watched(self, views: int, width: int, height: int, step: Step | None) -> Seen | None:
         """The leaves of a render, while a cloud that grows is optimised; None otherwise."""
-        if self.growth is None or step is None or not torch.is_grad_enabled():
+        if not isinstance(self.growth, growth.Growth) or step is None or not torch.is_grad_enabled():
             return None
         if any(seen.step != step.index for seen in self._watch.seen):
             self._watch.seen.clear()
@@ -235,7 +173,10 @@ class GaussianCloud(RadianceField):
             StepError: all would be pruned.
         """
         rule, iteration = self.growth, step.index + 1
-        if rule is None:
+        if isinstance(rule, mcmc.Mcmc):
+            with torch.no_grad():
+                self._move(rule, step, optimizer)
+        if not isinstance(rule, growth.Growth):
             return
         renders, self._watch.seen = self._watch.seen, []
         with torch.no_grad():
@@ -247,6 +188,52 @@ class GaussianCloud(RadianceField):
                 highest = math.log(rule.reset_opacity / (1 - rule.reset_opacity)) if rule.reset_opacity else -20.0
                 self.opacity_logits.data.clamp_(max=highest)
                 optimizer.reset("opacity_logits")
+
+    def _move(self, rule: mcmc.Mcmc, step: Step, optimizer: RowOptimizer) -> None:
+        """The faint to the opaque, new ones, and the step's noise."""
+        if rule.acts(step.index + 1):
+            dead = self.opacities() <= rule.dead_opacity
+            if bool(dead.all()):
+                raise StepError(
+                    f"step {step.index}: representation {self.name!r}: every Gaussian is fainter than "
+                    "densify.dead_opacity; lower it"
+                )
+            more = min(self.config.max_count, int(rule.growth * len(dead))) - len(dead)
+            for place, count in ((dead, int(dead.sum())), (None, more)):
+                if count > 0:
+                    self._copy(rule, place, count, step, optimizer)
+            self._clear_sums()
+        rate = Schedule.parse(self.config.position_lr)
+        first = rate.at(0, step.total)
+        strength = rule.noise * (rate(step) / first if first else 1.0)
+        if strength:
+            self.means.data += mcmc.tremble(self.axes(), self.opacities(), strength, step.generator("tremble"))
+
+    def _copy(self, rule: mcmc.Mcmc, dead: Tensor | None, count: int, step: Step, optimizer: RowOptimizer) -> None:
+        """Copies of living Gaussians in the place of dead ones, or added; as in gsplat, sources of moved ones lose their
+        moments, and so do the moved ones here: their moments were another place's."""
+        opacities = self.opacities()
+        rows = torch.arange(len(opacities), device=opacities.device)
+        alive = rows if dead is None else rows[~dead]
+        made = mcmc.copies(
+            opacities, self.log_scales.detach(), alive, count, rule.dead_opacity, step.generator("relocation")
+        )
+        if dead is None:
+            ends = torch.arange(len(rows), len(rows) + count, device=rows.device)
+            rows = torch.cat([rows, made.sources])
+        else:
+            ends = dead.nonzero()[:, 0]
+            rows = rows.clone()
+            rows[ends] = made.sources
+        new = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
+        new[ends] = True
+        if dead is not None:
+            new[made.sources] = True
+        for name, _ in self.named_parameters():
+            optimizer.rearrange(name, rows, new)
+        for places in (made.sources, ends):
+            self.opacity_logits.data[places] = made.opacity_logits
+            self.log_scales.data[places] = made.log_scales
 
     def _add_up(self, renders: Sequence[Seen]) -> None:
         for seen in renders:

@@ -2,7 +2,7 @@
 
 `dreamgaussian`: DreamGaussian's (arXiv 2309.16653), in INRIA's order of clone, split and prune. `default`: gsplat's
 DefaultStrategy, the same with 3DGS's numbers for a scene of size 1. `absgrad`: that with absolute gradients (AbsGS,
-arXiv 2404.10484).
+arXiv 2404.10484). `mcmc`: see `Mcmc`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from zero3d.errors import did_you_mean
+from zero3d_gaussians.cloud.mcmc import Mcmc
 from zero3d_gaussians.drawing.projection import rotations
 
 SHRINK = 1.6
@@ -70,14 +71,15 @@ class Growth:
         return self.watches(iteration) and self.reset_every > 0 and iteration % self.reset_every == 0
 
 
-PRESETS = {
+PRESETS: dict[str, Growth | Mcmc] = {
     "dreamgaussian": Growth(),
     "default": Growth(500, 15000, 100, 0.0002, 0.01, 0.005, 0.1, 3000, 3000, 0.01),
     "absgrad": Growth(500, 15000, 100, 0.0008, 0.01, 0.005, 0.1, 3000, 3000, 0.01, True),
+    "mcmc": Mcmc(),
 }
 
 
-def parse(source: Any) -> Growth | None:
+def parse(source: Any) -> Growth | Mcmc | None:
     """`none`, a preset's name, or {type: preset, option: value}.
 
     Raises:
@@ -89,7 +91,7 @@ def parse(source: Any) -> Growth | None:
         return None
     if kind not in PRESETS:
         raise ValueError(f"densify: {kind!r}.{did_you_mean(str(kind), {'none', *PRESETS})}")
-    fields = {field.name: field.default for field in dataclasses.fields(Growth)}
+    fields = {field.name: field.default for field in dataclasses.fields(PRESETS[kind])}
     for name, value in options.items():
         if name not in fields:
             raise ValueError(f"densify.{name}: no such option.{did_you_mean(str(name), fields)}")
