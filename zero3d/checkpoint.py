@@ -41,6 +41,13 @@ def save(engine: Engine, next_step: int, folder: Path) -> None:
                 tensors[f"optimizer.{index}.{name}"] = value
             else:
                 scalars[f"{index}.{name}"] = value
+    for key, own in values.items():
+        try:
+            json.dumps(own)
+        except (TypeError, ValueError) as error:
+            raise RunError(
+                f"{key}: its state cannot be kept ({error}); state_dict() gives tensors and JSON values"
+            ) from None
     metadata = {
         "format": FORMAT,
         "next_step": str(next_step),

@@ -366,3 +366,39 @@ class TestFailures:
         chosen = ["optimizer.eps=0", "regularizers=null"]
         with pytest.raises(StepError, match=r"step 0: the optimizer's update made picture .* nan or inf"):
             run(str(toy_recipe), registry, chosen, tell=quiet)
+
+    def test_a_rate_of_its_own_is_refused_before_anything_loads(self, registry, toy_recipe, monkeypatch):
+        monkeypatch.setattr(seam_toys.Cloud, "param_groups", lambda self: [{"params": [self.values], "lr": 1.0}])
+        with pytest.raises(RecipeError, match=r"'lr' is the recipe's; give 'lr_scale'"):
+            make(toy_recipe, registry, *GROWING)
+
+    def test_a_reconstructor_that_makes_nothing_is_told(self, registry, toy_recipe, monkeypatch):
+        monkeypatch.setattr(seam_toys.Guess, "reconstruct", lambda self, subject, step: None)
+        with pytest.raises(RecipeError, match=r"start: 'guess' made a NoneType; reconstruct\(\) must return a Repr"):
+            run(str(toy_recipe), registry, ["start={type: guess}"], tell=quiet)
+
+    def test_a_state_that_no_file_can_hold_is_named(self, registry, toy_recipe, monkeypatch):
+        monkeypatch.setattr(toy.Pull, "state_dict", lambda self: {"seen": {1, 2}})
+        with pytest.raises(RunError, match=r"guidance\.pull: its state cannot be kept \(.*set.*\)"):
+            run(str(toy_recipe), registry, [], tell=quiet)
+
+    @pytest.mark.parametrize(
+        ("kind", "method", "answer", "told"),
+        [
+            ("Pull", "cameras", lambda *given: 3, "step 0: guidance.pull: cameras() returned int"),
+            ("Pull", "cameras", lambda *given: 1 / 0, "step 0: guidance.pull: ZeroDivisionError"),
+            ("Pull", "after_step", lambda *given: 1 / 0, "step 0: guidance.pull: after_step: ZeroDivisionError"),
+            ("RoundCameras", "sample", lambda *given: 1 / 0, "step 0: cameras: ZeroDivisionError"),
+            ("Flat", "after_step", lambda *given: 1 / 0, "step 0: representation: after_step: ZeroDivisionError"),
+        ],
+    )
+    def test_every_part_that_fails_is_named(self, registry, toy_recipe, monkeypatch, kind, method, answer, told):
+        monkeypatch.setattr(getattr(toy, kind), method, answer)
+        with pytest.raises(StepError) as caught:
+            run(str(toy_recipe), registry, [], tell=quiet)
+        assert str(caught.value).startswith(told)
+
+    def test_a_background_that_is_not_finite_is_the_backgrounds(self, registry, toy_recipe, monkeypatch):
+        monkeypatch.setattr(seam_toys.Shade, "paint", lambda self, cameras, step, white: white * torch.nan)
+        with pytest.raises(StepError, match=r"step 0: background 'shade': paint\(\) made nan or inf"):
+            run(str(toy_recipe), registry, ["background={type: shade}"], tell=quiet)

@@ -13,6 +13,22 @@ from zero3d.parts import GuidanceTerm, RegularizerTerm
 from zero3d.values import Cameras, LossContext, Step, View, ViewGradient
 
 
+def own_cameras(term: GuidanceTerm, step: Step) -> Cameras | None:
+    """The views that a guidance wants for itself.
+
+    Raises:
+        StepError: it failed, or answered something else.
+    """
+    place = f"step {step.index}: {term.views}"
+    with blamed(place):
+        cameras = term.cameras(step)
+    if cameras is not None and not isinstance(cameras, Cameras):
+        raise StepError(
+            f"{place}: cameras() returned {type(cameras).__name__}; return Cameras, or None for the novel ones"
+        )
+    return cameras
+
+
 def answered(term: GuidanceTerm, view: View, cameras: Cameras, step: Step) -> ViewGradient:
     """A guidance's gradients on `view`, whose shapes they have.
 
@@ -20,7 +36,7 @@ def answered(term: GuidanceTerm, view: View, cameras: Cameras, step: Step) -> Vi
         StepError: it failed, or answered something else.
     """
     place = f"step {step.index}: guidance.{term.label}"
-    with _blamed(place):
+    with blamed(place):
         answer = term.guidance.gradient(view, cameras, step.scoped(f"guidance.{term.label}"))
     if not isinstance(answer, ViewGradient):
         raise StepError(f"{place}: gradient() returned {type(answer).__name__}; return a ViewGradient")
@@ -41,7 +57,7 @@ def regularized(term: RegularizerTerm, context: LossContext) -> Tensor:
         StepError: it failed, answered something else, or a number other than 0 that nothing optimised moves.
     """
     place = f"step {context.step.index}: regularizers.{term.label}"
-    with _blamed(place):
+    with blamed(place):
         penalty = term.regularizer.penalty(context)
     if not isinstance(penalty, Tensor) or penalty.numel() != 1:
         found = f"shape {tuple(penalty.shape)}" if isinstance(penalty, Tensor) else type(penalty).__name__
@@ -72,7 +88,7 @@ def finite(figures: dict[str, float], step: Step) -> dict[str, float]:
 
 
 @contextmanager
-def _blamed(place: str) -> Iterator[None]:
+def blamed(place: str) -> Iterator[None]:
     """Whatever a plug-in raises is told as its own; a user's mistake and what the machine lacks pass."""
     try:
         yield

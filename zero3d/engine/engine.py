@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 import torch
 from torch import Tensor
 
-from zero3d.engine.answers import answered, finite, regularized
+from zero3d.engine.answers import answered, blamed, finite, own_cameras, regularized
 from zero3d.engine.optimizer import Optimizer
 from zero3d.engine.rendering import Rendered, render_views, together
 from zero3d.errors import RunError
@@ -95,9 +95,11 @@ class Engine:
         self.optimizer.zero_grad()
         self._backward(rendered, terms)
         self.optimizer.step(step)
-        self.parts.representation.after_step(step.scoped("representation"), self.optimizer)
+        with blamed(f"step {index}: representation: after_step"):
+            self.parts.representation.after_step(step.scoped("representation"), self.optimizer)
         for term in guidances:
-            term.guidance.after_step(step.scoped(f"guidance.{term.label}"))
+            with blamed(f"step {index}: {term.views}: after_step"):
+                term.guidance.after_step(step.scoped(term.views))
         self.optimizer.check(index)
         return logged
 
@@ -121,11 +123,13 @@ class Engine:
         """Which views are rendered in this step, by name: those that some term acts on or needs."""
         scoped, sampler = step.scoped("cameras"), self.parts.cameras
         needs = frozenset().union(*(term.needs for term in regularizers))
-        own = {term.views: term.cameras(step) for term in guidances}
+        own = {term.views: own_cameras(term, step) for term in guidances}
         chosen = {name: cameras for name, cameras in own.items() if cameras is not None}
         asked: dict[str, Cameras] = {}
         if len(chosen) < len(own) or needs & {"novel_view", "near_view"}:
-            asked["novel"] = self._checked(sampler.sample(scoped), step, "cameras")
+            with blamed(f"step {step.index}: cameras"):
+                sampled = sampler.sample(scoped)
+            asked["novel"] = self._checked(sampled, step, "cameras")
         if "near_view" in needs:
             asked["near"] = self._checked(sampler.near(asked["novel"], scoped), step, "cameras: near view")
         if "input_view" in needs:

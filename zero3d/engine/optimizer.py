@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from zero3d.engine.adan import Adan
-from zero3d.errors import RecipeError, StepError
+from zero3d.errors import StepError
 from zero3d.interfaces import Representation
+from zero3d.parts import optimizer_group
 from zero3d.recipe import OptimizerOptions
-from zero3d.schedule import Schedule
 from zero3d.values import Step
 
 
@@ -28,9 +28,9 @@ class Optimizer:
         """
         self.options = options
         self._representation = representation
-        groups = [_group(group, representation.name) for group in representation.param_groups()]
+        groups = [optimizer_group(group, representation.name) for group in representation.param_groups()]
         extra = list(others)
-        self.torch = _make(options, [*groups, *([_group({"params": extra}, "")] if extra else [])])
+        self.torch = _make(options, [*groups, *([optimizer_group({"params": extra}, "")] if extra else [])])
 
     def step(self, step: Step) -> None:
         """Descend on the gradients that are there, each group at its rate of this step."""
@@ -119,17 +119,6 @@ class Optimizer:
                     and value.stride() != parameter.stride()
                 ):
                     values[name] = torch.empty_like(parameter).copy_(value)
-
-
-def _group(group: Mapping[str, Any], name: str) -> dict[str, Any]:
-    if "lr" in group:
-        raise RecipeError(
-            f"representation {name!r}: param_groups: 'lr' is the recipe's; give 'lr_scale', a factor of it"
-        )
-    try:
-        return {**group, "lr_scale": Schedule.parse(group.get("lr_scale", 1.0), "lr_scale")}
-    except ValueError as error:
-        raise RecipeError(f"representation {name!r}: param_groups: {error}") from None
 
 
 def _make(options: OptimizerOptions, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:

@@ -69,6 +69,8 @@ def _backgrounds(parts: Parts, asked: dict[str, Cameras], step: Step) -> dict[st
                     f"step {step.index}: background {parts.background.name!r}: paint() returned {tuple(painted.shape)} for "
                     f"{len(cameras)} views of {parts.white.shape[-1]} channels; return (C,), (h, w, C) or (B, h, w, C)"
                 )
+            if painted is not parts.white and not bool(painted.isfinite().all()):
+                raise StepError(f"step {step.index}: background {parts.background.name!r}: paint() made nan or inf")
             found[name] = painted.to(parts.white)
     return found | ({"near": found["novel"]} if "near" in asked else {})
 

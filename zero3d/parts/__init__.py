@@ -3,6 +3,7 @@
 from zero3d.parts.build import build_parts, build_stages, memory_of
 from zero3d.parts.devices import choose_device
 from zero3d.parts.fit import ENGINE_PROVIDES
+from zero3d.parts.groups import optimizer_group
 from zero3d.parts.memory import Memory, component_size, estimate_memory, free_bytes
 from zero3d.parts.parts import GuidanceTerm, Parts, RegularizerTerm
 
@@ -19,4 +20,5 @@ __all__ = [
     "estimate_memory",
     "free_bytes",
     "memory_of",
+    "optimizer_group",
 ]

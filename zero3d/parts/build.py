@@ -10,6 +10,7 @@ from zero3d.errors import RecipeError
 from zero3d.interfaces import Denoiser, Encoder, EncoderTeacher, Representation, Teacher
 from zero3d.parts.devices import choose_device
 from zero3d.parts.fit import check_fit, subject_needs
+from zero3d.parts.groups import optimizer_group
 from zero3d.parts.memory import Memory, component_size, estimate_memory, free_bytes
 from zero3d.parts.parts import GuidanceTerm, Parts, RegularizerTerm, White
 from zero3d.recipe import Block, Recipe
@@ -50,7 +51,10 @@ def build_parts(recipe: Recipe) -> Parts:
     parts.regularizers += [_regularizer(label, block, parts) for label, block in recipe.regularizers.items()]
     check_fit(recipe, parts)
     _check_memory(recipe, parts)
-    return dataclasses.replace(parts, representation=_representation(recipe.representation).to(device))
+    whole = _representation(recipe.representation).to(device)
+    for group in whole.param_groups():
+        optimizer_group(group, whole.name)
+    return dataclasses.replace(parts, representation=whole)
 
 
 def build_stages(recipe: Recipe) -> list[Parts]:

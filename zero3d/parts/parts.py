@@ -173,6 +173,10 @@ class Parts:
         with torch.no_grad():
             subject = subject_at(self.start.picture_resolution).to(self.device)
             made = self.start.reconstruct(subject, step.scoped("start"))
+        if not isinstance(made, Representation):
+            raise RecipeError(
+                f"start: {self.start.name!r} made a {type(made).__name__}; reconstruct() must return a Representation"
+            )
         if not self.representation.can_follow(made):
             raise RecipeError(
                 f"start: representation {self.representation.name!r} cannot begin from the {type(made).__name__} that "

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from zero3d.geometry import orbit
 from zero3d.interfaces import AdaptableDenoiser, Denoiser, PixelDenoiser
 from zero3d.testing.laws.common import Laws, random_picture
+from zero3d.testing.laws.state import check_kept
 from zero3d.values import Cameras, Subject
 
 
@@ -72,6 +73,7 @@ def check_denoiser(denoiser: Denoiser, condition: Any = None) -> None:
     laws(
         "the same question gets the same answer", torch.equal(one["cond"], asked("cond")["cond"]), "two answers differ"
     )
+    check_kept(laws, denoiser)
     off = float((every["cond"] - one["cond"]).abs().max())
     laws("a branch does not depend on the others asked", off <= rounding, f"cond differs by {off:.3g}")
     _groups(laws, asked, one["cond"], rounding)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from zero3d.interfaces import Encoder
 from zero3d.testing.laws.common import Laws
+from zero3d.testing.laws.state import check_kept
 
 TEXTS = ("a red mug", "", "an elephant on a bicycle, photographed from behind")
 
@@ -35,6 +36,7 @@ def check_encoder(encoder: Encoder, tolerance: float = 1e-4) -> None:
         _pictures(laws, encoder, tolerance)
     if "prompt" in encoder.reads:
         _texts(laws, encoder, tolerance)
+    check_kept(laws, encoder)
 
 
 def _unit(laws: Laws, encoder: Encoder, vectors: Tensor, count: int, tolerance: float) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from zero3d.folder import METRICS
 from zero3d.interfaces import Observer
 from zero3d.testing.laws.common import Laws, copied, same
+from zero3d.testing.laws.state import check_kept
 
 if TYPE_CHECKING:
     from zero3d.engine import Engine
@@ -40,7 +41,9 @@ def check_observer(component: type[Observer], config: Any = None) -> None:
         elsewhere = root / "elsewhere"
         elsewhere.mkdir()
         with contextlib.chdir(elsewhere):
-            _changes_nothing(laws, component(config), root)
+            observer = component(config)
+            _changes_nothing(laws, observer, root)
+            check_kept(laws, observer)
             _survives(laws, component, config, root)
         outside = [str(path.relative_to(root)) for path in elsewhere.rglob("*")]
         known = {"elsewhere", "unwatched", "watched", "silent", "interrupted"}
