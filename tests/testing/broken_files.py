@@ -156,6 +156,7 @@ observer(SAME, **on_step(lambda run, step, metrics: torch.rand(1, generator=step
 observer(SAME, on_terms=lambda self, run, terms: {"guidance.pull.weight": 0.0})
 observer("figures of on_terms are finite floats", on_terms=lambda self, run, terms: {"x": NAN})
 observer("it watches a run", on_step=fails)
+observer("its state is tensors and JSON values", state_dict=lambda self: {"seen": {1}})
 observer("it survives a run without terms", **on_step(lambda run, step, metrics: metrics["guidance.pull.weight"]))
 observer("it survives an interrupted run", on_end=only_finished)
 observer("it goes on in a resumed run", on_start=needs_the_first_step)

@@ -11,6 +11,7 @@ from torch import nn
 from tests.testing import lawful
 from tests.testing.broken import COUNT, fails, of, scaled
 from zero3d import testing
+from zero3d.geometry import orbit
 from zero3d.testing import GaussianDenoiser, check_denoiser
 from zero3d.testing.gaussian import GaussianConfig
 
@@ -67,6 +68,8 @@ denoiser = of(check_one, GaussianDenoiser)
 denoiser("noise levels ascend", **with_sigmas([1.0, 0.5, 2.0]))
 denoiser("noise levels are above 0", **with_sigmas([0.0, 0.5, 2.0]))
 denoiser("it declares its precision", dtype="half")
+denoiser("its own views are one group", views=lambda self, subject: orbit(0.0, torch.tensor([0.0, 90.0]), 8))
+denoiser("its state is tensors and JSON values", state_dict=lambda self: {"seen": {1}})
 denoiser("it takes a picture", condition=fails)
 denoiser("it answers", predict=fails)
 denoiser("its branches have names, each once", branches=("null",))

@@ -61,6 +61,7 @@ def only_large(vectors, image):
 
 encoder = of(check_encoder, lawful.Pooled)
 encoder("reads names parts of a subject", reads=frozenset({"sound"}))
+encoder("its state is tensors and JSON values", state_dict=lambda self: {"seen": {1}})
 encoder("size tells parameters and bytes", size=lambda self, device: (-1, 0))
 encoder("an encoder's weight_files are there", weight_files=lambda self: [Path("nowhere.safetensors")])
 encoder("it encodes pictures of any size", **vectors(only_large))

@@ -69,6 +69,7 @@ GROUP = "each parameter is in exactly one group"
 field(GROUP, param_groups=lambda self: [{"params": [self.strength]}])
 field(GROUP, param_groups=lambda self: [{"params": list(self.parameters())}, {"params": [self.colour]}])
 field(GROUP, param_groups=lambda self: [{"params": [*self.parameters(), nn.Parameter(torch.ones(1))]}])
+field("lattice_density is density on a lattice", lattice_density=lambda self, axes: torch.zeros(3, 3, 3))
 field("same seed, same start", **initialise(lambda self: self.strength.fill_(next(COUNT))))
 field("random numbers come from its own stream", **initialise(lambda self: self.strength.uniform_()))
 field("the start is finite", **initialise(lambda self: self.strength.fill_(math.inf)))
