@@ -54,6 +54,8 @@ class Schedule:
         """The value at optimisation step `index` of `total`."""
         if index % self.every:
             return 0.0
+        if len(self.knots) == 1 and not self.knots[0].jump:
+            return self.knots[0].value
         knots = sorted(((k.at * total / 100 if k.percent else k.at), i) for i, k in enumerate(self.knots))
         before: tuple[float, float] | None = None
         for place, i in knots:

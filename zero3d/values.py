@@ -70,11 +70,11 @@ class Cameras:
 
     def to(self, device: torch.device | str) -> Cameras:
         fov = self.fov.to(device) if isinstance(self.fov, Tensor) else self.fov
-        return replace(self, camera_to_world=self.camera_to_world.to(device), fov=fov)
+        return Cameras(self.camera_to_world.to(device), self.height, self.width, fov)
 
     def __getitem__(self, index: slice | Tensor) -> Cameras:
         fov = self.fov[index] if isinstance(self.fov, Tensor) else self.fov
-        return replace(self, camera_to_world=self.camera_to_world[index], fov=fov)
+        return Cameras(self.camera_to_world[index], self.height, self.width, fov)
 
     def same_as(self, other: Cameras) -> bool:
         """The same poses and fields of view, whatever the size."""
@@ -113,7 +113,7 @@ class View:
 
     def tensors(self) -> dict[str, Tensor]:
         """Every field that is there, and every extra, by name."""
-        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "extra"}
+        own = {name: getattr(self, name) for name in _VIEW_FIELDS}
         return {name: tensor for name, tensor in own.items() if tensor is not None} | dict(self.extra)
 
     def changed(self, change: Callable[[Tensor], Tensor]) -> View:
@@ -128,7 +128,8 @@ class View:
         return self.changed(lambda tensor: tensor[index])
 
 
-VIEW_FIELDS = frozenset(f.name for f in fields(View)) - {"extra"}
+_VIEW_FIELDS = tuple(f.name for f in fields(View) if f.name != "extra")
+VIEW_FIELDS = frozenset(_VIEW_FIELDS)
 """What every renderer may provide; extras have names of its own."""
 
 
@@ -228,7 +229,7 @@ class Step:
 
     def scoped(self, scope: str) -> Step:
         """The same step, with random streams of its own for the part called `scope`."""
-        return replace(self, scope=f"{self.scope}.{scope}" if self.scope else scope)
+        return Step(self.index, self.total, self.generators, f"{self.scope}.{scope}" if self.scope else scope)
 
 
 @dataclass(frozen=True)

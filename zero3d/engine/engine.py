@@ -268,7 +268,7 @@ def input_camera_at(elevation_deg: float, azimuth_deg: float = 0.0) -> Cameras:
 
 
 def _norm(gradients: Iterable[Tensor]) -> Tensor | float:
-    norms: list[Tensor] = [gradient.norm() for gradient in gradients]
+    norms: list[Tensor] = [torch.linalg.vector_norm(gradient) for gradient in gradients]
     if len(norms) == 1:
         return norms[0]
     return torch.stack(norms).norm() if norms else 0.0

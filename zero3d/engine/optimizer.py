@@ -26,7 +26,7 @@ class Optimizer:
         Raises:
             RecipeError: a group gives "lr" itself, or a scale that is no schedule.
         """
-        self.options = options
+        self.options, self._rate = options, options.rate
         self._representation = representation
         groups = [optimizer_group(group, representation.name) for group in representation.param_groups()]
         extra = list(others)
@@ -34,7 +34,7 @@ class Optimizer:
 
     def step(self, step: Step) -> None:
         """Descend on the gradients that are there, each group at its rate of this step."""
-        rate = self.options.rate(step)
+        rate = self._rate(step)
         for group in self.torch.param_groups:
             group["lr"] = rate * group["lr_scale"](step)
         self.torch.step()
