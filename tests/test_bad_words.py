@@ -103,7 +103,11 @@ PICTURE = f"image={ROOT}/examples/mug.png"
         ("joint", ["prompt=a cat", "cameras.views=6"], ["group: 4", "multiple"]),
         ("joint", ["prompt=a cat", "guidance.sds.cameras={{type: sphere, views: 3}}"], ["denoises 4 views jointly"]),
         # words that cannot be read
-        ("clip", ["prompt=a cat", "encoder.weights={blind}"], ["compares with the prompt", "reads picture"]),
+        (
+            "clip",
+            ["prompt=a cat", "encoder.weights={blind}"],
+            ["compares with the prompt", "has no text tower", "encoder.weights"],
+        ),
         ("words", ["prompt=a cat", "denoiser.weights={bare}"], ["merges.txt", "tokenizer"]),
         ("words", ["prompt=a cat", "denoiser.tokenizer={bare}/tokenizer"], ["merges.txt", "denoiser.tokenizer"]),
         # predictions and fields that are not there

@@ -73,7 +73,7 @@ def find_local(given: str | Path) -> list[LocalPlugin]:
     """
     path = Path(given).resolve()
     if path.is_file() and path.suffix == ".py":
-        return [LocalPlugin(path.stem, "local", "0", path)]
+        return [LocalPlugin(path.stem, path.name, "0", path)]
     project = path / "pyproject.toml"
     if not project.is_file():
         what = "no pyproject.toml in it" if path.is_dir() else "no such folder"
@@ -87,5 +87,5 @@ def find_local(given: str | Path) -> list[LocalPlugin]:
         raise PluginError(
             f"--plugin {given}: pyproject.toml has no plug-in; add [project.entry-points.{GROUP}] with NAME = 'MODULE'"
         )
-    package, version = str(table.get("name", "local")), str(table.get("version", "0"))
+    package, version = str(table.get("name", path.name)), str(table.get("version", "0"))
     return [LocalPlugin(name, package, version, path, str(target)) for name, target in points.items()]

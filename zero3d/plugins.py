@@ -11,6 +11,7 @@ from typing import Any
 import pluggy
 
 from zero3d import __version__, hookspecs
+from zero3d.api_changes import outdated
 from zero3d.errors import PluginError, UserError, one_line
 from zero3d.interfaces import Component
 from zero3d.local_plugins import GROUP, find_local
@@ -51,10 +52,20 @@ def register_plugin(
     """
     stated = str(getattr(plugin, "ZERO3D_API", hookspecs.API_VERSION))
     if stated != str(hookspecs.API_VERSION):
-        raise PluginError(
-            f"written for plug-in API {stated}, but zero3d {__version__} has {hookspecs.API_VERSION}; upgrade the older "
-            f"of them: pip install -U zero3d {package}, or state ZERO3D_API = {hookspecs.API_VERSION} once it is adapted"
-        )
+        raise PluginError(_other_api(plugin, name, stated, package, path))
+    found = _components(plugin, name)
+    for component in found:
+        check_component(component)  # all of them before the first is added: a plug-in is loaded whole or not at all
+    for component in found:
+        registry.add(Registered(component, name, package, version, path))
+
+
+def _components(plugin: Any, name: str) -> list[type[Component]]:
+    """What its hook registers, unchecked.
+
+    Raises:
+        TypeError: a misspelt hook, or none.
+    """
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     manager.register(plugin, name)
@@ -66,10 +77,25 @@ def register_plugin(
         raise TypeError(f"{name} has no hook implementation; decorate `register_components` with zero3d.hookimpl")
     found: list[type[Component]] = []
     manager.hook.register_components(register=found.append)
-    for component in found:
-        check_component(component)  # all of them before the first is added: a plug-in is loaded whole or not at all
-    for component in found:
-        registry.add(Registered(component, name, package, version, path))
+    return found
+
+
+def _other_api(plugin: Any, name: str, stated: str, package: str, path: str) -> str:
+    """Why a plug-in that states another API cannot be used, what in it must be written otherwise, and where to get it."""
+    ours = hookspecs.API_VERSION
+    try:
+        changed = [
+            f"{component.__qualname__}: {line}"
+            for component in _components(plugin, name)
+            if (line := outdated(component))
+        ]
+    except Exception:  # somebody else's code, of another API
+        changed = []
+    why = f"written for plug-in API {stated}, but zero3d {__version__} has {ours}"
+    upgrade = "" if path else f"upgrade the older of them: pip install -U zero3d {package}, or "
+    if changed:
+        return f"{why}; {upgrade}write what changed: {'; '.join(changed)}; then state ZERO3D_API = {ours}"
+    return f"{why}; {upgrade}state ZERO3D_API = {ours} once it is adapted"
 
 
 def _resolved(path: str | Path) -> Path:

@@ -67,7 +67,10 @@ def read_transforms(file: Path) -> list[Frame]:
     try:
         layout = json.loads(file.read_bytes().decode("utf-8-sig"))
     except OSError as error:
-        raise UserError(f"{file}: cannot be read ({error.strerror})") from None
+        raise UserError(
+            f"{file}: cannot be read ({error.strerror}); a folder of posed pictures has a transforms.json, as NeRF and "
+            "nerfstudio write it"
+        ) from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{file}: no JSON ({str(error)[:80]}); a transforms.json is needed") from None
     frames = layout.get("frames") if isinstance(layout, dict) else None

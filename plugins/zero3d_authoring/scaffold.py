@@ -55,6 +55,11 @@ def write_plugin(registry: Registry, name: str, kinds: Sequence[str], folder: st
             raise PluginError(f"--kind {','.join(kinds)}: two would be the {kind} {name!r}; name each kind once")
     for kind in registered:
         check_name(registry, name, kind)
+    if str(folder) in KINDS:  # `--kind guidance regularizer`
+        several = ",".join([*kinds, str(folder)])
+        raise PluginError(
+            f"{folder}: a kind, not a folder; --kind {several} for both, ./{folder} for a folder of that name"
+        )
     target = Path(folder if folder is not None else f"zero3d_{name}")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         what = "is not empty" if target.is_dir() else "is a file"

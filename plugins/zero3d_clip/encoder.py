@@ -81,8 +81,20 @@ class ClipEncoder(Encoder):
         width = "hidden_size" if config.layer == "last_hidden" else "projection_dim"
         self.dimensions = int(vision.get(width, DEFAULTS[width]))
         self.picture_resolution = self._side = int(vision.get("image_size", 224))
-        speaks = config.texts and config.layer == "projected" and not self._source.alone and self._source.tokenizer
-        self.reads = frozenset({"picture", "prompt"}) if speaks else frozenset({"picture"})
+        self.reads = frozenset({"picture"} if self.wordless else {"picture", "prompt"})
+
+    @property
+    def wordless(self) -> str:
+        """Why it reads no texts, and what to set; empty if it reads them."""
+        if not self.config.texts:
+            return "set encoder.texts=true"
+        if self.config.layer != "projected":
+            return f"encoder.layer: {self.config.layer} has no texts; set encoder.layer=projected"
+        if self._source.alone:
+            return f"{self._source.path} has no text tower; name another one with encoder.weights"
+        if not self._source.tokenizer:
+            return f"{self._source.path} has no tokenizer; name a folder with CLIP's, encoder.tokenizer=FOLDER"
+        return ""
 
     @classmethod
     def inspect_weights(cls, path: Path, config: str = "") -> Iterable[str] | None:

@@ -9,9 +9,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from zero3d.errors import RecipeError
 from zero3d.interfaces import EncoderTeacher, Guidance
 from zero3d.values import Cameras, Step, Subject, View, ViewGradient
 from zero3d_clip.augment import BACKGROUNDS, blurred, crops
+from zero3d_clip.encoder import ClipEncoder
 
 READS: Mapping[str, frozenset[str]] = {
     "prompt": frozenset({"prompt"}),
@@ -84,8 +86,18 @@ class ClipGuidance(Guidance):
     needs = frozenset({"image", "opacity", "background"})
 
     def __init__(self, config: ClipConfig, teacher: EncoderTeacher) -> None:
+        """
+        Raises:
+            RecipeError: words are the target, and the CLIP of this package reads none as it is set.
+        """
         super().__init__(config, teacher)
         self.reads = READS[config.target]
+        encoder = teacher.encoder
+        if "prompt" in self.reads and isinstance(encoder, ClipEncoder) and encoder.wordless:
+            raise RecipeError(
+                f"guidance clip: compares with the prompt, but the encoder as set reads pictures alone; {encoder.wordless}, "
+                "or guidance.clip.target=picture"
+            )
         self._encoded: tuple[Subject, Tensor] | None = None
 
     def gradient(self, view: View, cameras: Cameras, step: Step) -> ViewGradient:

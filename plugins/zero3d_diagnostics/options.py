@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields
+from contextlib import suppress
+from dataclasses import MISSING, Field, fields, replace
 from typing import Any
 
 import yaml
@@ -12,12 +13,22 @@ from zero3d import Schedule
 
 def changed_options(config: Any) -> dict[str, str]:
     """The options of a Config that are not at their default, as text; those without a default always are."""
-    required = {f.name for f in fields(config) if f.default is MISSING and f.default_factory is MISSING}
-    default = type(config)(**{name: getattr(config, name) for name in required})
-    shown = [
-        f.name for f in fields(config) if f.name in required or getattr(config, f.name) != getattr(default, f.name)
-    ]
-    return {name: option_text(getattr(config, name)) for name in shown}
+    changed = [f.name for f in fields(config) if not _at_default(config, f)]
+    return {name: option_text(getattr(config, name)) for name in changed}
+
+
+def _at_default(config: Any, field: Field[Any]) -> bool:
+    """Whether the field's default among the other values of `config` is what it holds.
+
+    No Config of defaults alone is made: a class may refuse that, as `image: {type: text}` without a prompt.
+    """
+    value = getattr(config, field.name)
+    default = field.default if field.default_factory is MISSING else field.default_factory()
+    if default is MISSING:
+        return False
+    with suppress(ValueError):
+        default = getattr(replace(config, **{field.name: default}), field.name)  # as the class would leave it
+    return bool(value == default)
 
 
 def option_text(value: Any) -> str:

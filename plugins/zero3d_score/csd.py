@@ -55,10 +55,10 @@ class CsdConfig(LevelOptions):
     @property
     def branches(self) -> tuple[str, ...]:
         """Those that it asks at some step."""
-        told = {branch for branch, name in COEFFICIENTS.items() if _ever(getattr(self, name))}
+        branches = {branch for branch, name in COEFFICIENTS.items() if _ever(getattr(self, name))}
         if _ever(self.perp_neg):
-            told |= {COND, self.base, *perp_neg.BRANCHES}
-        return tuple(sorted(told))
+            branches |= {COND, self.base, *perp_neg.BRANCHES}
+        return tuple(sorted(branches))
 
 
 def _ever(schedule: Schedule) -> bool:
@@ -84,14 +84,14 @@ class ClassifierScoreDistillation(Guidance):
         config, denoiser = self.config, self.teacher.denoiser
         at = noised_view(view, step, denoiser, config.times.t_range(step, len(denoiser.sigmas)))
         coefficients, across = config.coefficients(step), config.perp_neg(step)
-        asked = {branch for branch, value in coefficients.items() if value}
+        branches = {branch for branch, value in coefficients.items() if value}
         if across:
-            asked |= {COND, config.base, *perp_neg.asked(cameras)}
-        eps = eps_of(self.teacher, at.noised, at.sigma, cameras, sorted(asked))
-        told = config.noise(step) * at.noise + weighted_sum(eps, coefficients)
+            branches |= {COND, config.base, *perp_neg.active_branches(cameras)}
+        eps = eps_of(self.teacher, at.noised, at.sigma, cameras, sorted(branches))
+        score = config.noise(step) * at.noise + weighted_sum(eps, coefficients)
         if across:
             base = eps[config.base]
-            told = told + across * perp_neg.total(eps, base, eps[COND] - base, cameras)
-        limited = config.limits.limited(times(weight_of(config.weighting, at.sigma, denoiser.unit), told), step)
-        figures = {"sigma": float(at.sigma.mean()), "score": float(told.abs().mean())}
+            score = score + across * perp_neg.total(eps, base, eps[COND] - base, cameras)
+        limited = config.limits.limited(times(weight_of(config.weighting, at.sigma, denoiser.unit), score), step)
+        figures = {"sigma": float(at.sigma.mean()), "score": float(score.abs().mean())}
         return ImageGradient(at.pull_back(limited), figures, {"view": at.y, "noised": at.noised})

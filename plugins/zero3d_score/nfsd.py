@@ -58,7 +58,7 @@ class NoiseFreeScoreDistillation(Guidance):
         taken_off = (
             0.0 if bool(low.all()) else broadcast((~low).to(at.y), at.y) * eps[NEGATIVE if config.negative else NULL]
         )
-        told = eps[NULL] - taken_off + config.guidance_scale(step) * (eps[COND] - eps[NULL])
-        limited = config.limits.limited(times(weight_of(config.weighting, at.sigma, denoiser.unit), told), step)
-        figures = {"sigma": float(at.sigma.mean()), "score": float(told.abs().mean())}
+        score = eps[NULL] - taken_off + config.guidance_scale(step) * (eps[COND] - eps[NULL])
+        limited = config.limits.limited(times(weight_of(config.weighting, at.sigma, denoiser.unit), score), step)
+        figures = {"sigma": float(at.sigma.mean()), "score": float(score.abs().mean())}
         return ImageGradient(at.pull_back(limited), figures, {"view": at.y, "noised": at.noised})

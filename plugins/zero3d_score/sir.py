@@ -122,8 +122,8 @@ class ScoreBasedIterativeReconstruction(Guidance):
         with torch.no_grad():
             y = to_teacher(view.image.detach(), denoiser)[0]
             noise, level = draws.normal(y, step), draws.levels(denoiser, down[:1] if from_noise else up[:1], y)
-            if from_noise:  # a network's standard normal input
-                noised = denoiser.centre + (denoiser.unit**2 + level**2).sqrt() * noise
+            if from_noise:
+                noised = draws.first_noised(denoiser, level, noise)
             else:
                 noised = along(y + level * noise, up, denoiser, self._unconditional(cameras))[0]
 

@@ -284,6 +284,21 @@ def test_changed_options():
     assert changed_options(toy.FlatConfig(start=0.5, resolution=8)) == {"start": "0.5", "resolution": "8"}
 
 
+def test_changed_options_of_a_class_that_refuses_its_own_defaults(tmp_path, capsys):
+    text = "image={type: text, prompt: a red mug, model: some/folder, steps: 30}"
+    assert cli.main(["plan", "recipes/nano.yaml", text, "device=cpu", f"out={tmp_path / 'run'}"]) == 0
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "image_source text" in line]
+    assert "prompt: a red mug, model: some/folder" in row
+    assert "height" not in row
+
+
+def test_changed_options_takes_a_default_as_its_class_leaves_it():
+    from zero3d_score.ism import IsmConfig
+
+    assert changed_options(IsmConfig()) == {}
+    assert changed_options(IsmConfig(interval=0.1)) == {"interval": "0.1"}
+
+
 def test_options_without_a_default_are_always_shown(registry, toy_recipe, tmp_path):
     assert planned(toy_recipe, registry)["parts"]["image"][2] == f"path: {tmp_path / 'red.png'}"
 

@@ -147,7 +147,8 @@ def test_a_single_file_is_loaded_without_install_and_may_be_named_twice(tmp_path
     file = tmp_path / "darkness.py"
     file.write_text(LOCAL.format(state=""), encoding="utf-8")
     for _ in range(2):
-        assert load_plugins([file, str(file)]).entry("regularizer", "dark", "here").plugin == "darkness"
+        entry = load_plugins([file, str(file)]).entry("regularizer", "dark", "here")
+        assert (entry.plugin, entry.package) == ("darkness", "darkness.py")
 
 
 def test_a_local_folder_takes_the_place_of_the_same_plugin_installed_and_of_no_other(tmp_path, monkeypatch):
@@ -212,6 +213,59 @@ def test_a_plugin_written_for_another_api_is_refused_with_a_remedy(stated):
     with pytest.raises(PluginError, match=rf"API {stated}, but zero3d \S+ has 2; .*pip install -U zero3d my-package"):
         register_plugin(registry, module, "mine", "my-package")
     assert registry.all() == []
+
+
+@pytest.mark.parametrize("stated", [1, "1"])
+def test_a_plugin_of_the_former_api_is_told_what_to_write(stated):
+    class Old(toy.Bright):
+        def load(self, mask):
+            return mask
+
+    Old.kind = "image_source"
+    module = plugin(toy.Bright, Old)
+    module.ZERO3D_API = stated
+    with pytest.raises(PluginError) as caught:
+        register_plugin(Registry(), module, "mine", "my-package")
+    assert "pip install -U zero3d my-package, or write what changed: " in str(caught.value)
+    assert str(caught.value).endswith("Old: load(mask) is now read(mask); then state ZERO3D_API = 2")
+
+
+OLD = """
+from zero3d import hookimpl
+from zero3d.interfaces import Denoiser
+
+ZERO3D_API = 1
+
+
+class Old(Denoiser):
+    \"\"\"Of API 1.\"\"\"
+
+    name = "old"
+
+    def denoise(self, noised, sigma, condition, cameras, guidance_scale):
+        return noised
+
+
+@hookimpl
+def register_components(register):
+    register(Old)
+"""
+
+
+def test_a_local_plugin_of_the_former_api_is_told_what_to_write_and_not_to_install(tmp_path, capsys):
+    from zero3d.cli import main
+
+    file = written(tmp_path / "old_api.py", OLD)
+    assert main(["plugins", "--plugin", str(file)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "Old: denoise() is now predict(noised, sigma" in line
+    assert line.endswith("then state ZERO3D_API = 2")
+    assert "pip" not in line
+    assert "local" not in line.replace(str(tmp_path), "")
+    bare = written(tmp_path / "bare_api.py", OLD.replace("register(Old)", "pass"))
+    assert main(["plugins", "--plugin", str(bare)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("zero3d 0.1.0 has 2; state ZERO3D_API = 2 once it is adapted")
 
 
 def test_a_plugin_is_loaded_whole_or_not_at_all():

@@ -178,6 +178,16 @@ def test_a_folder_that_is_not_empty_is_left_alone(tmp_path, capsys):
     assert os.listdir(tmp_path) == ["mine.txt"]
 
 
+def test_a_second_kind_is_not_taken_for_a_folder(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["plugins", "new", "fine", "--kind", "guidance", "regularizer"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "regularizer: a kind, not a folder; --kind guidance,regularizer for both" in line
+    assert os.listdir(tmp_path) == []
+    assert main(["plugins", "new", "fine", "--kind", "guidance", "./regularizer"]) == 0
+    assert os.listdir(tmp_path) == ["regularizer"]
+
+
 def test_an_empty_folder_will_do_and_what_to_type_next_is_said(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("zero3d_fine").mkdir()

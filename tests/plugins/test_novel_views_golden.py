@@ -13,11 +13,11 @@ from tests.plugins.novel_views_tiny import GOLDEN, SPECS, SV3D_UNET, sv3d_unet
 from tests.plugins.zero123_tiny import synthetic
 from zero3d.diffusion import ddim_step, guided, to_variance_preserving, x0_from_v
 from zero3d.geometry import orbit
+from zero3d_novel_views.sv3d.conditioning import camera_vector, edm_sigmas, sinusoids
 from zero3d_novel_views.sv3d.denoiser import OrbitCondition, Sv3d
 from zero3d_novel_views.sv3d.names import unet_name
 from zero3d_novel_views.sv3d.network import VideoNetwork
 from zero3d_novel_views.sv3d.source import PUBLISHED, make_module
-from zero3d_novel_views.sv3d.told import camera_vector, edm_sigmas, sinusoids
 from zero3d_novel_views.zero123plus.denoiser import TileCondition, Zero123Plus, tiled, untiled
 from zero3d_novel_views.zero123plus.network import ReferenceNetwork
 from zero3d_novel_views.zero123plus.options import AZIMUTHS, Zero123PlusConfig

@@ -17,7 +17,7 @@ from zero3d.run import resume, run
 from zero3d.testing import GaussianDenoiser, fresh_step, random_picture, random_view
 from zero3d.testing.gaussian import GaussianConfig
 from zero3d.values import Step, Subject, View
-from zero3d_novel_views.sv3d.told import edm_sigmas
+from zero3d_novel_views.sv3d.conditioning import edm_sigmas
 from zero3d_score.targets.guidance import TargetPictures
 from zero3d_score.targets.matte import cut_out
 from zero3d_score.targets.options import TargetPicturesConfig

@@ -108,9 +108,9 @@ def test_what_an_encoder_cannot_read_is_one_line_before_anything_is_loaded(weigh
     for chosen, told in (
         (
             [f"encoder.weights={mute}", "prompt=a cat"],
-            "compares with the prompt, but encoder 'encoder' as set reads picture",
+            "mute has no tokenizer; name a folder with CLIP's, encoder.tokenizer=FOLDER, or",
         ),
-        ([f"encoder.weights={weights}", "prompt=a cat", "encoder.layer=last_hidden"], "compares with the prompt"),
+        ([f"encoder.weights={weights}", "prompt=a cat", "encoder.layer=last_hidden"], "set encoder.layer=projected"),
         ([f"encoder.weights={weights}", "image=examples/mug.png"], "needs a prompt, and the recipe gives none"),
         ([f"encoder.weights={tmp_path / 'none'}", "prompt=a cat"], "encoder.weights: "),
     ):

@@ -47,8 +47,8 @@ def typed(schema: type[Any], options: Mapping[str, Any], place: str) -> Any:
     except Exception as error:  # a list where a map is due, an `Any` that is compared with a number
         key = _misfit(schema, options)
         if key:
-            hint = fields[key].type if isinstance(fields[key].type, str) else getattr(hints.get(key), "__name__", "")
-            raise RecipeError(f"{_join(place, key)}: {options[key]!r} does not fit; write a {hint}") from error
+            wanted = _wanted(schema, fields[key])
+            raise RecipeError(f"{_join(place, key)}: {options[key]!r} does not fit; write {wanted}") from error
         told = ", ".join(f"{key}: {value!r}" for key, value in options.items())
         raise RecipeError(f"{place}: {told or 'its defaults'}: {type(error).__name__}: {error}") from error
 
@@ -56,6 +56,19 @@ def typed(schema: type[Any], options: Mapping[str, Any], place: str) -> Any:
 def _join(place: str, key: str) -> str:
     """`file:` + key or `file: path` + key."""
     return f"{place} {key}" if place.endswith(":") else f"{place}.{key}"
+
+
+def _wanted(schema: type[Any], field: dataclasses.Field[Any]) -> str:
+    """What an option takes, in words."""
+    hint = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", "")
+    if hint.rpartition(".")[2] != "Any":
+        return f"a {hint}"
+    default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    try:
+        schema(**{field.name: default if isinstance(default, Mapping) else {0: default}})
+    except Exception:  # it takes no schedule, or others of its options have no default
+        return "another value (`zero3d plugins show NAME` explains the options)"
+    return "a number or a schedule {0%: a, 100%: b}"
 
 
 def _hints(schema: type[Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from zero3d.errors import RecipeError, did_you_mean
 from zero3d.interfaces import Command
 
 if TYPE_CHECKING:
-    from zero3d_diagnostics.recipes.reading import Told
+    from zero3d_diagnostics.recipes.reading import RecipeSummary
 
 FOLDER = "recipes"
 WIDE = 200
@@ -39,13 +39,13 @@ class Recipes(Command):
         asked = arguments.recipe
         if asked is not None and asked not in files:
             raise RecipeError(f"{asked!r}: no such recipe.{did_you_mean(asked, files)}")
-        told = [tell(path, arguments.registry) for name, path in files.items() if asked in (None, name)]
+        summaries = [tell(path, arguments.registry) for name, path in files.items() if asked in (None, name)]
         if arguments.json:
-            print(json.dumps([_plain(one) for one in told], indent=2))
+            print(json.dumps([_plain(one) for one in summaries], indent=2))
         elif asked is not None:
-            _print_one(told[0])
+            _print_one(summaries[0])
         else:
-            _print_table(told)
+            _print_table(summaries)
         return 0
 
 
@@ -66,17 +66,17 @@ def _folder(named: Path | None) -> Path:
     )
 
 
-def _plain(told: Told) -> dict[str, Any]:
-    return {**asdict(told), "extras": dict(told.extras), "here": told.here}
+def _plain(summary: RecipeSummary) -> dict[str, Any]:
+    return {**asdict(summary), "extras": dict(summary.extras), "here": summary.here}
 
 
-def _print_table(told: list[Told]) -> None:
+def _print_table(summaries: list[RecipeSummary]) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     table = Table("recipe", "what it makes", "give it", "weights", "size, licence", "here", box=None, pad_edge=False)
-    for one in told:
+    for one in summaries:
         known = [own.published for own in one.weights]
         licences = [
             ", ".join(filter(None, (own.size, entry.licence if entry else "")))
@@ -95,17 +95,17 @@ def _print_table(told: list[Told]) -> None:
     print("zero3d recipes NAME tells all that one needs")
 
 
-def _print_one(told: Told) -> None:
-    print(f"{told.name}: {told.summary}")
-    if told.wrong:
-        print(f"cannot be read: {told.wrong}")
-    print(f"  {told.example}")
-    print(f"give it: {', '.join(told.needs) or 'nothing'}")
-    for own in told.weights:
+def _print_one(summary: RecipeSummary) -> None:
+    print(f"{summary.name}: {summary.summary}")
+    if summary.wrong:
+        print(f"cannot be read: {summary.wrong}")
+    print(f"  {summary.example}")
+    print(f"give it: {', '.join(summary.needs) or 'nothing'}")
+    for own in summary.weights:
         about = f", {own.published.line}" if own.published else ""
         print(f"weights: {own.name}{about}; others by {own.place}=...")
         print(f"  not here: {CAUSE.split(own.missing)[0]}" if own.missing else "  here")
-    for extra, there in told.extras:
+    for extra, there in summary.extras:
         print(
             f"extra: {extra}, {'installed' if there else f'''not installed: pip install 'zero3d[{extra}]' '''}".rstrip()
         )

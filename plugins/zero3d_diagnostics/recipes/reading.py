@@ -43,7 +43,7 @@ class Weights:
 
 
 @dataclasses.dataclass(frozen=True)
-class Told:
+class RecipeSummary:
     """`summary`: its header's first sentence. `example`: the header's first command. `needs`: what that gives to it.
 
     `extras`: those that its components use, and whether each is installed. `wrong`: why it cannot be read at all.
@@ -63,20 +63,20 @@ class Told:
         return not self.wrong and all(not own.missing for own in self.weights)
 
 
-def tell(file: Path, registry: Registry) -> Told:
+def tell(file: Path, registry: Registry) -> RecipeSummary:
     """What a recipe's file says; no weight is read, nothing is fetched."""
     summary, example = header(file.read_text(encoding="utf-8"))
     try:
         source = read_yaml(file)
         blocks = list(_blocks(source, file, registry))
     except UserError as error:
-        return Told(file.stem, summary, example, _needs(example, {}), wrong=str(error))
+        return RecipeSummary(file.stem, summary, example, _needs(example, {}), wrong=str(error))
     teachers = {_key(block): block for block in blocks if block.component.kind in TEACHERS}
     known = [entry for component in registry.all() for entry in component.component.published]
     weights = tuple(own for key, block in teachers.items() for own in _weights(key, block, known))
     extras = {extra: module for block in blocks for extra, module in block.component.extras.items()}
     installed = tuple((extra, find_spec(module) is not None) for extra, module in sorted(extras.items()))
-    return Told(file.stem, summary, example, _needs(example, source), weights, installed)
+    return RecipeSummary(file.stem, summary, example, _needs(example, source), weights, installed)
 
 
 def _needs(example: str, source: Mapping[str, Any]) -> tuple[str, ...]:

@@ -17,10 +17,10 @@ from zero3d.values import Cameras, Subject
 from zero3d.weights import Published, planes
 from zero3d_novel_views.known import SV3D
 from zero3d_novel_views.shared import frozen, group_levels, numbers, places, precision, ring
+from zero3d_novel_views.sv3d.conditioning import camera_vector, edm_sigmas
 from zero3d_novel_views.sv3d.options import Sv3dConfig
 from zero3d_novel_views.sv3d.pixels import clip_pixels
 from zero3d_novel_views.sv3d.source import FRAMES, SingleFile
-from zero3d_novel_views.sv3d.told import camera_vector, edm_sigmas
 
 LOWEST, HIGHEST = 0.002, 700.0
 LEVELS = 20 * 49 + 1

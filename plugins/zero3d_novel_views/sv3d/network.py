@@ -39,11 +39,12 @@ class VideoNetwork(nn.Module):
             latent: (N, 8, h, w): z, behind it the picture's clean latent.
             noise: (N,) c_noise, ln(sigma) / 4.
             context: (N, 1, C), the picture's token.
-            vector: (N, 1280), what each frame is told of its camera.
+            vector: (N, 1280), the conditioning of each frame: its camera.
         """
         unet, dtype = self.unet, self.dtype
-        told = unet.time_embedding(unet.time_proj(noise).to(dtype)) + unet.add_embedding(vector.to(dtype))
-        common = {"temb": told, "image_only_indicator": told.new_zeros(len(latent) // self.frames, self.frames)}
+        embedding = unet.time_embedding(unet.time_proj(noise).to(dtype)) + unet.add_embedding(vector.to(dtype))
+        still = embedding.new_zeros(len(latent) // self.frames, self.frames)
+        common = {"temb": embedding, "image_only_indicator": still}
         hidden = unet.conv_in(latent.to(dtype))
         skipped = (hidden,)
         for block in unet.down_blocks:

@@ -53,9 +53,9 @@ class LoraCritic(Critic):
             parameter.data = parameter.data.float()
         device = next(copy.parameters()).device
         self.camera = CameraEmbedding(width).to(device)
-        self._told: Tensor | None = None
+        self._camera_embedding: Tensor | None = None
         embedding: Any = copy.time_embedding
-        embedding.register_forward_hook(self._tell)
+        embedding.register_forward_hook(self._add_camera)
 
     def initialise(self, generator: torch.Generator) -> None:
         with torch.no_grad():
@@ -68,15 +68,15 @@ class LoraCritic(Critic):
         self.camera.initialise(generator)
 
     def predict(self, noised: Tensor, sigma: Tensor, condition: Any, cameras: Cameras, pose: Tensor) -> Tensor:
-        self._told = self.camera(pose.float())
+        self._camera_embedding = self.camera(pose.float())
         try:
             return self._denoiser[0].predict_by(self.network, noised, sigma, condition, cameras, self._branch)
         finally:
-            self._told = None
+            self._camera_embedding = None
 
-    def _tell(self, module: nn.Module, inputs: Any, embedding: Tensor) -> Tensor:
+    def _add_camera(self, module: nn.Module, inputs: Any, embedding: Tensor) -> Tensor:
         """The time embedding (B, width) with the camera's on it."""
-        return embedding if self._told is None else embedding + self._told.to(embedding)
+        return embedding if self._camera_embedding is None else embedding + self._camera_embedding.to(embedding)
 
 
 def _sharing(network: nn.Module) -> nn.Module:

@@ -29,13 +29,13 @@ class SmallCritic(Critic):
     def __init__(self, channels: int, unit: float, centre: float, width: int) -> None:
         super().__init__()
         self.unit, self.centre = unit, centre
-        told = 4 * width
-        self.level = nn.Sequential(nn.Linear(2 * FREQUENCIES, told), nn.SiLU(), nn.Linear(told, told))
-        self.camera = CameraEmbedding(told)
+        embedding = 4 * width
+        self.level = nn.Sequential(nn.Linear(2 * FREQUENCIES, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
+        self.camera = CameraEmbedding(embedding)
         self.first = nn.Conv2d(channels + 2, width, 3, padding=1)
-        self.down = nn.ModuleList([_Block(width, width, told), _Block(width, 2 * width, told)])
-        self.middle = _Block(2 * width, 2 * width, told)
-        self.up = nn.ModuleList([_Block(4 * width, width, told), _Block(2 * width, width, told)])
+        self.down = nn.ModuleList([_Block(width, width, embedding), _Block(width, 2 * width, embedding)])
+        self.middle = _Block(2 * width, 2 * width, embedding)
+        self.up = nn.ModuleList([_Block(4 * width, width, embedding), _Block(2 * width, width, embedding)])
         self.norm = nn.GroupNorm(GROUPS, width)
         self.last = nn.Conv2d(width, channels, 3, padding=1)
 
@@ -54,34 +54,34 @@ class SmallCritic(Critic):
         weight = self.first.weight
         x = z.to(weight).permute(0, 3, 1, 2).contiguous()  # group norm loses a flat picture's variance in other layouts
         angles = s.to(weight).log()[:, None] / 8 * 2 ** torch.arange(FREQUENCIES, device=weight.device)
-        told = self.level(torch.cat([angles.sin(), angles.cos()], dim=1)) + self.camera(pose.to(weight))
+        embedding = self.level(torch.cat([angles.sin(), angles.cos()], dim=1)) + self.camera(pose.to(weight))
         x = self.first(torch.cat([x, _places(x)], dim=1))
         kept = []
         for block in self.down:
-            x = block(x, told)
+            x = block(x, embedding)
             kept.append(x)
             x = functional.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
-        x = self.middle(x, told)
+        x = self.middle(x, embedding)
         for block in self.up:
             beside = kept.pop()
-            x = block(torch.cat([functional.interpolate(x, beside.shape[-2:]), beside], dim=1), told)
+            x = block(torch.cat([functional.interpolate(x, beside.shape[-2:]), beside], dim=1), embedding)
         found: Tensor = self.last(functional.silu(self.norm(x)))
         return found.permute(0, 2, 3, 1)
 
 
 class _Block(nn.Module):
-    """Two convolutions; what is told scales and shifts between them."""
+    """Two convolutions; the embedding scales and shifts between them."""
 
-    def __init__(self, before: int, after: int, told: int) -> None:
+    def __init__(self, before: int, after: int, embedding: int) -> None:
         super().__init__()
         self.norm1, self.norm2 = nn.GroupNorm(GROUPS, before), nn.GroupNorm(GROUPS, after)
         self.conv1 = nn.Conv2d(before, after, 3, padding=1)
         self.conv2 = nn.Conv2d(after, after, 3, padding=1)
-        self.told = nn.Linear(told, 2 * after)
+        self.embed = nn.Linear(embedding, 2 * after)
         self.skip = nn.Identity() if before == after else nn.Conv2d(before, after, 1)
 
-    def forward(self, x: Tensor, told: Tensor) -> Tensor:
-        scale, shift = self.told(functional.silu(told))[:, :, None, None].chunk(2, dim=1)
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        scale, shift = self.embed(functional.silu(embedding))[:, :, None, None].chunk(2, dim=1)
         y = self.norm2(self.conv1(functional.silu(self.norm1(x)))) * (1 + scale) + shift
         found: Tensor = (self.skip(x) + self.conv2(functional.silu(y))) / math.sqrt(2)
         return found

@@ -24,6 +24,16 @@ def levels(denoiser: Denoiser, t: Tensor | list[int], like: Tensor) -> Tensor:
     return denoiser.sigmas[torch.as_tensor(t)].to(like)
 
 
+def first_noised(denoiser: Denoiser, level: Tensor, noise: Tensor, unit: float | None = None) -> Tensor:
+    """Where a sampler begins, (B, h, w, C): the prior N(centre, unit^2) at noise `level`, of standard normal `noise`.
+
+    centre + sqrt(unit^2 + level^2) noise, a network's standard normal input in variance-preserving form; `unit` is the
+    denoiser's, or 0: the noise alone.
+    """
+    spread = denoiser.unit if unit is None else unit
+    return denoiser.centre + (spread**2 + level**2).sqrt() * noise
+
+
 def uniform(step: Step, stream: str) -> float:
     """One number, uniform in [0, 1)."""
     return float(torch.rand((), generator=step.generator(stream)))

@@ -45,6 +45,6 @@ def inverted_with_noise(
         x0 = predict(noised, sigma.expand(len(noised)))
         low, high = sigma / denoiser.unit, following / denoiser.unit
         fresh = denoiser.unit * low / high * ((high**2 - low**2) * (1 + high**2) / (1 + low**2)).clamp(min=0).sqrt()
-        told = x0 + following / sigma * (noised - x0)
-        noised = told + eta * fresh * draws.normal(noised, step, "hops")
+        kept = x0 + following / sigma * (noised - x0)
+        noised = kept + eta * fresh * draws.normal(noised, step, "hops")
     return noised

@@ -42,7 +42,7 @@ def weights(cameras: Cameras) -> dict[str, Tensor]:
     return {FRONT: front * below, SIDE: side * below}
 
 
-def asked(cameras: Cameras) -> tuple[str, ...]:
+def active_branches(cameras: Cameras) -> tuple[str, ...]:
     """The branches that count for some of these views."""
     return tuple(_counting(cameras))
 
@@ -54,7 +54,7 @@ def _counting(cameras: Cameras) -> dict[str, Tensor]:
 
 def total(eps: Mapping[str, Tensor], base: Tensor, positive: Tensor, cameras: Cameras) -> Tensor:
     """sum_i q_i perp(eps_i - base, positive), (B, h, w, C)."""
-    told = torch.zeros_like(positive)
+    summed = torch.zeros_like(positive)
     for name, weight in _counting(cameras).items():
-        told = told + broadcast(weight.to(positive), positive) * across(eps[name] - base, positive)
-    return told
+        summed = summed + broadcast(weight.to(positive), positive) * across(eps[name] - base, positive)
+    return summed

@@ -115,9 +115,8 @@ class TargetPictures(Guidance):
         shape = (len(cameras), denoiser.resolution, denoiser.resolution, denoiser.channels)
         times = config.timesteps(len(denoiser.sigmas))
         levels = draws.levels(denoiser, times, image)
-        first, unit = levels[0], denoiser.unit if config.spacing == "even" else 0.0
         noise = draws.normal(image.new_empty(shape), step)
-        noised = denoiser.centre + (unit**2 + first**2).sqrt() * noise
+        noised = draws.first_noised(denoiser, levels[0], noise, None if config.spacing == "even" else 0.0)
         scales = image.new_tensor(config.scales(denoiser.group, config.guidance_scale(step)))
         scales = broadcast(scales.repeat(len(cameras) // denoiser.group), noised)
         for sigma, following in zip(levels, torch.cat([levels[1:], levels.new_zeros(1)]), strict=True):

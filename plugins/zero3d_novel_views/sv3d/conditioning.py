@@ -1,4 +1,4 @@
-"""What each frame is told of its camera, and the noise levels."""
+"""The conditioning vector of each frame's camera, and the noise levels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def sinusoids(values: Tensor, width: int) -> Tensor:
 
 
 def camera_vector(polar: Tensor, azimuth: Tensor, augmentation: float = 1e-5) -> Tensor:
-    """What each frame is told, (n, 1280): the noise on the picture (256), polar angle and azimuth in radians (512 each)."""
+    """Of each frame, (n, 1280): the noise on the picture (256), polar angle and azimuth in radians (512 each)."""
     noise = torch.full_like(polar, augmentation)
     return torch.cat([sinusoids(noise, 256), sinusoids(polar, 512), sinusoids(azimuth, 512)], dim=1)
 
