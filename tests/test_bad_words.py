@@ -106,7 +106,7 @@ PICTURE = f"image={ROOT}/examples/mug.png"
         (
             "clip",
             ["prompt=a cat", "encoder.weights={blind}"],
-            ["compares with the prompt", "has no text tower", "encoder.weights"],
+            ["no tokenizer", "encoder.tokenizer="],
         ),
         ("words", ["prompt=a cat", "denoiser.weights={bare}"], ["merges.txt", "tokenizer"]),
         ("words", ["prompt=a cat", "denoiser.tokenizer={bare}/tokenizer"], ["merges.txt", "denoiser.tokenizer"]),

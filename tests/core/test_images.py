@@ -104,7 +104,7 @@ def test_bad_cameras_are_one_line(registry, toy_recipe, views, layout, told):
 @pytest.mark.parametrize(
     ("images", "told"),
     [
-        ("nowhere", "nowhere"),
+        ("nowhere", "nowhere: cannot be read .* has a transforms.json, as NeRF"),
         ("{front: {path: a.png, camera_to_world: [1, 2]}}", r"camera_to_world: 2 numbers"),
         ("{front: {path: a.png, principal_point: [0.9, 0.5]}}", r"principal_point: \[0.9, 0.5\]"),
         ("{front: {path: a.png, resolution: 1}}", r"images\.front\.resolution: 1"),

@@ -6,14 +6,22 @@ from safetensors.torch import load_file
 
 from tests.core.test_run import assert_same, final_state, interrupt_after, quiet
 from zero3d.checkpoint import NAME
+from zero3d.errors import RecipeError
 from zero3d.geometry import orbit
 from zero3d.interfaces import CameraSampler, Teacher
 from zero3d.plugins import load_plugins
+from zero3d.recipe.schema import typed
 from zero3d.run import resume, run
 from zero3d.testing import GaussianDenoiser, fresh_step, random_view
 from zero3d.testing.gaussian import GaussianConfig
 from zero3d.values import Step
 from zero3d_score.sir import ScoreBasedIterativeReconstruction, SirConfig
+
+
+def test_an_option_that_takes_a_schedule_says_so(tmp_path):
+    for name in ("level", "guidance_scale"):
+        with pytest.raises(RecipeError, match=rf"r.yaml: sir\.{name}: \[1\] .*; write a number or a (schedule|map)"):
+            typed(SirConfig, {name: [1]}, "r.yaml: sir")
 
 
 class Around(CameraSampler):
