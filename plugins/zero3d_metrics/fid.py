@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from zero3d import UserError
+from zero3d.weights import without_bars
 
 
 class ClipFeatures:
@@ -27,7 +28,8 @@ class ClipFeatures:
         from transformers import CLIPVisionModelWithProjection
 
         try:
-            self._model = CLIPVisionModelWithProjection.from_pretrained(folder, local_files_only=True).eval()
+            with without_bars():
+                self._model = CLIPVisionModelWithProjection.from_pretrained(folder, local_files_only=True).eval()
         except (OSError, ValueError) as error:
             raise UserError(f"--fid {folder}: no CLIP vision folder ({str(error).splitlines()[0]})") from None
         self._size = self._model.config.image_size

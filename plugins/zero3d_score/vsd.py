@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
@@ -42,6 +42,7 @@ class VsdConfig(LevelOptions):
     updates: of phi after each step, 0 to 100, each with fresh noise at timesteps drawn from the whole list. loss: the mean
     squared error of phi in "v" (the paper), or in "eps". lr: AdamW's, 0 to 1; if none is given 1e-4 for lora (the paper),
     1e-3 for small. warmup: updates in which lr rises linearly, 0 to 1e6; 501 in the paper's code. weight_decay: 0 to 100.
+    betas: AdamW's two, each 0 to below 1. eps: its, 0 to 1. Both as the paper's code; threestudio 0.9 and 0.99, 1e-15.
     min_t, max_t: the teacher's range of timesteps as shares of its list, numbers or schedules; in the paper's code max_t is
     {0: 0.98, 5000: {jump: 0.5}}. inclusive: also draw its end. weighting: w(t), as sds's. clip: no entry of the gradient in
     the teacher's space beyond it; a number or a schedule above 0. normalise: then divide it by its norm over the batch.
@@ -59,6 +60,8 @@ class VsdConfig(LevelOptions):
     lr: float | None = None
     warmup: int = 0
     weight_decay: float = 0.01
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+    eps: float = 1e-8
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -70,11 +73,13 @@ class VsdConfig(LevelOptions):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}: {getattr(self, name)!r}; one of {', '.join(allowed)}")
         bounds = {"rank": (1, 1024), "width": (8, 1024), "updates": (0, 100), "warmup": (0, 10**6)}
-        for name, (low, high) in (bounds | {"weight_decay": (0, 100)}).items():
+        for name, (low, high) in (bounds | {"weight_decay": (0, 100), "eps": (0, 1)}).items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name}: {getattr(self, name)}; {low} to {high}")
         if self.width % GROUPS:
             raise ValueError(f"width: {self.width}; a multiple of {GROUPS}")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas: {self.betas}; two numbers, 0 to below 1, e.g. [0.9, 0.999]")
         if self.lr is not None and not 0 <= self.lr <= 1:
             raise ValueError(f"lr: {self.lr}; 0 to 1")
 
@@ -113,7 +118,8 @@ class VariationalScoreDistillation(Guidance):
         critic = self._made(denoiser.network) if self.adapts else self._made(None).to(device)
         critic.initialise(torch.Generator().manual_seed(SEED))
         lr = RATES[self._kind] if self.config.lr is None else self.config.lr
-        self._fit = Fit(critic, lr, self.config.warmup, self.config.weight_decay)
+        first, second = self.config.betas
+        self._fit = Fit(critic, lr, self.config.warmup, self.config.weight_decay, (first, second), self.config.eps)
 
     def size(self, device: torch.device) -> tuple[int, int] | None:
         """What is trained, and its bytes with the gradient and two moments."""

@@ -153,7 +153,7 @@ class StableDiffusion(Latent, TextDenoiser):
 def _open(config: StableDiffusionConfig) -> Model:
     path = Path(config.weights).expanduser()
     if path.suffix in SUFFIXES and not path.is_dir():
-        return SingleFile(path, SD, StableDiffusion.kinds, config.config, config.ema)
+        return SingleFile(path, SD, StableDiffusion.kinds, config.config, config.ema, config.prediction)
     choice = Choice(config.ema, config.dtype in ("float16", "bfloat16"), config.variant)
     return open_folder(
         config.weights, config.revision, config.offline, choice, SD, StableDiffusion.kinds, STABLE_DIFFUSION

@@ -22,7 +22,7 @@ COMPOSITES = {"dense": dense.composite, "tiles": tiles.composite}
 
 @pytest.fixture(scope="module")
 def golden():
-    """Twelve Gaussians, two cameras, drawn by gsplat's own projection and tiles; see the data's README in facts."""
+    """Twelve Gaussians, two cameras, drawn by gsplat's own projection and tiles."""
     with numpy.load("tests/data/gaussians_tiny.npz") as file:
         return {name: torch.from_numpy(file[name]) for name in file.files}
 

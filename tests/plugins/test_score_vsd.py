@@ -165,6 +165,22 @@ def test_updates_draw_anew_from_the_whole_list_and_warm_up(monkeypatch):
     assert rates == pytest.approx([0.025, 0.05, 0.075, 0.1, 0.1, 0.1])
 
 
+def test_phis_optimiser_has_the_moments_that_are_asked_for():
+    """AdamW's first two updates of one number by hand: gradients 1 and 3, no decay."""
+    guidance = made(small_teacher(), width=8, betas=[0.5, 0.75], eps=0.5, weight_decay=0, lr=0.1)
+    fit = guidance._fit
+    parameter = next(iter(fit.trained.values()))
+    begin = parameter.detach().clone()
+    for index, slope in enumerate((1.0, 3.0)):
+        fit.update(slope * sum(p.sum() for p in fit.trained.values()), False, index)
+    second = (0.5 * 0.5 + 0.5 * 3) / (1 - 0.5**2), (0.75 * 0.25 + 0.25 * 9) / (1 - 0.75**2)
+    moved = 0.1 * (1 / (1 + 0.5) + second[0] / (second[1] ** 0.5 + 0.5))
+    assert torch.allclose(begin - parameter, torch.full_like(begin, moved), atol=1e-6)
+    for wrong in ([0.9], [0.9, 1.0]):
+        with pytest.raises(ValueError, match=r"betas: .*two numbers"):
+            made(small_teacher(), betas=wrong)
+
+
 def test_a_gradient_of_phi_that_is_not_finite_is_told():
     guidance = made(small_teacher(), width=8)
     view, cameras = random_view(1, 8).detach(), orbit(20.0, 0.0, 8)

@@ -140,6 +140,19 @@ def test_what_a_file_does_not_say_must_be_said(place, files):
     assert opened(place, {True: place / "told.safetensors"}, True, prediction="auto").prediction == "v_prediction"
 
 
+def test_the_second_kind_has_768_pixels_where_it_predicts_v(place, files):
+    changes = json.loads(Path(single_file_config(place, True)).read_text(encoding="utf-8"))
+    del changes["unet"]["sample_size"]
+    silent = place / "silent.json"
+    silent.write_text(json.dumps(changes), encoding="utf-8")
+    sides = {
+        prediction: opened(place, files, True, prediction=prediction, config=str(silent)).resolution
+        for prediction in ("v_prediction", "epsilon")
+    }
+    assert sides == {"v_prediction": 96, "epsilon": 64}
+    assert opened(place, files, True).resolution == 16, "what the configuration says goes first"
+
+
 def test_the_published_sizes_have_the_published_shapes():
     """Full size on the meta device, against parameter counts that are known: 859.5 M, 83.7 M, 123.1 M; 865.9 M, 340.4
     M."""

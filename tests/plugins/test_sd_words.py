@@ -138,7 +138,7 @@ def test_embeddings_are_written_once_and_read_without_the_encoder(tmp_path):
     found = second.condition(Subject(prompt=Prompt("a cat", "ugly")))
     assert torch.equal(found.directions, wanted.directions)
     assert torch.equal(found.others["negative"], wanted.others["negative"])
-    with pytest.raises(RecipeError, match=r"denoiser.embeddings: .* has not 'a dog, front view'") as caught:
+    with pytest.raises(RecipeError, match=r"denoiser.embeddings: .* has not 'a dog', and") as caught:
         second.condition(Subject(prompt=Prompt("a dog", "ugly")))
     assert "\n" not in str(caught.value)
 
@@ -171,6 +171,28 @@ def test_files_of_embeddings_that_do_not_fit_are_one_line(tmp_path):
     file.write_bytes(b"no tensors")
     with pytest.raises(RecipeError, match=r"denoiser.embeddings: .* no valid safetensors"):
         DeepFloydIF(DeepFloydConfig(weights=str(model), embeddings=str(file)))
+
+
+def test_a_missing_folder_for_embeddings_is_told_before_anything_loads(tmp_path):
+    model = save_deepfloyd(tmp_path / "if")
+    with pytest.raises(RecipeError, match=r"denoiser.embeddings: .*e.safetensors: no folder .*away; make it") as caught:
+        DeepFloydIF(DeepFloydConfig(weights=str(model), embeddings=str(tmp_path / "away" / "e.safetensors")))
+    assert "\n" not in str(caught.value)
+
+
+def test_no_bar_is_drawn_while_a_text_encoder_loads(folder, capfd):
+    from transformers.utils import logging
+
+    denoiser = StableDiffusion(StableDiffusionConfig(weights=str(folder)))
+    denoiser.load(CPU)
+    was = logging.is_progress_bar_enabled()
+    logging.enable_progress_bar()
+    try:
+        denoiser.condition(Subject(prompt=Prompt("a cat")))
+        assert logging.is_progress_bar_enabled()
+    finally:
+        (logging.enable_progress_bar if was else logging.disable_progress_bar)()
+    assert "Loading weights" not in capfd.readouterr().err
 
 
 # -- tokenizers

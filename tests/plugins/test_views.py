@@ -174,7 +174,7 @@ def test_a_sample_does_not_depend_on_its_batch():
 
 
 def test_moves_have_the_papers_signs():
-    """T = [polar difference, sin, cos of azimuth, distance]: up is negative, right and away positive (facts of 1.5)."""
+    """T = [polar difference, sin, cos of azimuth, distance]: up is negative, right and away positive."""
     cameras = cameras_at(make_poses([90.0], [30.0], [0.2]), 0.0, 8)
     (found,) = relative_pose(cameras, orbit(0.0, 0.0, 8))
     assert torch.allclose(found, torch.tensor([-math.radians(30), 1.0, 0.0, 0.2]), atol=1e-5)

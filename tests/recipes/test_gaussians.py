@@ -71,6 +71,10 @@ def test_dreamgaussians_numbers(weights):
     (view,) = first.regularizers
     assert [view.weight.at(index, 500) for index in (0, 250, 500)] == [0, 5000, 10000]
     assert view.regularizer.config.mask == 0.1
+    (view,), (sir,) = second.regularizers, second.guidances
+    half_sum = 0.5 * 3 * second.cameras.resolution**2  # what l2 is, of a mean squared error
+    assert (view.weight.extremes, view.regularizer.config.mask) == ((half_sum, half_sum), 0)
+    assert (sir.weight.extremes, sir.guidance.config.fit) == ((1, 1), "l2")
     texture = recipe.later[0].options.optimizer
     assert texture.rate.at(0, 50) * second.representation.config.colour_lr == pytest.approx(0.2)
 

@@ -101,7 +101,7 @@ def test_some_steps_on_tiny_weights(name, weights, tmp_path):
         assert load_mesh(folders[-1] / "mesh.glb").visual.kind == "texture"
 
 
-# -- the sources' numbers, written out from the fact sheets and configurations, not read from the recipes
+# -- the sources' numbers, written out from their code and configurations, not read from the recipes
 
 
 def stages_of(name, weights, *more):
@@ -130,6 +130,7 @@ def test_prolificdreamers_numbers(weights):
         config = term.guidance.config
         assert (config.guidance_scale(fresh_step(0, total)), config.lr, config.critic) == (7.5, 1e-4, "lora")
         assert (config.rank, config.camera_dropped, config.updates, config.loss) == (4, 0.1, 1, "v")
+        assert (config.betas, config.eps, config.weight_decay) == ([0.9, 0.99], 1e-15, 0.01)
         assert config.weighting == "one_minus_alphas_cumprod"
         assert t_ranges(config, total, 0, 4999, 5000) == [(20, 980), (20, 980), (20, 500)]
     (term,) = geometry.guidances
@@ -177,6 +178,7 @@ def test_luciddreamers_numbers(weights):
     assert rates(cloud.log_scales) == pytest.approx([0.005, 0.001])
     assert rates(cloud.quaternions) == pytest.approx([0.001, 0.0002])
     assert rates(cloud.opacity_logits) == pytest.approx([0.05, 0.05])
+    assert cloud.growth.prune_scale_after == 300
     degrees = [math.degrees(radians) for radians in (0.32, 0.60)]
     assert parts.cameras.config.fov_deg == pytest.approx(degrees, abs=0.1)
 
@@ -202,6 +204,7 @@ def test_vsds_numbers_over_zero123(weights):
     (term,) = parts.guidances
     config, total = term.guidance.config, recipe.options.steps
     assert (total, config.loss, config.lr, term.guidance.adapts) == (10_000, "eps", 1e-4, True)
+    assert (config.betas, config.eps, config.weight_decay) == ([0.9, 0.99], 1e-8, 0)
     assert config.guidance_scale(fresh_step(0, total)) == 5
     assert t_ranges(config, total, 0, 4999, 5000) == [(100, 900), (100, 900), (100, 500)]
 
@@ -216,4 +219,6 @@ def test_sirs_numbers_over_zero123(weights):
     assert (first, last) == (851, 201)
     assert config.ways(fresh_step(0, total), 1000, True)[1][0] == 951
     (weight,) = (t.weight.extremes[0] for t in parts.regularizers if t.label == "input_view")
-    assert weight == pytest.approx(0.3 * 256**2, abs=1)
+    assert weight == pytest.approx(0.3 * 3 * 128**2, abs=1), "of the sum over pixels and channels, as the targets"
+    (mask,) = (t.regularizer.config.mask for t in parts.regularizers if t.label == "input_view")
+    assert weight * mask == pytest.approx(0.01 * 128**2, rel=2e-3)

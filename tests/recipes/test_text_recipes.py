@@ -44,7 +44,7 @@ def loaded(name, weights, *more):
 
 @pytest.mark.parametrize("name", [TEXT, PICTURE])
 def test_sjcs_numbers(name, weights):
-    """Written out from run_sjc.py as the fact sheet has it."""
+    """Written out from run_sjc.py."""
     recipe, parts = loaded(name, weights, "representation.resolution=16")
     options = recipe.options
     assert (options.steps, options.optimizer.type, options.optimizer.lr) == (10_000, "adamax", 0.05)

@@ -11,7 +11,7 @@ from zero3d.weights.configs import Configs, changed_configs
 from zero3d.weights.folder import Choice, choose, index_of, local_files, part_config, read_json, variants
 from zero3d.weights.hub_folder import HUB_ID, HubFolder
 from zero3d.weights.impostors import impostor, is_pickled, refuse_impostor
-from zero3d.weights.modules import aligned, check_fit, filled
+from zero3d.weights.modules import aligned, check_fit, filled, without_bars
 from zero3d.weights.pickled import PickledTensors, one_line
 from zero3d.weights.tensors import SafeTensors, open_tensors
 from zero3d.weights.writing import (
@@ -63,4 +63,5 @@ __all__ = [
     "save_tokenizer",
     "snapshot",
     "variants",
+    "without_bars",
 ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +15,20 @@ from zero3d.errors import RecipeError
 
 ALIGNED = 64
 """Bytes; what PyTorch's own memory is aligned to."""
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """transformers, if it is there, draws no bar while it loads a module; a download's, outside of this, stay."""
+    bars: Any = sys.modules.get("transformers.utils.logging")
+    if bars is None or not bars.is_progress_bar_enabled():
+        yield
+        return
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        bars.enable_progress_bar()
 
 
 def check_fit(

@@ -30,13 +30,16 @@ def critic_loss(x0: Tensor, y: Tensor, sigma: Tensor, unit: float, kind: str) ->
 
 
 class Fit:
-    """A critic with AdamW (betas 0.9 and 0.999, eps 1e-8) and how many updates it has had."""
+    """A critic with AdamW and how many updates it has had."""
 
-    def __init__(self, critic: Critic, lr: float, warmup: int, weight_decay: float) -> None:
+    def __init__(
+        self, critic: Critic, lr: float, warmup: int, weight_decay: float, betas: tuple[float, float], eps: float
+    ) -> None:
         self.critic, self.updates, self.skipped = critic, 0, 0
         self._lr, self._warmup = lr, warmup
         self.trained = critic.trained()
-        self._optimizer = torch.optim.AdamW(self.trained.values(), lr=lr, weight_decay=weight_decay)
+        options: dict[str, Any] = {"lr": lr, "weight_decay": weight_decay, "betas": betas, "eps": eps}
+        self._optimizer = torch.optim.AdamW(self.trained.values(), **options)
 
     def update(self, loss: Tensor, half: bool, index: int) -> None:
         """One step down the loss. In half precision one whose gradient overflows is skipped, and counted.

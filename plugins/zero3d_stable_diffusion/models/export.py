@@ -43,7 +43,7 @@ def convert(asked: Conversion, family: str, parts: Mapping[str, str]) -> bool:
     if not asked.path.is_file() or family_of_file(open_tensors(asked.path)) != family:
         return False
     check_new(asked.out)
-    model = SingleFile(asked.path, family, parts, asked.config, asked.ema)
+    model = SingleFile(asked.path, family, parts, asked.config, asked.ema, asked.prediction)
     prediction = _prediction(model, asked)
     words = None
     if asked.tokenizer and "text_encoder" in parts:

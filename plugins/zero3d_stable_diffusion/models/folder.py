@@ -25,6 +25,7 @@ from zero3d.weights import (
     refuse_impostor,
     snapshot,
     variants,
+    without_bars,
 )
 from zero3d_stable_diffusion.models.families import check_family, family_of_folder
 
@@ -132,9 +133,10 @@ class FolderModel:
             self._hub.fetch(self._files[part])
         kind, options = module_class(self._kinds[part]), {"variant": self._variants[part] or None, "torch_dtype": dtype}
         try:
-            module, report = kind.from_pretrained(
-                self.root / part, local_files_only=True, output_loading_info=True, **options
-            )
+            with without_bars():
+                module, report = kind.from_pretrained(
+                    self.root / part, local_files_only=True, output_loading_info=True, **options
+                )
         except Exception as error:  # damaged files and odd configurations raise a dozen types in these libraries
             reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
             raise RecipeError(

@@ -73,6 +73,8 @@ PUBLISHED: dict[int, Configs] = {
     },
 }
 """Width of the text -> the configuration: Stable Diffusion 1 and 2. Of 2's 24 text layers the last is not used."""
+LATENT_768 = 96
+"""Of Stable Diffusion 2's U-Net that predicts v: a side of its latent, of 768 pixels."""
 PREFIXES = {"unet": UNET, "vae": "first_stage_model.", "image_encoder": CLIP}
 
 
@@ -80,9 +82,16 @@ class SingleFile:
     """The parts that a denoiser wants of a checkpoint. `parts`: part -> what it is (see folder.CLASSES)."""
 
     def __init__(
-        self, path: Path, family: str, parts: Mapping[str, str], config_file: str = "", ema: bool = True
+        self,
+        path: Path,
+        family: str,
+        parts: Mapping[str, str],
+        config_file: str = "",
+        ema: bool = True,
+        prediction: str = "auto",
     ) -> None:
         """Reads the table of contents alone. `ema`: the averaged U-Net where the file has both.
+        `prediction`: what is asked for, where the file does not say: of Stable Diffusion 2, v is the one of 768 pixels.
 
         Raises:
             RecipeError: no such file, another family, a part missing, or (of the sizes) no such configuration.
@@ -101,6 +110,9 @@ class SingleFile:
                     f"denoiser.weights: {path}: no {part} (no tensor named {prefix}*); give the whole checkpoint"
                 )
         published = PUBLISHED[1024 if self.second else 768]
+        self.prediction = self._prediction()
+        if self.second and (self.prediction or prediction) == V:
+            published = published | {"unet": published["unet"] | {"sample_size": LATENT_768}}
         self.configs: Configs = changed_configs({part: published[part] for part in parts}, config_file)
         self.has_ema = any(name.startswith(EMA) for name in self.tensors)
         self._ema = ema and self.has_ema
@@ -111,7 +123,6 @@ class SingleFile:
                 f"{self.configs['unet']['cross_attention_dim']}; it is another network, or of another size (denoiser.config)"
             )
         self.scheduler: dict[str, Any] = {}
-        self.prediction = self._prediction()
         self.pad_id = 0 if self.second else None
 
     def _prefix(self, part: str) -> str:

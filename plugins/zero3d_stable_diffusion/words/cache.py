@@ -27,11 +27,13 @@ class Embeddings:
         """Reads the header of a file that is there.
 
         Raises:
-            RecipeError: no safetensors file, of another model, or of another width.
+            RecipeError: no folder for it, no safetensors file, of another model, or of another width.
         """
         self.path, self._made_by = path, made_by
         self._held: dict[str, Tensor] = {}
         self._file: SafeTensors | None = None
+        if path is not None and not path.parent.is_dir():
+            raise RecipeError(f"{PLACE}: {path}: no folder {path.parent}; make it, or name another file")
         if path is None or not path.exists():
             return
         refuse_impostor(path, PLACE)

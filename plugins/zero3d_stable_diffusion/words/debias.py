@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from zero3d import RecipeError
-from zero3d.weights import HUB_ID, HubFolder, Published
+from zero3d.weights import HUB_ID, HubFolder, Published, without_bars
 from zero3d_stable_diffusion.words.views import DIRECTIONS
 
 PLACE = "denoiser.debias"
@@ -82,7 +82,10 @@ class Debias:
             self._hub.fetch(list(FILES))
         try:
             tokenizer = AutoTokenizer.from_pretrained(self.root, local_files_only=True, trust_remote_code=False)
-            model: Any = AutoModelForMaskedLM.from_pretrained(self.root, local_files_only=True, trust_remote_code=False)
+            with without_bars():
+                model: Any = AutoModelForMaskedLM.from_pretrained(
+                    self.root, local_files_only=True, trust_remote_code=False
+                )
         except Exception as error:  # transformers raises a dozen types
             reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
             raise RecipeError(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from zero3d import RecipeError
-from zero3d.weights import Choice, choose, index_of, part_config, refuse_impostor, repository, variants
+from zero3d.weights import Choice, choose, index_of, part_config, refuse_impostor, repository, variants, without_bars
 from zero3d_zero123.published.known import is_stable
 
 if TYPE_CHECKING:
@@ -128,7 +128,8 @@ class Layout:
         def part(kind: Any, name: str, **options: Any) -> Any:
             variant = self.variants[name] or None
             try:
-                return kind.from_pretrained(self.root / name, variant=variant, local_files_only=True, **options)
+                with without_bars():
+                    return kind.from_pretrained(self.root / name, variant=variant, local_files_only=True, **options)
             except Exception as error:  # damaged files and odd configurations raise a dozen types in these libraries
                 reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
                 raise RecipeError(
