@@ -206,6 +206,7 @@ def reconstruct(
         "checkpoint.every": 10**6,
         "export.mesh.resolution": EXPORT,
         "optimizer.lr": algorithm.rates(steps, teacher),
+        "representation.density_rate": 1,
         "input": {
             "elevation_deg": case.elevation_deg,
             "framing": "fit" if teacher == "nano" else "keep",

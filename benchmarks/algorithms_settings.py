@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 RATE = 0.1
-"""recipes/nano.yaml's learning rate."""
+"""The first learning rate with nano, and of a hundred steps from noise."""
 POWER = 0.5
 
 
@@ -32,7 +32,7 @@ class Algorithm:
         return {"type": self.type, **self.both, **(self.nano if teacher == "nano" else self.oracle)}
 
     def rates(self, steps: int, teacher: str) -> dict[str, float]:
-        """recipes/nano.yaml's schedule; from noise, few steps are larger ones."""
+        """Falling to a twentieth; from noise, few steps are larger ones."""
         first = RATE if teacher == "nano" else RATE * min(max(100 / steps, 1.0), 9.0) ** POWER
         return {"0%": first, "60%": first / 2, "100%": first / 20}
 

@@ -33,6 +33,13 @@ from zero3d_procedural.rendering import straight_rgba
 
 GATE = {"chamfer_20000": 0.0155, "iou": 0.74, "psnr": 28.0, "seconds": 120.0}
 """At most, at least, at least, at most; the same on every kind of processor (tests/test_gate.py)."""
+FROM_NOISE = (
+    "start=null",
+    "steps=100",
+    "optimizer.lr={0%: 0.1, 60%: 0.05, 100%: 0.005}",
+    "representation.density_rate=1",
+)
+"""The gate is of the engine, the field and the export, not of nano's lift, whose shape the recipe keeps."""
 ELEVATION_DEG = 20.0
 NOVEL = (
     (30.0, 25.0),
@@ -63,7 +70,7 @@ def reconstruct(name: str, recipe: str, folder: Path, overrides: list[str]) -> d
             f"out={folder / name}",
             "overwrite=true",
             f"denoiser={{type: oracle, mesh: {mesh_file}}}",
-            "start=null",  # from noise: the gate is of the engine, the field and the export, not of nano's lift
+            *FROM_NOISE,
             f"input={{elevation_deg: {ELEVATION_DEG}, framing: keep, mask: alpha}}",
             "observers={}",
             *overrides,

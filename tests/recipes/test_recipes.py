@@ -20,6 +20,7 @@ RECIPES = [
 ]
 """Those whose weights are here; test_published.py has the others."""
 SMALL = ["cameras.resolution=24", "representation.resolution=16", "observers={}", "device=cpu"]
+COARSE = ["export.mesh.threshold=0.05", "export.mesh.texture=64", "export.mesh.faces=500"]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -30,7 +31,7 @@ def test_recipe_check_is_content(recipe, capsys):
 
 def test_nano_runs_end_to_end_and_leaves_what_is_promised(tmp_path):
     out = tmp_path / "run"
-    overrides = ["image=examples/mug.png", f"out={out}", "steps=6", "export.mesh.threshold=0.05"]
+    overrides = ["image=examples/mug.png", f"out={out}", "steps=6", *COARSE]
     small = [override for override in SMALL if not override.startswith("observers")]
     preview, turntable = "observers.preview.every=3", "observers.turntable={frames: 4, size: 64}"
     run("recipes/nano.yaml", load_plugins(), [*overrides, *small, preview, turntable], tell=lambda line: None)
@@ -43,19 +44,11 @@ def test_nano_runs_end_to_end_and_leaves_what_is_promised(tmp_path):
         "metrics.jsonl",
     ):
         assert (out / name).is_file(), name
-    assert load_mesh(out / "mesh.glb").is_watertight
-    assert "nano.safetensors" in (out / "manifest.json").read_text(encoding="utf-8"), "the weights' hash is kept"
-
-
-def test_nano_textured_leaves_a_mesh_with_a_texture_and_a_report(tmp_path):
-    out = tmp_path / "run"
-    small = ["steps=6", "export.mesh.threshold=0.05", "export.mesh.texture=64", "export.mesh.faces=500"]
-    overrides = ["image=examples/mug.png", f"out={out}", *SMALL, *small]
-    run("recipes/nano-textured.yaml", load_plugins(), overrides, tell=lambda line: None)
     report = yaml.safe_load((out / "mesh.report.yaml").read_text(encoding="utf-8"))
     assert report["watertight"]
     assert {"render_rmse", "silhouette_iou", "components", "threshold", "texture"} <= set(report)
     assert load_mesh(out / "mesh.glb").visual.kind == "texture"
+    assert "nano.safetensors" in (out / "manifest.json").read_text(encoding="utf-8"), "the weights' hash is kept"
 
 
 def needs_a_file(term):
