@@ -50,6 +50,10 @@ class TexturedMesh(Exporter):
     accepts: ClassVar[type[Representation]] = SurfaceSource  # type: ignore[type-abstract]
     Config: ClassVar[type[Any]] = TexturedMeshConfig
 
+    def __init__(self, config: TexturedMeshConfig) -> None:
+        super().__init__(config)
+        self.uses = frozenset({"picture"} if config.project else ())
+
     def filename(self, label: str) -> str:
         return f"{label}.{self.config.format}"
 

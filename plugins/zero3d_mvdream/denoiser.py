@@ -35,6 +35,7 @@ class JointDenoiser(Denoiser):
             RecipeError: weights or tokenizer are not there, damaged, or another network's.
         """
         super().__init__(config)
+        self.uses = frozenset({"negative"} if config.negative_as_null else ())
         self._source = sources.open_source(self.family, config, self.published, half=config.dtype == "float16")
         self._tokenizer = find_tokenizer(config.tokenizer, self._source.tokenizer, config.offline)
         vae = self._source.configs["vae"]

@@ -86,12 +86,13 @@ class ClassifierScoreDistillation(Guidance):
         coefficients, across = config.coefficients(step), config.perp_neg(step)
         branches = {branch for branch, value in coefficients.items() if value}
         if across:
-            branches |= {COND, config.base, *perp_neg.active_branches(cameras)}
+            branches |= {COND, config.base, *perp_neg.active_branches(cameras, denoiser.overhead_deg)}
         eps = eps_of(self.teacher, at.noised, at.sigma, cameras, sorted(branches))
         score = config.noise(step) * at.noise + weighted_sum(eps, coefficients)
         if across:
             base = eps[config.base]
-            score = score + across * perp_neg.total(eps, base, eps[COND] - base, cameras)
+            aside = perp_neg.total(eps, base, eps[COND] - base, cameras, denoiser.overhead_deg)
+            score = score + across * aside
         limited = config.limits.limited(times(weight_of(config.weighting, at.sigma, denoiser.unit), score), step)
         figures = {"sigma": float(at.sigma.mean()), "score": float(score.abs().mean())}
         return ImageGradient(at.pull_back(limited), figures, {"view": at.y, "noised": at.noised})

@@ -71,6 +71,8 @@ class TextDenoiser(CrossAttending):
 
     def _open_words(self, made_by: str, known: Any) -> None:
         config = self.config
+        self.overhead_deg = config.overhead_deg
+        self.uses = frozenset({"negative"} if config.unconditional == "negative" else ())
         path = Path(config.embeddings).expanduser() if config.embeddings else None
         self._store = Embeddings(path, made_by, self.text_width)
         self._debias = Debias(config.debias, config.offline, known) if config.debias else None

@@ -179,6 +179,13 @@ class TestTeachers:
         with pytest.raises(RecipeError, match=r"guidance\.classifier: 'classifier' needs the prediction side view"):
             make(toy_recipe, registry, *WORDS)
 
+    @pytest.mark.parametrize(("kind", "told"), [("Classifier", "branches"), ("Counted", "uses")])
+    def test_a_negative_prompt_that_is_read_is_none(self, registry, toy_recipe, monkeypatch, kind, told):
+        told_by = getattr(seam_toys, kind)
+        monkeypatch.setattr(told_by, told, (*getattr(told_by, told), "negative"))
+        monkeypatch.setattr(seam_toys.Counted, "branches", (*seam_toys.Counted.branches, "negative"))
+        make(toy_recipe, registry, *WORDS, "negative=ugly")
+
     def test_an_encoder_is_a_teacher(self, registry, toy_recipe):
         chosen = ["image=null", "prompt=red", "denoiser=null", "encoder={type: words}", "regularizers=null"]
         session = run(str(toy_recipe), registry, [*chosen, "guidance={alike: {}}", "optimizer.lr=0.1"], tell=quiet)
@@ -234,6 +241,14 @@ class TestTeachers:
             ),
             (["prompt=a cat"], r"prompt: nothing in this recipe reads a prompt; remove it with prompt=null"),
             (["image=null", "prompt=a cat"], r"prompt: nothing in this recipe reads a prompt"),
+            (
+                ["prompt=a cat", "denoiser={type: counted}", "guidance={classifier: {}}", "regularizers=null"],
+                r"image: nothing in this recipe reads a picture; remove it with image=null",
+            ),
+            (
+                [*WORDS, "negative=ugly"],
+                r"negative: nothing in this recipe reads a negative prompt; .*unconditional.*remove it with negative=''",
+            ),
             (["negative=ugly"], r"negative: 'ugly'; it stands beside a prompt"),
             (["background={type: shade}", "representation.channels=4"], r"channels"),
             (["regularizers.bright.view=input.back"], r"bright\.view: 'input\.back'"),

@@ -58,7 +58,7 @@ def test_sjc(drawn, reduced):
 def golden_weights(monkeypatch):
     """Perp-Neg's weights as the golden numbers have them, in place of the azimuth's."""
     first, second = torch.tensor(GOLDEN["perpneg_weights"]).T
-    monkeypatch.setattr(perp_neg, "weights", lambda cameras: {"front": first, "side": second})
+    monkeypatch.setattr(perp_neg, "weights", lambda cameras, overhead_deg: {"front": first, "side": second})
 
 
 DIRECTIONS = {"front": "neg", "side": "neg2"}
@@ -134,6 +134,17 @@ def test_seen_from_overhead_no_negative_is_asked(drawn):
     assert error(above.value, "sds_sds") < TOLERANCE
 
 
+@pytest.mark.parametrize("kind", [ScoreDistillation, ClassifierScoreDistillation])
+@pytest.mark.parametrize(("overhead", "elevation", "counted"), [(41.8, 50.0, False), (90.0, 70.0, True)])
+def test_overhead_is_where_the_teacher_says(drawn, kind, overhead, elevation, counted):
+    denoiser = Priors(TEXT | DIRECTIONS)
+    denoiser.overhead_deg = overhead
+    image, cameras = golden("x"), orbit(elevation, torch.zeros(2), 8)
+    guidance = kind(kind.Config(perp_neg=True if kind is ScoreDistillation else 1), Teacher(denoiser))
+    guidance.gradient(View(image, image[..., :1]), cameras, fresh_step())
+    assert (not {"front", "side"}.isdisjoint(denoiser.asked)) is counted
+
+
 MVDREAM = numpy.load("tests/data/mvdream_guidance.npz")
 
 
@@ -183,7 +194,7 @@ def test_sdi(monkeypatch, t, kind):
     conditions = TEXT
     if kind == "perpneg":
         first, second = torch.tensor(GOLDEN["perpneg_weights"])[0]
-        monkeypatch.setattr(perp_neg, "weights", lambda cameras: {"front": first, "side": second})
+        monkeypatch.setattr(perp_neg, "weights", lambda cameras, overhead_deg: {"front": first, "side": second})
         options, conditions = {"perp_neg": True}, TEXT | DIRECTIONS
     share = (t + 0.5) / 1000
     options |= {"start_t": share, "end_t": share, "published": True}

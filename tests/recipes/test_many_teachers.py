@@ -9,9 +9,10 @@ import pytest
 from tests.plugins.sd_tiny import save_stable_diffusion
 from tests.plugins.zero123_tiny import save_folder
 from zero3d.cli import main
-from zero3d.errors import ExportError
+from zero3d.errors import ExportError, RecipeError
 from zero3d.mesh_files import load_mesh
 from zero3d.parts import build_parts, build_stages
+from zero3d.parts.build import memory_of
 from zero3d.plugins import load_plugins
 from zero3d.recipe import load_recipe
 from zero3d.run import run
@@ -73,6 +74,19 @@ def test_recipe_check_is_content_with_weights(name, weights, capsys):
     grid = [text for text in SMALL[name] if "representation" in text]  # the memory of this machine is not theirs
     assert main(["recipe", "check", f"recipes/{name}.yaml", *weights[name], *grid, "device=cpu"]) == 0
     assert "good" in capsys.readouterr().out
+
+
+def test_large_views_of_many_gaussians_are_counted_by_the_view(weights):
+    """At 4 views of 1024^2 and 500,000 Gaussians: 8 novel and near views and the input's, 1,500 bytes a Gaussian in each."""
+    chosen = [*weights["luciddreamer"], "device=cpu", "cameras.resolution=1024", "representation.max_count=500000"]
+    recipe = load_recipe("recipes/luciddreamer.yaml", load_plugins(), chosen)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("zero3d.parts.build.free_bytes", lambda device: 24 * 2**30)
+        (parts,) = build_stages(recipe)
+        assert memory_of(recipe, parts).render == 9 * 1500 * 500_000 + 9 * 1024**2 * 200
+        patch.setattr("zero3d.parts.build.free_bytes", lambda device: 2**20)
+        with pytest.raises(RecipeError, match=r"lower representation\.max_count or cameras\.resolution$"):
+            build_stages(recipe)
 
 
 def figures(folder):

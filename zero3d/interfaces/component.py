@@ -40,6 +40,9 @@ class Component(ABC):
     """What it uses beyond its package's dependencies: the package's extra -> the module that must then be importable."""
     published: ClassVar[Sequence[Published]] = ()
     """Weights that others have published and `load` can read: its rows of `zero3d weights list`."""
+    uses: frozenset[str] = frozenset()
+    """What it makes something of where the recipe gives it, beside what it cannot do without: "picture", "prompt", or
+    "negative" (the negative prompt; a guidance's branch "negative" asks for it by itself)."""
 
     def __init__(self, config: Any) -> None:
         self.config = config

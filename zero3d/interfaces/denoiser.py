@@ -51,6 +51,8 @@ class Denoiser(Component):
     """The value of its image space that such a model takes for zero."""
     knows_elevation: bool = False
     """It is given the input's absolute elevation in place of the change of distance (Stable Zero123)."""
+    overhead_deg: float = 60.0
+    """Above this elevation, degrees, a view is from overhead: it has no negatives in Perp-Neg."""
     dtype: torch.dtype = torch.float32
     """What its network computes in, once it is loaded: named in the manifest, and the laws allow for its rounding."""
 

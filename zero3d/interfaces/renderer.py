@@ -53,3 +53,7 @@ class Renderer(Component):
     @abstractmethod
     def memory_bytes(self, representation: Representation, rays: int) -> int:
         """About how many bytes a differentiable render of `rays` rays holds, for the check before a run starts."""
+
+    def memory_for(self, representation: Representation, rays: int, views: int) -> int:
+        """`memory_bytes` of the rays of so many views; for what each view costs by itself. As here, it does not matter."""
+        return self.memory_bytes(representation, rays)

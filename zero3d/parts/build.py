@@ -86,14 +86,25 @@ def _check_start(recipe: Recipe, parts: Parts) -> None:
 
 
 def _check_prompt(recipe: Recipe, stages: list[Parts]) -> None:
-    """A prompt that no stage reads is a mistake."""
+    """A prompt, a negative one or a picture that no stage reads is a mistake. (Some subject every run has.)"""
     used: frozenset[str] = frozenset()
     for stage, parts in zip((recipe, *recipe.later), stages, strict=True):
         used |= frozenset().union(*(needs for _, needs in subject_needs(stage, parts)))
         used |= frozenset().union(*(encoder.reads for encoder in parts.encoders.values()))
+        others = [parts.start, parts.representation, *parts.exporters.values()]
+        used |= frozenset().union(*(part.uses for part in others if part), *(p.uses for _, p in parts.components()))
+        used |= {"negative"} & frozenset().union(*(term.guidance.branches for term in parts.guidances))
     if "prompt" in recipe.subject - used:
         raise RecipeError(
             f"{recipe.place('prompt')}: nothing in this recipe reads a prompt; remove it with prompt=null"
+        )
+    if "picture" in recipe.subject - used and "prompt" in recipe.subject:
+        key = "image" if "image" in recipe.source else "images"
+        raise RecipeError(f"{recipe.place(key)}: nothing in this recipe reads a picture; remove it with {key}=null")
+    if recipe.options.negative and "negative" not in used:
+        raise RecipeError(
+            f"{recipe.place('negative')}: nothing in this recipe reads a negative prompt; see the options of its denoiser "
+            "(unconditional, negative_as_null) and guidance (negative), or remove it with negative=''"
         )
 
 
@@ -122,9 +133,8 @@ def _representation(block: Block) -> Representation:
         built: Representation = block.build()
     except (RuntimeError, OverflowError, MemoryError) as error:
         reason = str(error).splitlines()[0]
-        raise RecipeError(
-            f"{block.place}: {block.label!r} cannot be allocated ({reason}); lower its resolution"
-        ) from None
+        lower = " or ".join(_sizes(block)) or "its size"
+        raise RecipeError(f"{block.place}: {block.label!r} cannot be allocated ({reason}); lower {lower}") from None
     return built
 
 
@@ -133,9 +143,11 @@ def memory_of(recipe: Recipe, parts: Parts) -> Memory:
     side = recipe.options.input.resolution or parts.cameras.resolution
     sides = [(block.placed.resolution if block.placed else None) or side for block in recipe.images.values()] or [side]
     steps, descends = recipe.options.steps, recipe.options.optimizer
-    own = sum(term.sampler.pixels(steps) for term in parts.guidances if term.own)
-    pixels = sum(sorted((s**2 for s in sides), reverse=True)[: recipe.options.input.per_step]) + own
-    memory = estimate_memory(parts.representation, parts.renderer, parts.cameras, descends, pixels, steps)
+    own = [term.sampler for term in parts.guidances if term.own]
+    drawn = sorted((s**2 for s in sides), reverse=True)[: recipe.options.input.per_step]
+    pixels = sum(drawn) + sum(sampler.pixels(steps) for sampler in own)
+    views = len(drawn) + sum(sampler.views for sampler in own)
+    memory = estimate_memory(parts.representation, parts.renderer, parts.cameras, descends, pixels, steps, views)
     sizes = [component_size(component, parts.device) for _, component in parts.components()]
     return dataclasses.replace(memory, weights=sum(size[1] for size in sizes if size))
 
@@ -149,5 +161,11 @@ def _check_memory(recipe: Recipe, parts: Parts) -> None:
         raise RecipeError(
             f"{recipe.representation.place}: needs about {memory.total / 2**30:.1f} GiB ({held / 2**30:.1f} for "
             f"the representation, {memory.render / 2**30:.1f} for a step's render{weights}), {free / 2**30:.1f} GiB are "
-            "free; lower representation.resolution or cameras.resolution"
+            f"free; lower {' or '.join([*_sizes(recipe.representation), 'cameras.resolution'])}"
         )
+
+
+def _sizes(block: Block) -> list[str]:
+    """The options that say how large a representation is, of those that it has."""
+    known = [option.name for option in dataclasses.fields(block.config)]
+    return [f"representation.{name}" for name in ("max_count", "resolution") if name in known]

@@ -36,16 +36,19 @@ def estimate_memory(
     optimizer: OptimizerOptions,
     input_pixels: int | None = None,
     total_steps: int = 1,
+    input_views: int = 1,
 ) -> Memory:
     """The representation (real, or on the meta device) at its largest, its gradient and moments, and one step's render.
 
     The render is taken to draw every novel view, a near one for each, and the inputs: `input_pixels` in all, by default
-    one view of the novel ones' size. `total_steps`: of the run, for schedules of the views' number and size.
+    one view of the novel ones' size, `input_views` of them. `total_steps`: of the run, for schedules of the views' number
+    and size.
     """
     parameters = representation.parameter_bytes()
     square = cameras.resolution**2
     rays = 2 * cameras.pixels(total_steps) + (square if input_pixels is None else input_pixels)
-    return Memory(parameters, parameters, optimizer.moments * parameters, renderer.memory_bytes(representation, rays))
+    render = renderer.memory_for(representation, rays, 2 * cameras.views + input_views)
+    return Memory(parameters, parameters, optimizer.moments * parameters, render)
 
 
 def component_size(component: Component, device: torch.device) -> tuple[int, int] | None:

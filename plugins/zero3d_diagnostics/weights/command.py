@@ -67,22 +67,31 @@ def owners(registry: Registry, name: str | None = None) -> Iterator[type[Compone
 
 def _list(arguments: argparse.Namespace) -> int:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("for", "weights", "GB", "licence", "where", "note", box=None)
+    piped = not Console().is_terminal
+    wrapped = {"licence", "note"}  # in a pipe names and addresses stay whole, for whoever searches them
+    names = ("for", "weights", "GB", "licence", "where", "note")
+    columns = [Column(name, overflow="fold", no_wrap=piped and name not in wrapped) for name in names]
+    table = Table(*columns, box=None)
     for component in owners(arguments.registry, arguments.component):
         for entry in component.published:
             option = "" if entry.part == "weights" else f".{entry.part}"
             table.add_row(
                 f"{component.name}{option}",
                 entry.name,
-                f"{entry.gigabytes or '?'}",
+                _gigabytes(entry.gigabytes),
                 entry.licence,
                 entry.where.removeprefix("https://"),
                 entry.note,
             )
-    Console(width=None if Console().is_terminal else 200).print(table)
+    Console(width=200 if piped else None).print(table)
     return 0
+
+
+def _gigabytes(size: float | None) -> str:
+    """One decimal, two below 1; "?" where nobody has seen it."""
+    return "?" if size is None else f"{size:.{1 if size >= 1 else 2}f}"
 
 
 def _inspect(arguments: argparse.Namespace) -> int:

@@ -111,9 +111,11 @@ class SplatRenderer(Renderer):
         return View(image, opacity, depth, normals=sums[..., -3:] if "normals" in needs else None)
 
     def memory_bytes(self, representation: Representation, rays: int) -> int:
-        """Some 200 bytes a ray, and 1,500 for each Gaussian in each of the views that many rays are."""
+        return self.memory_for(representation, rays, 1)
+
+    def memory_for(self, representation: Representation, rays: int, views: int) -> int:
+        """Some 200 bytes a ray, and 1,500 for each Gaussian in each view."""
         assert isinstance(representation, GaussianCloud)
-        views = max(1, rays // 2**14)
         return rays * 200 + 1500 * representation.most * views
 
     def _composite(

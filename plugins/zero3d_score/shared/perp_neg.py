@@ -20,8 +20,8 @@ from zero3d.values import Cameras
 
 BRANCHES = (FRONT, SIDE)
 """What a teacher must offer."""
-OVERHEAD = math.radians(60)
-"""Above this elevation a view is seen from overhead, and has no negatives."""
+OVERHEAD_DEG = 60.0
+"""Above this elevation a view is seen from overhead, and has no negatives, where a teacher has no angle of its own."""
 
 
 def across(other: Tensor, along: Tensor) -> Tensor:
@@ -31,30 +31,36 @@ def across(other: Tensor, along: Tensor) -> Tensor:
     return other - broadcast(share, along) * along
 
 
-def weights(cameras: Cameras) -> dict[str, Tensor]:
+def weights(cameras: Cameras, overhead_deg: float = OVERHEAD_DEG) -> dict[str, Tensor]:
     """q <= 0 of each negative, (B,): 4 exp(-r / 2) - 2.426 and the like, r how near the front (or the side) is."""
     turn = cameras.azimuth.abs() / (math.pi / 2)
     ahead = turn < 1
     r = torch.where(ahead, 1 - turn, 2 - turn)
     front = torch.where(ahead, -(4 * torch.exp(-0.5 * r) - 2.426), -(torch.exp(-0.5 * r) + 0.967))
     side = torch.where(ahead, -(4 * torch.exp(-0.5 * (1 - r)) - 2.426), -(torch.exp(-0.5 * r) - 0.606))
-    below = cameras.elevation <= OVERHEAD
+    below = cameras.elevation <= math.radians(overhead_deg)
     return {FRONT: front * below, SIDE: side * below}
 
 
-def active_branches(cameras: Cameras) -> tuple[str, ...]:
+def active_branches(cameras: Cameras, overhead_deg: float = OVERHEAD_DEG) -> tuple[str, ...]:
     """The branches that count for some of these views."""
-    return tuple(_counting(cameras))
+    return tuple(_counting(cameras, overhead_deg))
 
 
-def _counting(cameras: Cameras) -> dict[str, Tensor]:
+def _counting(cameras: Cameras, overhead_deg: float) -> dict[str, Tensor]:
     """Their weights."""
-    return {name: weight for name, weight in weights(cameras).items() if bool((weight != 0).any())}
+    return {name: weight for name, weight in weights(cameras, overhead_deg).items() if bool((weight != 0).any())}
 
 
-def total(eps: Mapping[str, Tensor], base: Tensor, positive: Tensor, cameras: Cameras) -> Tensor:
+def total(
+    eps: Mapping[str, Tensor],
+    base: Tensor,
+    positive: Tensor,
+    cameras: Cameras,
+    overhead_deg: float = OVERHEAD_DEG,
+) -> Tensor:
     """sum_i q_i perp(eps_i - base, positive), (B, h, w, C)."""
     summed = torch.zeros_like(positive)
-    for name, weight in _counting(cameras).items():
+    for name, weight in _counting(cameras, overhead_deg).items():
         summed = summed + broadcast(weight.to(positive), positive) * across(eps[name] - base, positive)
     return summed

@@ -34,9 +34,10 @@ def guided_x0(
     """
     if not with_perp_neg:
         return teacher.denoise(noised, sigma, cameras, scale)
-    eps = eps_of(teacher, noised, sigma, cameras, (COND, NULL, *perp_neg.active_branches(cameras)))
+    above = teacher.denoiser.overhead_deg
+    eps = eps_of(teacher, noised, sigma, cameras, (COND, NULL, *perp_neg.active_branches(cameras, above)))
     positive = eps[COND] - eps[NULL]
-    aside = perp_neg.total(eps, eps[NULL], positive, cameras)
+    aside = perp_neg.total(eps, eps[NULL], positive, cameras, above)
     return x0_from_eps(noised, eps[NULL] + scale * (positive + aside), sigma)
 
 
