@@ -312,16 +312,6 @@ def test_the_command_knows_these_weights(place, files, capsys):
     assert "stable-diffusion-v1-5" in told
     assert "OpenRAIL" in told
     assert "105000.ckpt" not in told
-
-
-def test_in_a_pipe_nothing_of_a_published_name_is_cut(capsys):
-    assert main(["weights", "list"]) == 0
-    told = capsys.readouterr().out
-    assert "…" not in told
-    for entry in (*StableDiffusion.published, *ImageVariations.published):
-        assert entry.name in told
-        assert entry.where.removeprefix("https://") in told
-    assert not re.search(r"  0\.\d{3}", told)
     assert main(["weights", "inspect", str(files[False]), "--config", single_file_config(place)]) == 0
     told = capsys.readouterr().out
     assert "Stable Diffusion" in told
@@ -334,3 +324,13 @@ def test_in_a_pipe_nothing_of_a_published_name_is_cut(capsys):
     assert "`zero3d weights list`" in capsys.readouterr().err
     assert main(["weights", "list", "stable_difusion"]) == 2
     assert "stable_diffusion" in capsys.readouterr().err
+
+
+def test_in_a_pipe_nothing_of_a_published_name_is_cut(capsys):
+    assert main(["weights", "list"]) == 0
+    told = capsys.readouterr().out
+    assert "…" not in told
+    for entry in (*StableDiffusion.published, *ImageVariations.published):
+        assert entry.name in told
+        assert entry.where.removeprefix("https://") in told
+    assert not re.search(r"  0\.\d{3}", told)
