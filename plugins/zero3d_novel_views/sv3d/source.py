@@ -61,7 +61,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
 }
 """sv3d_p.yaml of Stability-AI/generative-models; OpenCLIP's ViT-H-14."""
 LABEL, FIRST = "label_emb.0.0.weight", "input_blocks.0.0.weight"
-TOLD = {256: "SV3D_u, which is not told its cameras", 768: "Stable Video Diffusion"}
+OTHER_MODELS = {256: "SV3D_u, which is not told its cameras", 768: "Stable Video Diffusion"}
 """By the width of the vector."""
 OTHERS = {4: "Stable Diffusion or MVDream", 8: "Zero-1-to-3"}
 """By the channels that a U-Net without such a vector takes."""
@@ -148,7 +148,7 @@ def family(tensors: Mapping[str, Tensor]) -> str:
     names = {name.removeprefix(ldm.UNET): name for name in tensors if name.startswith(ldm.UNET)}
     if LABEL in names:
         width = tensors[names[LABEL]].shape[-1]
-        return "SV3D_p" if width == VECTOR else TOLD.get(width, "")
+        return "SV3D_p" if width == VECTOR else OTHER_MODELS.get(width, "")
     shape = tensors[names[FIRST]].shape if FIRST in names else ()
     return OTHERS.get(shape[1], "") if len(shape) == 4 else ""
 
