@@ -153,8 +153,8 @@ class _Fused(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *told: Tensor) -> tuple[Tensor | None, ...]:
-        to_density, to_features, to_scale = ctx.marcher.backward(told)
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        to_density, to_features, to_scale = ctx.marcher.backward(gradients)
         return None, None, to_density, to_features, torch.as_tensor(to_scale).to(ctx.log_scale)
 
 

@@ -61,16 +61,16 @@ class CpuMarch:
         self.cleared = helper(1).start(self._clear) if again and workers > 1 else None
         return tuple(out)
 
-    def backward(self, told: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, float]:
+    def backward(self, gradients: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, float]:
         """dL/d density, dL/d features and dL/d log_scale from the gradients of what `forward` returned."""
         size = self.density.nbytes + self.features.nbytes
         workers = max(1, min(threads(), 1 + PRIVATE_BYTES // size))
-        cotangents = [part.contiguous().numpy() for part in told]
+        cotangents = [part.contiguous().numpy() for part in gradients]
         own = [self.cleared() if self.cleared else self._clear()]
         self.cleared = None  # another backward pass makes its own
         own += [[_clean(len(grid), grid.dtype) for grid in own[0]] for _ in range(1, workers)]
-        told_to = numpy.zeros((workers, 2, *self.blocks), numpy.uint8)
-        flat = told_to.reshape(workers, 2, -1)
+        touched = numpy.zeros((workers, 2, *self.blocks), numpy.uint8)
+        flat = touched.reshape(workers, 2, -1)
         waves = self.kernels.most_waves(self.march.samples)
         scales = share(
             lambda worker, count: self.kernels.backward(
@@ -80,10 +80,10 @@ class CpuMarch:
         )
 
         def merge(worker: int, count: int) -> None:
-            near = numpy.empty(told_to.shape[-1] + 1, numpy.uint8)
-            for parts, blocks in zip(own[1:], told_to[1:], strict=True):
-                for total, part, shape, told in zip(own[0], parts, self.shapes, blocks, strict=True):
-                    self.merge(total, part, shape[:3], shape[3], told, near, worker, count)
+            near = numpy.empty(touched.shape[-1] + 1, numpy.uint8)
+            for parts, blocks in zip(own[1:], touched[1:], strict=True):
+                for total, part, shape, marks in zip(own[0], parts, self.shapes, blocks, strict=True):
+                    self.merge(total, part, shape[:3], shape[3], marks, near, worker, count)
 
         if workers > 1:
             share(merge, workers)

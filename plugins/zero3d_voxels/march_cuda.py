@@ -36,17 +36,17 @@ class CudaMarch:
         self.out = tuple(part.detach() for part in out) if again else ()
         return tuple(out)
 
-    def backward(self, told: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(self, gradients: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
         """dL/d density, dL/d features and dL/d log_scale from the gradients of what `forward` returned."""
-        told = tuple(part.contiguous() for part in told)
+        gradients = tuple(part.contiguous() for part in gradients)
         colour, opacity, distance, weights = self.out
-        sums = (told[0] * colour).sum(-1) + told[1] * opacity + told[2] * distance
+        sums = (gradients[0] * colour).sum(-1) + gradients[1] * opacity + gradients[2] * distance
         if self.march.wants_weights:
-            sums = sums + (told[3] * weights).sum(-1)
+            sums = sums + (gradients[3] * weights).sum(-1)
         to_density, to_features = torch.zeros_like(self.density), torch.zeros_like(self.features)
         to_scale = self.density.new_zeros(len(self.march.origins))
         self.kernels.backward[self._programs()](
-            *self._inputs(), *told, sums, to_density, to_features, to_scale, **self._constants()
+            *self._inputs(), *gradients, sums, to_density, to_features, to_scale, **self._constants()
         )
         return to_density, to_features.permute(3, 0, 1, 2)[None], to_scale.sum()
 

@@ -17,12 +17,12 @@ from zero3d_voxels.wave_numba import (
     AT,
     DEPTH,
     FLOATS,
+    GRAD,
     INDICES,
     LEFT,
     NUMBER,
     SHARE,
     SLOPE,
-    TOLD,
     WEIGHT,
     K,
     absorb,
@@ -223,17 +223,17 @@ def backward(
     kept: Any,
     worker: int,
     workers: int,
-    told_colour: Any,
-    told_opacity: Any,
-    told_distances: Any,
-    told_weights: Any,
+    grad_colour: Any,
+    grad_opacity: Any,
+    grad_distances: Any,
+    grad_weights: Any,
     to_density: Any,
     to_features: Any,
     touched: Any,
 ) -> float:
     """Add dL/d density and dL/d features of this worker's rays to flat grids; returns dL/d log_scale.
 
-    touched (2, blocks), bytes: set where samples told something to the density, and to the features, of their blocks.
+    touched (2, blocks), bytes: set where samples added to the gradient of the density, and of the features, of their blocks.
     With v the gradient that falls on a sample's weight, T the light left after it and x its optical depth,
     dL/dx_j = T_j v_j - sum over i > j of w_i v_i: rays are drawn forwards, then walked back.
     """
@@ -260,21 +260,21 @@ def backward(
                 for r in range(len(rays)):
                     ray, begin, end = rays[r], ends[r], ends[r + 1]
                     for j in range(begin, end):
-                        s[index(TOLD + j)] = told_opacity[ray] + told_distances[ray] * s[index(AT + j)]
-                    if told_weights.shape[0] > 0:
+                        s[index(GRAD + j)] = grad_opacity[ray] + grad_distances[ray] * s[index(AT + j)]
+                    if grad_weights.shape[0] > 0:
                         for j in range(begin, end):
-                            s[index(TOLD + j)] += told_weights[ray, q[index(NUMBER + j)]]
+                            s[index(GRAD + j)] += grad_weights[ray, q[index(NUMBER + j)]]
                     bright = ZERO * size
                     for j in range(begin, end):
                         bright += s[index(SHARE + j)]
                     if bright > ZERO:
                         for c in range(len(channels)):
-                            told, row = told_colour[ray, c], v[c]
+                            grad, row = grad_colour[ray, c], v[c]
                             for j in range(begin, end):
                                 value, share = row[index(j)], s[index(SHARE + j)]
                                 slope = value * (ONE - value) if sigmoid else ONE
-                                s[index(TOLD + j)] += told * value if share > ZERO else ZERO
-                                row[index(j)] = told * share * slope
+                                s[index(GRAD + j)] += grad * value if share > ZERO else ZERO
+                                row[index(j)] = grad * share * slope
                 if seen > 0:
                     spread_colours(to_features, s, q, v, n, channels, steps, touched[1])
             behind = paths[-1]  # the optical depth was there
@@ -287,11 +287,11 @@ def backward(
                     after = behind[r]
                     for j in range(ends[r + 1] - 1, ends[r] - 1, -1):
                         s[DEPTH + j] = after
-                        after += s[WEIGHT + j] * s[TOLD + j]
+                        after += s[WEIGHT + j] * s[GRAD + j]
                     behind[r] = after
                 part = ZERO * size
                 for j in range(n):
-                    slope = (s[LEFT + j] * s[TOLD + j] - s[DEPTH + j]) * s[SLOPE + j]
+                    slope = (s[LEFT + j] * s[GRAD + j] - s[DEPTH + j]) * s[SLOPE + j]
                     part += slope * s[ARG + j]
                     s[DEPTH + j] = slope * scale
                 to_scale += part

@@ -154,7 +154,7 @@ def forward(  # type: ignore[no-untyped-def]
 @triton.jit
 def backward(  # type: ignore[no-untyped-def]
     density, features, origins, directions, spans, starts, counts, low, voxels, filled, scale, density_shift, size,
-    threshold, least, rays, samples, nx, ny, nz, by, bx, told_colour, told_opacity, told_distance, told_weights, sums,
+    threshold, least, rays, samples, nx, ny, nz, by, bx, grad_colour, grad_opacity, grad_distance, grad_weights, sums,
     to_density, to_features, to_scale,
     C: tl.constexpr, CHANNELS: tl.constexpr, SIGMOID: tl.constexpr, WEIGHTS: tl.constexpr, RAYS: tl.constexpr,
 ):  # fmt: skip
@@ -167,9 +167,9 @@ def backward(  # type: ignore[no-untyped-def]
     shift = tl.load(starts + ray, mask=exists, other=0.0)
     count = tl.load(counts + ray, mask=exists, other=0)
     gain = tl.load(scale)
-    on_colour = tl.load(told_colour + ray[:, None] * C + channel[None, :], mask=both, other=0.0)
-    on_opacity = tl.load(told_opacity + ray, mask=exists, other=0.0)
-    on_distance = tl.load(told_distance + ray, mask=exists, other=0.0)
+    on_colour = tl.load(grad_colour + ray[:, None] * C + channel[None, :], mask=both, other=0.0)
+    on_opacity = tl.load(grad_opacity + ray, mask=exists, other=0.0)
+    on_distance = tl.load(grad_distance + ray, mask=exists, other=0.0)
     behind = tl.load(sums + ray, mask=exists, other=0.0)
     tau, left, on_scale = tl.zeros_like(near), tl.zeros_like(near) + 1.0, tl.zeros_like(near)
     number = 0
@@ -187,13 +187,13 @@ def backward(  # type: ignore[no-untyped-def]
             after = tl.exp(-tau)
             weight = left - after
             left = after
-            told = on_opacity + on_distance * t
+            grad = on_opacity + on_distance * t
             if WEIGHTS:
-                told += tl.load(told_weights + ray.to(tl.int64) * samples + number, mask=active, other=0.0)
+                grad += tl.load(grad_weights + ray.to(tl.int64) * samples + number, mask=active, other=0.0)
             seen = active & (weight > threshold)
             if tl.sum(seen.to(tl.int32)) > 0:
                 value = _features(features, seen, channel, C, SIGMOID, x, x0, x1, y, y0, y1, z, z0, z1, nx, ny)
-                told += tl.where(seen, tl.sum(on_colour * value, axis=1), 0.0)
+                grad += tl.where(seen, tl.sum(on_colour * value, axis=1), 0.0)
                 share = weight[:, None] * on_colour
                 if SIGMOID:
                     share *= value * (1.0 - value)
@@ -201,8 +201,8 @@ def backward(  # type: ignore[no-untyped-def]
                     index, part = _corner(corner, x, x0, x1, y, y0, y1, z, z0, z1, nx, ny)
                     mask = both & (seen & (part > 0))[:, None]
                     tl.atomic_add(to_features + index[:, None] * C + channel[None, :], part[:, None] * share, mask=mask)
-            behind -= tl.where(active, weight * told, 0.0)
-            falls = (left * told - behind) * slope
+            behind -= tl.where(active, weight * grad, 0.0)
+            falls = (left * grad - behind) * slope
             on_scale += falls * argument
             for corner in tl.static_range(8):
                 index, part = _corner(corner, x, x0, x1, y, y0, y1, z, z0, z1, nx, ny)

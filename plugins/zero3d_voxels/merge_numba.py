@@ -9,19 +9,19 @@ from zero3d_voxels.vector_numba import compiled, index
 
 
 @compiled(outside=True)
-def merge(total: Any, part: Any, sides: Any, width: int, told: Any, near: Any, worker: int, workers: int) -> None:
-    """total += part, and part = 0, at the voxels that may have been told something; flat grids (Z, Y, X, width).
+def merge(total: Any, part: Any, sides: Any, width: int, touched: Any, near: Any, worker: int, workers: int) -> None:
+    """total += part, and part = 0, at the voxels that may have a gradient; flat grids (Z, Y, X, width).
 
-    sides: Z, Y, X. told (z, y, x): bytes, 1 for the blocks of which some cell has told its corners something; voxels 4b to
+    sides: Z, Y, X. touched (z, y, x): bytes, 1 for the blocks of which some cell has added to its corners; voxels 4b to
     4b + 3 of an axis are corners of blocks b and b + 1. near (x + 1,): bytes to work with. This worker does its share of
     the rows of blocks.
     """
     depth, height, length = sides
-    layers, lines, wide = told.shape
+    layers, lines, wide = touched.shape
     for row in range(worker, layers * lines, workers):
         layer, line = row // lines, row % lines
         above, behind = min(layer + 1, layers - 1), min(line + 1, lines - 1)
-        a, b, c, d = told[layer, line], told[layer, behind], told[above, line], told[above, behind]
+        a, b, c, d = touched[layer, line], touched[layer, behind], touched[above, line], touched[above, behind]
         some = 0
         for x in range(wide):
             near[x] = a[x] | b[x] | c[x] | d[x]

@@ -42,7 +42,7 @@ LANES = 32
 # y; two of x; argument of the density less the shift (first the raw density); optical depth of the sample, and then
 # what follows of it; its derivative in the argument; light left after it, weight, weight if its colour counts, dL/d
 # weight.
-AT, W00, W01, W10, W11, X0, X1, ARG, DEPTH, SLOPE, LEFT, WEIGHT, SHARE, TOLD = (P * row for row in range(14))
+AT, W00, W01, W10, W11, X0, X1, ARG, DEPTH, SLOPE, LEFT, WEIGHT, SHARE, GRAD = (P * row for row in range(14))
 PLACE_X, PLACE_Y, PLACE_Z = W00, W01, W10
 # and in that of indices: the voxel of the lowest corner that is read (first the cell), the sample's number, its block
 VOXEL, NUMBER, AREA = (P * row for row in range(3))
