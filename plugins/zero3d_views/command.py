@@ -210,7 +210,7 @@ def _denoiser(arguments: argparse.Namespace, registry: Registry) -> Denoiser:
 
     options = _options(arguments)
     denoiser: Denoiser = make_block(registry, "denoiser", "zero3d views", "denoiser", options).build()
-    if "picture" not in denoiser.needs:
+    if denoiser.needs and "picture" not in denoiser.needs:  # the gaussian asks for nothing
         told = " and ".join(sorted(denoiser.needs))
         raise RecipeError(
             f"--denoiser: {arguments.denoiser} draws from a {told}, not from a picture; take one that does"
