@@ -71,8 +71,8 @@ def is_matrix(parameter: Tensor) -> bool:
 
 
 def precision(matrices: Tensor) -> torch.dtype:
-    """What the iteration is computed in: on a GPU that has it bfloat16, as by Jordan; the polynomial forgives it."""
-    return torch.bfloat16 if matrices.is_cuda and torch.cuda.is_bf16_supported(False) else matrices.dtype
+    """What the iteration is computed in: on any GPU bfloat16, as by Jordan; the polynomial forgives it."""
+    return torch.bfloat16 if matrices.is_cuda else matrices.dtype
 
 
 def orthogonal(matrices: Tensor, dtype: torch.dtype | None = None) -> Tensor:
