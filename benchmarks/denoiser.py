@@ -4,9 +4,10 @@
 
 Nothing is downloaded: any denoiser will do that has an untrained form (`Denoiser.untrained`); the published Zero-1-to-3
 unless --teacher names another. A guidance step is one classifier-free-guided evaluation of one view (both branches in one
-batch); Zero-1-to-3's reconstruction also decodes the input view with its gradient. A view is what `steps` of its demo ask
-for, times `samples` drawn together, and their decoding; it is timed on --evaluations of them and scaled. Texts get random
-embeddings, so that no text encoder runs. On a CPU at full size (float32, about 6 GB) take --repeat 1 --warmup 0
+batch), or of the group of views that a teacher denoises jointly: samples are then whole groups. Zero-1-to-3's
+reconstruction also decodes the input view with its gradient. A view is what `steps` of its demo ask for, times `samples`
+drawn together, and their decoding; it is timed on --evaluations of them and scaled. Texts get random embeddings, so that
+no text encoder runs (but Zero123++'s, once). On a CPU at full size (float32, about 6 GB) take --repeat 1 --warmup 0
 --evaluations 1.
 """
 
@@ -15,20 +16,23 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import resource
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from zero3d.errors import UserError
 from zero3d.geometry import orbit
 from zero3d.interfaces import Denoiser
 from zero3d.parts import choose_device
 from zero3d.plugins import load_plugins
-from zero3d.values import Picture, PosedPicture, Prompt, Subject
+from zero3d.values import Cameras, Picture, PosedPicture, Prompt, Subject
 
 FIGURES = {
     "zero123": "the paper, on an RTX A6000: 2 s a view, 30 min a reconstruction of 10,000 steps",
@@ -43,7 +47,8 @@ RECONSTRUCTION_STEPS = 10_000
 def random_denoiser(device: torch.device, dtype: str, tiny: bool = False, teacher: str = "zero123") -> Denoiser:
     """A teacher with the weights its modules begin with: no file is read."""
     component = load_plugins().get("denoiser", teacher, "--teacher")
-    return component.untrained(component.Config(dtype=dtype), device, tiny)
+    options = {"dtype": dtype} if "dtype" in {option.name for option in fields(component.Config)} else {}
+    return component.untrained(component.Config(**options), device, tiny)
 
 
 class Stopwatch:
@@ -81,6 +86,17 @@ def evaluations_of(steps: int) -> int:
     return len(range(0, 1000, 1000 // steps)) - 1
 
 
+def views_around(denoiser: Denoiser, subject: Subject, samples: int) -> Cameras:
+    """So many cameras, in the teacher's groups: its own views where it has some, else an orbit."""
+    group, size = denoiser.group, denoiser.picture_resolution
+    fixed = denoiser.views(subject)
+    if fixed is not None:
+        return fixed[torch.arange(group).repeat(samples // group)]
+    if group > 1:
+        return orbit(0.0, (360 / group * torch.arange(group)).repeat(samples // group), size)
+    return orbit(0.0, torch.linspace(30, 330, samples), size)
+
+
 def measure(denoiser: Denoiser, device: torch.device, options: argparse.Namespace) -> dict[str, Any]:
     """The figures of one configuration."""
     watch = Stopwatch(device, options.warmup, options.repeat)
@@ -90,13 +106,15 @@ def measure(denoiser: Denoiser, device: torch.device, options: argparse.Namespac
     camera = orbit(20.0, 0.0, size).to(device)
     subject = Subject((PosedPicture("front", picture, camera),), Prompt("a cat", "ugly"))
     condition = denoiser.condition(subject)
-    noised = torch.randn(options.samples, side, side, denoiser.channels, generator=generator).to(device)
-    sigma = denoiser.sigmas[torch.full((options.samples,), 500)].to(device)
-    around = orbit(0.0, torch.linspace(30, 330, options.samples), size).to(device)
+    group = denoiser.group
+    samples = group * math.ceil(options.samples / group)
+    noised = torch.randn(samples, side, side, denoiser.channels, generator=generator).to(device)
+    sigma = denoiser.sigmas[torch.full((samples,), 500)].to(device)
+    around = views_around(denoiser, subject, samples).to(device)
 
     def step() -> None:
         with torch.no_grad():
-            denoiser.denoise(noised[:1], sigma[:1], condition, around[:1], 100.0)
+            denoiser.denoise(noised[:group], sigma[:group], condition, around[:group], 100.0)
 
     def evaluation() -> None:
         with torch.no_grad():
@@ -104,7 +122,9 @@ def measure(denoiser: Denoiser, device: torch.device, options: argparse.Namespac
 
     def perp_neg() -> None:
         with torch.no_grad():
-            denoiser.predict(noised[:1], sigma[:1], condition, around[:1], ("cond", "null", "front", "side"))
+            denoiser.predict(
+                noised[:group], sigma[:group], condition, around[:group], ("cond", "null", "front", "side")
+            )
 
     def decode() -> None:
         with torch.no_grad():
@@ -123,14 +143,14 @@ def measure(denoiser: Denoiser, device: torch.device, options: argparse.Namespac
         "guidance step": watch(step),
         "decode with gradient (latent fields)": watch(decode_with_gradient),
         "encode with gradient (RGB fields)": watch(encode_with_gradient),
-        f"evaluation of {options.samples} samples": watch(evaluation, options.evaluations),
-        f"decode of {options.samples} samples": watch(decode),
+        f"evaluation of {samples} samples": watch(evaluation, options.evaluations),
+        f"decode of {samples} samples": watch(decode),
     }
     if "front" in denoiser.branches:
         figures["guidance step with Perp-Neg (4 branches)"] = watch(perp_neg)
     count = evaluations_of(options.steps)
-    view = count * figures[f"evaluation of {options.samples} samples"]["seconds"]
-    view += figures[f"decode of {options.samples} samples"]["seconds"]
+    view = count * figures[f"evaluation of {samples} samples"]["seconds"]
+    view += figures[f"decode of {samples} samples"]["seconds"]
     paper_step = figures["guidance step"]["seconds"]
     if denoiser.name == "zero123":
         paper_step += figures["decode with gradient (latent fields)"]["seconds"]
@@ -138,7 +158,8 @@ def measure(denoiser: Denoiser, device: torch.device, options: argparse.Namespac
         "parts": figures,
         "evaluations_a_view": count,
         "view_s": view,
-        "view_s_a_sample": view / options.samples,
+        "samples": samples,
+        "view_s_a_sample": view / samples,
         "reconstruction_min": RECONSTRUCTION_STEPS * paper_step / 60,
     }
 
@@ -174,7 +195,10 @@ def main() -> int:
     device = choose_device(options.device)
     dtype = options.dtype or ("float16" if device.type == "cuda" else "float32")
     with contextlib.redirect_stdout(sys.stderr):
-        denoiser = random_denoiser(device, dtype, options.tiny, options.teacher)
+        try:
+            denoiser = random_denoiser(device, dtype, options.tiny, options.teacher)
+        except (NotImplementedError, UserError) as error:
+            parser.exit(2, f"--teacher {options.teacher}: {error}\n")
     modules = [value for value in vars(denoiser).values() if isinstance(value, torch.nn.Module)]
     told = denoiser.size(device) or (sum(p.numel() for module in modules for p in module.parameters()), 0)
     result = {
@@ -187,7 +211,6 @@ def main() -> int:
         "dtype": dtype,
         "torch": torch.__version__,
         "steps": options.steps,
-        "samples": options.samples,
         **measure(denoiser, device, options),
         "published_figures": FIGURES.get(options.teacher),
     }

@@ -85,3 +85,25 @@ def test_a_teachers_cost_is_measured_without_its_files(teacher, tmp_path, capsys
     assert ("guidance step with Perp-Neg (4 branches)" in result["parts"]) == (teacher == "stable_diffusion")
     assert all(part["seconds"] > 0 for part in result["parts"].values())
     assert "SJC" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("teacher", "views"), [("mvdream", 4), ("imagedream", 4), ("zero123plus", 6), ("sv3d", 21)])
+def test_teachers_of_several_views_are_asked_for_whole_groups(teacher, views, tmp_path, monkeypatch):
+    file = tmp_path / "cost.json"
+    small = ["--tiny", "--repeat", "1", "--warmup", "0", "--evaluations", "1", "--samples", "1", "--device", "cpu"]
+    monkeypatch.setattr("sys.argv", ["denoiser.py", "--teacher", teacher, *small, "--json", str(file)])
+    assert benchmark("denoiser").main() == 0
+    result = json.loads(file.read_text(encoding="utf-8"))
+    assert result["samples"] == views
+    assert f"evaluation of {views} samples" in result["parts"]
+    assert 0.5 < result["parameters_m"] < 20
+
+
+@pytest.mark.parametrize(("teacher", "told"), [("gaussian", "has no untrained form"), ("mvdrem", "mvdream")])
+def test_a_teacher_without_an_untrained_form_is_one_line(teacher, told, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["denoiser.py", "--teacher", teacher, "--tiny", "--device", "cpu"])
+    with pytest.raises(SystemExit) as caught:
+        benchmark("denoiser").main()
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line

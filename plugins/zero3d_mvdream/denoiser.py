@@ -17,6 +17,7 @@ from zero3d_mvdream.conditioning import JointCondition, camera_numbers, clip_pix
 from zero3d_mvdream.options import ImageDreamConfig, MvDreamConfig
 from zero3d_mvdream.weights import source as sources
 from zero3d_mvdream.weights.known import IMAGEDREAM, MVDREAM
+from zero3d_mvdream.weights.untrained import Untrained
 from zero3d_mvdream.weights.words import find_tokenizer, open_tokenizer, token_ids
 
 
@@ -28,16 +29,18 @@ class JointDenoiser(Denoiser):
     group = sources.VIEWS
     family: ClassVar[str]
 
-    def __init__(self, config: Any) -> None:
-        """Reads configurations and tables of contents only.
+    def __init__(self, config: Any, source: sources.Source | None = None) -> None:
+        """Reads configurations and tables of contents only. `source`: in place of what config.weights names.
 
         Raises:
             RecipeError: weights or tokenizer are not there, damaged, or another network's.
         """
         super().__init__(config)
         self.uses = frozenset({"negative"} if config.negative_as_null else ())
-        self._source = sources.open_source(self.family, config, self.published, half=config.dtype == "float16")
-        self._tokenizer = find_tokenizer(config.tokenizer, self._source.tokenizer, config.offline)
+        half = config.dtype == "float16"
+        self._source = source or sources.open_source(self.family, config, self.published, half)
+        if not isinstance(source, Untrained):
+            self._tokenizer = find_tokenizer(config.tokenizer, self._source.tokenizer, config.offline)
         vae = self._source.configs["vae"]
         factor = 2 ** (len(vae["block_out_channels"]) - 1)
         self.channels = int(vae["latent_channels"])
@@ -45,6 +48,12 @@ class JointDenoiser(Denoiser):
         self.picture_resolution = factor * self.resolution
         self._scale = float(vae.get("scaling_factor", 0.18215))
         self.sigmas = stable_diffusion_sigmas()
+
+    @classmethod
+    def untrained(cls, config: Any, device: torch.device, tiny: bool = False) -> JointDenoiser:
+        made = cls(config, Untrained(cls.family, tiny))
+        made.load(device)
+        return made
 
     @classmethod
     def inspect_weights(cls, path: Path, config: str = "") -> Iterable[str] | None:
@@ -98,6 +107,8 @@ class JointDenoiser(Denoiser):
             NULL: negative if self.config.negative_as_null else "",
             NEGATIVE: negative,
         }
+        if isinstance(self._source, Untrained):
+            return dict(zip(texts, self._source.embeddings(len(texts)).to(self._device).split(1), strict=True))
         tokenizer = open_tokenizer(self._tokenizer)
         ids = torch.tensor([token_ids(tokenizer, text) for text in texts.values()], device=self._device)
         with _Passing(self._source, "text_encoder", self._device) as encoder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -51,14 +51,14 @@ class Sv3d(Denoiser):
     needs = frozenset({"picture"})
     group = FRAMES
 
-    def __init__(self, config: Sv3dConfig) -> None:
-        """Reads tables of contents only.
+    def __init__(self, config: Sv3dConfig, source: SingleFile | None = None) -> None:
+        """Reads tables of contents only. `source`: in place of what config.weights names.
 
         Raises:
             RecipeError: the weights are not there, damaged, or another model's.
         """
         super().__init__(config)
-        self._source = SingleFile(Path(config.weights).expanduser(), self.published, config.config)
+        self._source = source or SingleFile(Path(config.weights).expanduser(), self.published, config.config)
         self._source.check()
         vae = self._source.configs["vae"]
         self.channels = int(vae["latent_channels"])
@@ -66,6 +66,14 @@ class Sv3d(Denoiser):
         self.resolution = config.size // 2 ** (len(vae["block_out_channels"]) - 1)
         self._scale = float(vae["scaling_factor"])
         self.sigmas = edm_sigmas(LEVELS, LOWEST, HIGHEST).flip(0).float()
+
+    @classmethod
+    def untrained(cls, config: Any, device: torch.device, tiny: bool = False) -> Sv3d:
+        from zero3d_novel_views.sv3d.untrained import TINY_SIZE, Untrained
+
+        made = cls(replace(config, size=TINY_SIZE) if tiny else config, Untrained(tiny))
+        made.load(device)
+        return made
 
     @classmethod
     def inspect_weights(cls, path: Path, config: str = "") -> Iterable[str] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ from zero3d.weights import Autoencoder, Published, planes
 from zero3d_novel_views.known import ZERO123PLUS
 from zero3d_novel_views.shared import frozen, group_levels, numbers, places, precision, ring
 from zero3d_novel_views.zero123plus.options import AZIMUTHS, Zero123PlusConfig
-from zero3d_novel_views.zero123plus.source import open_source
+from zero3d_novel_views.zero123plus.source import Folder, open_source
 
 ROWS, COLUMNS = 3, 2
 BRANCHES = (NULL, COND)
@@ -48,20 +48,29 @@ class Zero123Plus(Denoiser):
     needs = frozenset({"picture"})
     group = ROWS * COLUMNS
 
-    def __init__(self, config: Zero123PlusConfig) -> None:
-        """Reads configurations and tables of contents only.
+    def __init__(self, config: Zero123PlusConfig, source: Folder | None = None) -> None:
+        """Reads configurations and tables of contents only. `source`: in place of what config.weights names.
 
         Raises:
             RecipeError: the weights are not there, damaged, or another model's.
         """
         super().__init__(config)
-        self._source = open_source(config, self.published, half=config.dtype == "float16")
+        self._source = source or open_source(config, self.published, half=config.dtype == "float16")
         vae = self._source.configs["vae"]
         self.channels = int(vae.get("latent_channels", 4))
         self.picture_resolution = config.size
         self.resolution = config.size // 2 ** (len(vae["block_out_channels"]) - 1)
         self._scale = float(vae.get("scaling_factor", 0.18215))
         self.sigmas = self._source.sigmas
+
+    @classmethod
+    def untrained(cls, config: Any, device: torch.device, tiny: bool = False) -> Zero123Plus:
+        from zero3d_novel_views.zero123plus.untrained import TINY_SIZE, Untrained
+
+        sized = replace(config, size=TINY_SIZE) if tiny else config
+        made = cls(sized, Untrained(sized.size, tiny))
+        made.load(device)
+        return made
 
     @classmethod
     def inspect_weights(cls, path: Path, config: str = "") -> Iterable[str] | None:
