@@ -245,6 +245,7 @@ class TestTeachers:
                 ["prompt=a cat", "denoiser={type: counted}", "guidance={classifier: {}}", "regularizers=null"],
                 r"image: nothing in this recipe reads a picture; remove it with image=null",
             ),
+            (["encoder={type: words}"], r"encoder: nothing in this recipe asks this encoder; remove it"),
             (
                 [*WORDS, "negative=ugly"],
                 r"negative: nothing in this recipe reads a negative prompt; .*unconditional.*remove it with negative=''",

@@ -86,14 +86,20 @@ def _check_start(recipe: Recipe, parts: Parts) -> None:
 
 
 def _check_prompt(recipe: Recipe, stages: list[Parts]) -> None:
-    """A prompt, a negative one or a picture that no stage reads is a mistake. (Some subject every run has.)"""
+    """A prompt, a negative one, a picture or an encoder that no stage reads is a mistake. (Some subject every run has.)"""
     used: frozenset[str] = frozenset()
+    unasked = {label: block.place for stage in (recipe, *recipe.later) for label, block in stage.encoders.items()}
     for stage, parts in zip((recipe, *recipe.later), stages, strict=True):
         used |= frozenset().union(*(needs for _, needs in subject_needs(stage, parts)))
-        used |= frozenset().union(*(encoder.reads for encoder in parts.encoders.values()))
+        asked = {block.encoder for block in (*stage.guidance.values(), *stage.regularizers.values())}
+        used |= frozenset().union(*(encoder.reads for label, encoder in parts.encoders.items() if label in asked))
+        unasked = {label: place for label, place in unasked.items() if label not in asked}
         others = [parts.start, parts.representation, *parts.exporters.values()]
         used |= frozenset().union(*(part.uses for part in others if part), *(p.uses for _, p in parts.components()))
         used |= {"negative"} & frozenset().union(*(term.guidance.branches for term in parts.guidances))
+    if unasked:
+        place = next(iter(unasked.values()))
+        raise RecipeError(f"{place}: nothing in this recipe asks this encoder; remove it, or add a term that does")
     if "prompt" in recipe.subject - used:
         raise RecipeError(
             f"{recipe.place('prompt')}: nothing in this recipe reads a prompt; remove it with prompt=null"
