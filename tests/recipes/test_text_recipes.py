@@ -107,7 +107,7 @@ def test_perp_neg_over_stable_diffusion_runs(weights, tmp_path):
     """Three views a step, each with its own negatives; RGB through the sliced autoencoder."""
     out = tmp_path / "run"
     overrides = [
-        *("prompt=a cat", "negative=ugly", f"out={out}", "device=cpu", "steps=2", "observers={}", *SMALL[DREAM]),
+        *("prompt=a cat", f"out={out}", "device=cpu", "steps=2", "observers={}", *SMALL[DREAM]),
         f"denoiser={{type: stable_diffusion, weights: '{weights[TEXT]}', blend: true, vae_slicing: true}}",
         *("guidance.sds.perp_neg=true", "guidance.sds.guidance_scale=7.5", "cameras.views=3"),
     ]
