@@ -32,6 +32,13 @@ BASES = [
     for path in sorted(Path("recipes").glob("*.yaml"))
     if not path.name.startswith("train")
 ]
+BASES = [  # whose parts can be made small so: one teacher, and no weights that are not here
+    base
+    for base in BASES
+    if not {"denoisers", "encoder", "encoders"} & base.keys()
+    and base.get("start", {}).get("type", "nano_lift") == "nano_lift"
+    and list(base.get("stages", ("coarse", "refine"))) == ["coarse", "refine"]
+]
 for base in BASES:
     for key, options in SMALL.items():
         if key in base:

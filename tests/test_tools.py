@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from safetensors.torch import load_file
 
 from zero3d_zero123.nano import weights
@@ -42,6 +43,7 @@ def losses(lines):
     return {line["held_out"]: line["loss"] for line in lines if "held_out" in line}
 
 
+@pytest.mark.slow
 def test_slices_go_on_where_the_last_one_stopped(tmp_path):
     lines = slice_of(tmp_path, 0.05, 0.0)
     first = lines[-1]

@@ -81,8 +81,8 @@ def test_a_bug_of_a_plugin_is_for_its_author(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert main(["lean", "--plugin", str(tmp_path / "lopsided.py")]) == 1
     line = capsys.readouterr().err
-    assert "this is a bug in the plug-in local: ZeroDivisionError" in line
-    assert "the author of the plug-in local" in line
+    assert "this is a bug in the plug-in lopsided.py: ZeroDivisionError" in line
+    assert "the author of the plug-in lopsided.py" in line
 
 
 @pytest.mark.parametrize("error", [KeyError("density"), RecipeError("r.yaml: steps: 0"), OSError(errno.EIO, "broken")])

@@ -148,9 +148,9 @@ def test_a_prompt_that_one_stage_reads_is_no_mistake(registry, toy_recipe):
     for component in seam_toys.COMPONENTS:
         registry.add(Registered(component, "seam", "tests", "0"))
     words = "{denoiser: {type: counted}, guidance: {pull: null, classifier: {}}}"
-    build_stages(load_recipe(toy_recipe, registry, ["prompt=a ball", f"stages={{a: {{}}, b: {words}}}"]))
+    build_stages(load_recipe(toy_recipe, registry, ["image=null", "prompt=a ball", f"stages={{a: {{}}, b: {words}}}"]))
     with pytest.raises(RecipeError, match="prompt: nothing in this recipe reads a prompt"):
-        build_stages(load_recipe(toy_recipe, registry, ["prompt=a ball", "stages={a: {}, b: {}}"]))
+        build_stages(load_recipe(toy_recipe, registry, ["image=null", "prompt=a ball", "stages={a: {}, b: {}}"]))
 
 
 def test_no_steps_keep_what_a_start_makes(registry, toy_recipe):
