@@ -13,12 +13,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from zero3d.interfaces import Encoder
-from zero3d.weights import Conversion, Published, filled
+from zero3d.weights import CLIP_MEAN, CLIP_STD, Conversion, Published, filled
 from zero3d_clip.known import KNOWN
 from zero3d_clip.source import PLACE, Source, open_source
 
-MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-"""Of the pictures CLIP was trained on, RGB in [0, 1]."""
 DTYPES = ("float32", "float16", "bfloat16")
 DEFAULTS = {"hidden_size": 768, "projection_dim": 512}
 """transformers' own, where a configuration does not say."""
@@ -127,7 +125,7 @@ class ClipEncoder(Encoder):
         if planes.shape[2:] != size:
             smooth = {"mode": "bilinear", "align_corners": False, "antialias": self.config.antialias}
             planes = functional.interpolate(planes, size, **smooth)
-        mean, std = (planes.new_tensor(values)[:, None, None] for values in (MEAN, STD))
+        mean, std = (planes.new_tensor(values)[:, None, None] for values in (CLIP_MEAN, CLIP_STD))
         weight = self._model.visual_projection.weight
         out = self._model.vision_model(pixel_values=((planes - mean) / std).to(weight.dtype))
         if self.config.layer == "last_hidden":

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from zero3d import UserError
-from zero3d.weights import without_bars
+from zero3d.weights import CLIP_MEAN, CLIP_STD, without_bars
 
 
 class ClipFeatures:
@@ -39,8 +39,8 @@ class ClipFeatures:
         planes = image.permute(0, 3, 1, 2)
         size = (self._size, self._size)
         planes = torch.nn.functional.interpolate(planes, size, mode="bilinear", antialias=True, align_corners=False)
-        mean = torch.tensor([0.48145466, 0.4578275, 0.40821073])[:, None, None]
-        std = torch.tensor([0.26862954, 0.26130258, 0.27577711])[:, None, None]
+        mean = torch.tensor(CLIP_MEAN)[:, None, None]
+        std = torch.tensor(CLIP_STD)[:, None, None]
         features: Tensor = self._model(pixel_values=(planes - mean) / std).image_embeds
         return features
 

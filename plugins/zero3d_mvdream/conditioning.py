@@ -9,9 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zero3d.values import Cameras, Picture
-
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+from zero3d.weights import CLIP_MEAN, CLIP_STD
 
 
 @dataclass(frozen=True)

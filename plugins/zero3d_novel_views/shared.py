@@ -14,8 +14,6 @@ from zero3d.geometry import orbit
 from zero3d.values import Cameras, Subject
 
 DTYPES = ("auto", "float32", "float16", "bfloat16")
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 NEAR = 1e-2
 """How far a camera's direction may be from that of one of the fixed views (of unit length) to be that one."""
 STANDARD_EXTENT = 2 * math.tan(math.atan(16 / 35))

@@ -14,7 +14,7 @@ from torch.nn import functional
 from zero3d import RecipeError
 from zero3d.interfaces import COND
 from zero3d.values import Cameras, Subject
-from zero3d.weights import Choice, Conversion, Published, planes
+from zero3d.weights import CLIP_MEAN, CLIP_STD, Choice, Conversion, Published, planes
 from zero3d_stable_diffusion.base import Latent, Model, check_options, frozen
 from zero3d_stable_diffusion.models.export import convert
 from zero3d_stable_diffusion.models.families import VARIATIONS
@@ -24,9 +24,6 @@ from zero3d_stable_diffusion.models.report import report
 from zero3d_stable_diffusion.models.schedule import noise_levels, prediction_of
 from zero3d_stable_diffusion.models.single_file import SUFFIXES, SingleFile
 from zero3d_stable_diffusion.models.sketch import Sketch
-
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass

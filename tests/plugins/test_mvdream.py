@@ -207,7 +207,8 @@ def test_clip_pixels_are_openclips(loaded):
     import numpy
     from PIL import Image
 
-    from zero3d_mvdream.conditioning import CLIP_MEAN, CLIP_STD, clip_pixels
+    from zero3d.weights import CLIP_MEAN, CLIP_STD
+    from zero3d_mvdream.conditioning import clip_pixels
 
     y, x, c = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), torch.arange(3.0), indexing="ij")
     picture = 0.5 + 0.4 * torch.sin(0.2 * (c + 1) * x + 0.3 * y + c)  # PIL clamps between its passes: no overshoot here

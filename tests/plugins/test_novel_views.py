@@ -141,7 +141,7 @@ def test_an_extractor_is_that_of_transformers(name, folder):
 def test_sv3ds_clip_pixels_are_those_of_stable_video_diffusion(side):
     from diffusers.pipelines.stable_video_diffusion.pipeline_stable_video_diffusion import _resize_with_antialiasing
 
-    from zero3d_novel_views.shared import CLIP_MEAN, CLIP_STD
+    from zero3d.weights import CLIP_MEAN, CLIP_STD
 
     picture = random_picture(side).rgb.permute(2, 0, 1)[None]
     mean, std = (torch.tensor(values)[:, None, None] for values in (CLIP_MEAN, CLIP_STD))

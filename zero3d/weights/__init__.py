@@ -15,6 +15,8 @@ from zero3d.weights.modules import aligned, check_fit, filled, without_bars
 from zero3d.weights.pickled import PickledTensors, one_line
 from zero3d.weights.tensors import SafeTensors, open_tensors
 from zero3d.weights.writing import (
+    CLIP_MEAN,
+    CLIP_STD,
     check_new,
     new_folder,
     save_image_processor,
@@ -26,6 +28,8 @@ from zero3d.weights.writing import (
 )
 
 __all__ = [
+    "CLIP_MEAN",
+    "CLIP_STD",
     "HUB_ID",
     "Autoencoder",
     "Choice",

@@ -26,7 +26,10 @@ TOKENIZER = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
-CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+"""Of CLIP's pictures, RGB in [0, 1]: subtracted before its network (openai/CLIP)."""
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+"""And what they are then divided by."""
 SHARD = "1GB"
 """Largest weight file: one is in memory at a time."""
 

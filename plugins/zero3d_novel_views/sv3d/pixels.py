@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zero3d_novel_views.shared import CLIP_MEAN, CLIP_STD
+from zero3d.weights import CLIP_MEAN, CLIP_STD
 
 
 def clip_pixels(picture: Tensor, size: int) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from zero3d.diffusion import linear_alphas_cumprod, sigmas_from_alphas_cumprod
-from zero3d.weights import Configs
+from zero3d.weights import CLIP_MEAN, CLIP_STD, Configs
 from zero3d.weights.ldm import UNET_CONFIG, VAE_CONFIG
 from zero3d_novel_views.zero123plus.extractor import Extractor
 from zero3d_novel_views.zero123plus.source import TOKENS, Folder, make_module
@@ -63,8 +63,6 @@ TINY: Configs = {
 }
 TINY_SIZE = 64
 """Side of a tiny one's views, pixels."""
-MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-"""CLIP's."""
 
 
 class Untrained(Folder):
@@ -74,7 +72,7 @@ class Untrained(Folder):
         changes = TINY if tiny else {}
         self.configs = {part: {**config, **changes.get(part, {})} for part, config in PUBLISHED.items()}
         self.ramp = torch.linspace(0, 1, TOKENS)
-        self.clip = Extractor(224, 0, "bicubic", MEAN, STD)
+        self.clip = Extractor(224, 0, "bicubic", CLIP_MEAN, CLIP_STD)
         self.latent = Extractor(size, 0, "bilinear", (0.5,) * 3, (0.8,) * 3)
         self.sigmas = sigmas_from_alphas_cumprod(linear_alphas_cumprod(1000, 0.00085, 0.012)).float()
 
