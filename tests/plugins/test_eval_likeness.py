@@ -15,7 +15,7 @@ from zero3d.geometry import orbit
 from zero3d.mesh_files import save_mesh
 from zero3d.mesh_views import MeshScene
 from zero3d.values import PUBLISHED_FOV
-from zero3d_clip.encoder import MEAN, STD
+from zero3d.weights import CLIP_MEAN, CLIP_STD
 
 SIZE = 48
 
@@ -67,7 +67,7 @@ def test_the_truth_is_most_alike_and_the_figures_are_clips(place):
         for index in range(2):
             planes = torch.from_numpy(numpy.array(Image.open(place / f"r_{index}.png").convert("RGB")) / 255).float()
             planes = interpolate(planes.permute(2, 0, 1)[None], (224, 224), mode="bilinear", align_corners=False)
-            planes = (planes - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+            planes = (planes - torch.tensor(CLIP_MEAN)[:, None, None]) / torch.tensor(CLIP_STD)[:, None, None]
             seen = model.visual_projection(model.vision_model(pixel_values=planes).pooler_output)
             cosines.append(float((normalize(seen, dim=-1) * normalize(words, dim=-1)).sum()))
     assert found["clip_prompt_similarity"] == pytest.approx(sum(cosines) / 2, abs=2e-3)
