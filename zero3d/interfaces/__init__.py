@@ -7,6 +7,18 @@ from zero3d.interfaces.component import Component, NoOptions
 from zero3d.interfaces.dataset import Dataset, Share
 from zero3d.interfaces.denoiser import COND, FRONT, NEGATIVE, NULL, PLAIN, SIDE, AdaptableDenoiser, Denoiser, Teacher
 from zero3d.interfaces.encoder import Encoder, EncoderTeacher
+from zero3d.interfaces.evaluation import (
+    DistributionMetric,
+    EvaluationObject,
+    EvaluationSet,
+    EvaluationView,
+    Executor,
+    Job,
+    Metric,
+    Outcome,
+    PictureMetric,
+    ShapeMetric,
+)
 from zero3d.interfaces.exporter import Exporter, ExportSubject
 from zero3d.interfaces.guidance import Guidance
 from zero3d.interfaces.image_source import ImageSource, SourcePicture
@@ -31,9 +43,12 @@ INTERFACES: tuple[type[Component], ...] = (
     Dataset,
     Denoiser,
     Encoder,
+    EvaluationSet,
+    Executor,
     Exporter,
     Guidance,
     ImageSource,
+    Metric,
     Observer,
     Reconstructor,
     Regularizer,
@@ -57,14 +72,23 @@ __all__ = [
     "Component",
     "Dataset",
     "Denoiser",
+    "DistributionMetric",
     "Encoder",
     "EncoderTeacher",
+    "EvaluationObject",
+    "EvaluationSet",
+    "EvaluationView",
+    "Executor",
     "ExportSubject",
     "Exporter",
     "Guidance",
     "ImageSource",
+    "Job",
+    "Metric",
     "NoOptions",
     "Observer",
+    "Outcome",
+    "PictureMetric",
     "PixelDenoiser",
     "PointCloud",
     "RadianceField",
@@ -74,6 +98,7 @@ __all__ = [
     "Representation",
     "RowOptimizer",
     "RunView",
+    "ShapeMetric",
     "Share",
     "SourcePicture",
     "SurfaceRepresentation",

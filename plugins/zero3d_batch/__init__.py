@@ -1,0 +1,11 @@
+"""Many runs: a recipe over a folder of pictures, a grid of options; who runs them."""
+
+from collections.abc import Callable
+
+from zero3d import hookimpl
+from zero3d.interfaces import Component
+
+
+@hookimpl
+def register_components(register: Callable[[type[Component]], None]) -> None:
+    """Registers this package's components."""

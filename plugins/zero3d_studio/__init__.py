@@ -1,0 +1,11 @@
+"""`zero3d studio`: a page to make models in."""
+
+from collections.abc import Callable
+
+from zero3d import hookimpl
+from zero3d.interfaces import Component
+
+
+@hookimpl
+def register_components(register: Callable[[type[Component]], None]) -> None:
+    """Registers this package's components."""
