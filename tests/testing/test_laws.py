@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.testing import broken_files, broken_models, broken_seen, broken_terms, broken_views, lawful
+from tests.testing import (
+    broken_files,
+    broken_measuring,
+    broken_models,
+    broken_seen,
+    broken_terms,
+    broken_views,
+    lawful,
+)
 from tests.testing.broken import BROKEN
 from tests.testing.lawful import variant
 from zero3d import testing
@@ -18,7 +26,9 @@ from zero3d.interfaces import EncoderTeacher, TrainingBatch
 from zero3d.testing import BrokenLaw, GaussianDenoiser, check_denoiser, loss_context, random_view
 from zero3d.values import Prompt, Subject
 
-assert all((broken_files, broken_models, broken_seen, broken_terms, broken_views)), "importing them fills BROKEN"
+assert all((broken_files, broken_measuring, broken_models, broken_seen, broken_terms, broken_views)), (
+    "importing them fills BROKEN"
+)
 
 
 @pytest.mark.parametrize(("law", "act"), BROKEN)
@@ -90,6 +100,10 @@ def test_the_lawful_pass():
     testing.check_image_source(lawful.Disc)
     testing.check_dataset(lawful.Balls)
     testing.check_command(lawful.Tell)
+    testing.check_evaluation_set(broken_measuring.Balls)
+    for metric in (broken_measuring.Reach, broken_measuring.Error, broken_measuring.Means):
+        testing.check_metric(metric(None))
+    testing.check_executor(lambda: broken_measuring.Forks(None))
 
 
 def test_a_dataset_without_geometry_passes():

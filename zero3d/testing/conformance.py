@@ -7,9 +7,12 @@ from zero3d.testing.laws.common import BrokenLaw, fresh_step, loss_context, rand
 from zero3d.testing.laws.dataset import check_dataset
 from zero3d.testing.laws.denoiser import check_denoiser
 from zero3d.testing.laws.encoder import check_encoder
+from zero3d.testing.laws.evaluation_set import check_evaluation_set
+from zero3d.testing.laws.executor import check_executor
 from zero3d.testing.laws.exporter import check_exporter, three_balls
 from zero3d.testing.laws.guidance import check_guidance
 from zero3d.testing.laws.image_source import check_image_source
+from zero3d.testing.laws.metric import check_metric
 from zero3d.testing.laws.observer import check_observer
 from zero3d.testing.laws.reconstructor import check_reconstructor
 from zero3d.testing.laws.regularizer import check_regularizer
@@ -25,9 +28,12 @@ __all__ = [
     "check_dataset",
     "check_denoiser",
     "check_encoder",
+    "check_evaluation_set",
+    "check_executor",
     "check_exporter",
     "check_guidance",
     "check_image_source",
+    "check_metric",
     "check_observer",
     "check_reconstructor",
     "check_regularizer",
