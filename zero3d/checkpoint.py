@@ -24,7 +24,13 @@ STATE = "state."
 
 
 def save(engine: Engine, next_step: int, folder: Path) -> None:
-    """Write `folder`/checkpoint/state.safetensors via a temporary file, so that a kill never leaves half of one."""
+    """Write `folder`/checkpoint/state.safetensors via a temporary file, so that a kill never leaves half of one.
+
+    Raises:
+        StepError: the last updates made the representation nan or inf; the file is as it was.
+        RunError: a component's state cannot be kept.
+    """
+    engine.optimizer.check_finite(next_step - 1)
     tensors = {f"representation.{name}": value for name, value in engine.parts.representation.state_dict().items()}
     tensors |= {f"generator.{name}": value for name, value in engine.generators.state_dict().items()}
     values: dict[str, dict[str, Any]] = {}

@@ -383,6 +383,23 @@ class TestFailures:
         with pytest.raises(StepError, match=r"step 0: the optimizer's update made picture .* nan or inf"):
             run(str(toy_recipe), registry, chosen, tell=quiet)
 
+    @pytest.mark.parametrize("every", [2, 50])
+    def test_such_an_update_is_found_before_it_is_saved_and_blamed_on_no_term(
+        self, registry, toy_recipe, tmp_path, monkeypatch, every
+    ):
+        """Not every step reads every parameter: the checkpoint shows it, or the next step's views."""
+
+        def spoil(self, step, optimizer):
+            if step.index == 1:
+                with torch.no_grad():
+                    self.picture[0, 0, 0] = torch.nan
+
+        monkeypatch.setattr(toy.Flat, "after_step", spoil)
+        with pytest.raises(StepError, match=r"step 1: the optimizer's update made picture .* nan or inf"):
+            run(str(toy_recipe), registry, ["regularizers=null", f"checkpoint.every={every}", "steps=6"], tell=quiet)
+        state = load_file(tmp_path / "out" / NAME)
+        assert all(bool(value.double().isfinite().all()) for value in state.values())
+
     def test_a_rate_of_its_own_is_refused_before_anything_loads(self, registry, toy_recipe, monkeypatch):
         monkeypatch.setattr(seam_toys.Cloud, "param_groups", lambda self: [{"params": [self.values], "lr": 1.0}])
         with pytest.raises(RecipeError, match=r"'lr' is the recipe's; give 'lr_scale'"):

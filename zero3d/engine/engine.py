@@ -7,6 +7,7 @@ Whoever wants to know what a single term does to the parameters asks between the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 
 import torch
@@ -25,6 +26,8 @@ from zero3d.values import Cameras, LossContext, Picture, Step, StepTerms, Subjec
 
 Look = Callable[[StepTerms], Mapping[str, float]]
 """Sees what each term says before anything moves, changes nothing, and returns figures to log."""
+FINITE_EVERY = 8
+"""Steps between two looks at every parameter; a nan that some view shows is found in the step after, and none is saved."""
 
 
 class Engine:
@@ -90,7 +93,7 @@ class Engine:
         terms += [self._regularize(term, rendered, step, figures) for term in regularizers]
         if look is not None:
             figures |= look(self._terms(step, rendered, terms))
-        logged = finite(_to_floats(figures), step)
+        logged = self._logged(figures, step)
 
         self.optimizer.zero_grad()
         self._backward(rendered, terms)
@@ -101,6 +104,8 @@ class Engine:
             with blamed(f"step {index}: {term.views}: after_step"):
                 term.guidance.after_step(step.scoped(term.views))
         self.optimizer.check(index)
+        if index % FINITE_EVERY == FINITE_EVERY - 1 or index + 1 == self.total_steps:
+            self.optimizer.check_finite(index)
         return logged
 
     def draw(self, cameras: Cameras) -> View:
@@ -116,6 +121,13 @@ class Engine:
                 "go back to an earlier run or lower optimizer.lr"
             )
         return view
+
+    def _logged(self, figures: Mapping[str, Tensor | float], step: Step) -> dict[str, float]:
+        """The figures as numbers. What the last update made nan shows here first, and is blamed on it, not on a term."""
+        numbers = _to_floats(figures)
+        if step.index and not all(map(math.isfinite, numbers.values())):
+            self.optimizer.check_finite(step.index - 1)
+        return finite(numbers, step)
 
     def _cameras(
         self, step: Step, guidances: list[GuidanceTerm], regularizers: list[RegularizerTerm]
@@ -274,7 +286,7 @@ def _norm(gradients: Iterable[Tensor]) -> Tensor | float:
     return torch.stack(norms).norm() if norms else 0.0
 
 
-def _to_floats(figures: dict[str, Tensor | float]) -> dict[str, float]:
+def _to_floats(figures: Mapping[str, Tensor | float]) -> dict[str, float]:
     """One transfer from the device for all figures."""
     tensors = {name: value for name, value in figures.items() if isinstance(value, Tensor)}
     if not tensors:

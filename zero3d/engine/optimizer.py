@@ -68,23 +68,29 @@ class Optimizer:
         """Hold the parameters and moments against the representation's after a step.
 
         Raises:
-            StepError: a parameter was replaced or changed its size past `rearrange`, or is no longer finite.
+            StepError: a parameter was replaced or changed its size past `rearrange`.
         """
-        held = {id(p): p for group in self.torch.param_groups for p in group["params"]}
-        sums = []
+        held = {id(p) for group in self.torch.param_groups for p in group["params"]}
         for name, parameter in self._representation.named_parameters():
-            place = f"step {index}: representation {self._representation.name!r}: parameter {name!r}"
             if parameter.requires_grad and id(parameter) not in held:
                 raise StepError(
-                    f"{place} is new or was replaced, so that nothing optimises it; change rows by optimizer.rearrange"
+                    f"{self._place(index, name)} is new or was replaced, so that nothing optimises it; "
+                    "change rows by optimizer.rearrange"
                 )
             for key, value in self.torch.state.get(parameter, {}).items():
                 if isinstance(value, Tensor) and key != "step" and value.shape != parameter.shape:
                     raise StepError(
-                        f"{place} became {tuple(parameter.shape)}, its moments are {tuple(value.shape)}; "
-                        "change rows by optimizer.rearrange"
+                        f"{self._place(index, name)} became {tuple(parameter.shape)}, its moments are "
+                        f"{tuple(value.shape)}; change rows by optimizer.rearrange"
                     )
-            sums.append(parameter.detach().sum(dtype=torch.float32))
+
+    def check_finite(self, index: int) -> None:
+        """Read all parameters, which takes as long as some of the step's own parts: not in every one.
+
+        Raises:
+            StepError: the updates up to step `index` left one of them nan or inf.
+        """
+        sums = [p.detach().sum(dtype=torch.float32) for p in self._representation.parameters()]
         if sums and not bool(torch.isfinite(torch.stack(sums)).all()):
             names = [n for n, p in self._representation.named_parameters() if not bool(torch.isfinite(p).all())]
             if names:
@@ -92,6 +98,9 @@ class Optimizer:
                     f"step {index}: the optimizer's update made {', '.join(names)} of the representation nan or inf; "
                     "lower optimizer.lr or raise optimizer.eps"
                 )
+
+    def _place(self, index: int, name: str) -> str:
+        return f"step {index}: representation {self._representation.name!r}: parameter {name!r}"
 
     def state_dict(self) -> dict[int, dict[str, Any]]:
         """Per parameter, in the groups' order: its moments and counters."""
