@@ -67,7 +67,7 @@ def test_files_stay_small():
 
 
 def code_lines(path):
-    """How many lines hold code: no blank line, comment or docstring."""
+    """How many lines hold code: no blank line, comment, docstring or list of a package's names."""
     source = path.read_text(encoding="utf-8")
     lines = set()
     skipped = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
@@ -76,6 +76,8 @@ def code_lines(path):
             lines |= set(range(token.start[0], token.end[0] + 1))
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            lines -= set(range(node.lineno, node.end_lineno + 1))
+        if isinstance(node, ast.Assign) and [getattr(name, "id", "") for name in node.targets] == ["__all__"]:
             lines -= set(range(node.lineno, node.end_lineno + 1))
     return len(lines)
 
