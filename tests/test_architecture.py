@@ -87,7 +87,17 @@ PROGRAM = (
     *("plugins", "local_plugins", "hookspecs", "api_changes"),
 )
 """What makes a program of the core: run folders, the command line, files written whole, plug-ins found and loaded."""
-LIBRARY = ("meshes", "mesh_files", "mesh_views", "glb", "weights", "pose_files", "transforms", "mistaken")
+LIBRARY = (
+    "meshes",
+    "mesh_files",
+    "mesh_views",
+    "mesh_placing",
+    "glb",
+    "weights",
+    "pose_files",
+    "transforms",
+    "mistaken",
+)
 """What plug-ins share of other programs' formats: no engine, and all leaves."""
 
 
@@ -104,7 +114,7 @@ def test_the_core_stays_small():
     lines = {key: sum(code_lines(path) for path in CORE if room(path) in names) for key, names in rooms.items()}
     assert 2000 < lines["core"] < 3000, lines
     assert 1000 < lines["program"] < 1900, lines
-    assert 1000 < lines["library"] < 1700, lines
+    assert 1000 < lines["library"] < 1900, lines
     assert lines["evaluation"] < 200, lines
     assert 1000 < lines["testing"] < 2550, lines
 

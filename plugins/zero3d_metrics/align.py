@@ -7,7 +7,8 @@ from typing import Any
 import numpy
 
 from zero3d.mesh_files import normalise
-from zero3d_metrics.shape import MORE_POINTS, POINTS, Sample, compare, sample
+from zero3d.mesh_placing import best_turn, box_frame, corners, icp, nearest, turn_about, turned
+from zero3d_metrics.shape import MORE_POINTS, POINTS, Sample, sample
 
 ALIGNMENTS = ("none", "yaw", "icp")
 STEP_DEG = 5.0
@@ -18,33 +19,22 @@ MUCH_NEARER = 0.7
 """A turn is worth a word where it lowers the Chamfer distance to this share."""
 
 
-def turned(mesh: Any, yaw_deg: float) -> Any:
-    """A copy turned about the vertical (z), counter-clockwise seen from above."""
-    moved = mesh.copy()
-    moved.vertices = numpy.asarray(mesh.vertices) @ _turn(yaw_deg).T
-    return moved
-
-
 def best_yaw(mesh: Any, truth: Any) -> float:
     """Degrees, in [0, 360), by which turning `mesh` about z brings it nearest to `truth` (Chamfer, 2,000 points).
 
     After each turn it is normalised again, as `truth` is: a box is another one when what it holds is turned.
     """
-    found, true, vertices = sample(mesh, POINTS, 0), sample(truth, POINTS, 1), numpy.asarray(mesh.vertices)
+    found, true, about = sample(mesh, POINTS, 0).points, sample(truth, POINTS, 1).points, corners(mesh)
 
-    def distance(yaw_deg: float) -> float:
-        corners = vertices @ _turn(yaw_deg).T
-        low, high = corners.min(axis=0), corners.max(axis=0)
-        moved = _yawed(found, yaw_deg)
-        points = (moved.points - (low + high) / 2) / (high - low).max()
-        return compare(Sample(points, moved.normals), true, ())["chamfer"]
+    def best_of(yaws: list[float]) -> float:
+        turn, _ = best_turn(found, true, [turn_about(2, yaw) for yaw in yaws], box_frame, about)
+        return float(numpy.degrees(numpy.arctan2(turn[1, 0], turn[0, 0])))
 
-    best = min(numpy.arange(0, 360, STEP_DEG), key=distance)
-    step = STEP_DEG / 2
+    best, step = best_of(list(numpy.arange(0, 360, STEP_DEG))), STEP_DEG / 2
     while step >= FINEST_DEG:
-        best = min((best, best - step, best + step), key=distance)
+        best = best_of([best, best - step, best + step])
         step /= 2
-    return float(best % 360)
+    return best % 360
 
 
 def aligned(mesh: Any, truth: Any, how: str) -> tuple[Any, dict[str, float]]:
@@ -53,15 +43,12 @@ def aligned(mesh: Any, truth: Any, how: str) -> tuple[Any, dict[str, float]]:
     yaw: turned about the vertical and normalised again. icp: from there, moved rigidly, point to point (Besl and McKay
     1992), never scaled. Scores of aligned meshes compare only with scores of meshes aligned in the same way.
     """
-    import trimesh
-
     if how == "none":
         return mesh, {}
     yaw = best_yaw(mesh, truth)
     moved, done = normalise(turned(mesh, yaw)), {"align_yaw_deg": yaw}
     if how == "icp":
-        a, b = sample(moved, MORE_POINTS, 0).points, sample(truth, MORE_POINTS, 1).points
-        matrix, _, _ = trimesh.registration.icp(a, b, threshold=1e-7, max_iterations=100, reflection=False, scale=False)
+        matrix = icp(sample(moved, MORE_POINTS, 0).points, sample(truth, MORE_POINTS, 1).points)
         moved.apply_transform(matrix)
         cosine = (numpy.trace(matrix[:3, :3]) - 1) / 2
         done["align_icp_deg"] = float(numpy.degrees(numpy.arccos(numpy.clip(cosine, -1, 1))))
@@ -76,7 +63,7 @@ def axes_word(mesh: Any, truth: Any, up: str, yaw_deg: float = 0.0) -> str | Non
     one size.
     """
     found, true = sample(mesh, POINTS, 0), sample(truth, POINTS, 1)
-    now = compare(found, true, ())["chamfer"]
+    now = nearest(found.points, true.points).chamfer
     as_read, other = _yawed(true, -yaw_deg), "z" if up == "y" else "y"
     best, word = MUCH_NEARER * now, None
     for yaw in (yaw_deg + quarter for quarter in (0, 90, 180, 270)):
@@ -90,7 +77,7 @@ def axes_word(mesh: Any, truth: Any, up: str, yaw_deg: float = 0.0) -> str | Non
             (found, _yawed(as_read, yaw), f"the true mesh seems turned; {turn}"),
             (_other_up(found, "y"), _yawed(as_read, yaw), "the mesh that is scored seems to have z up; turning it"),
         ):
-            distance = compare(moved, against, ())["chamfer"]
+            distance = nearest(moved.points, against.points).chamfer
             if distance < best:
                 best, word = distance, f"{said} brings the Chamfer distance from {now:.3f} to {distance:.3f}"
     return word
@@ -103,10 +90,5 @@ def _other_up(given: Sample, up: str) -> Sample:
 
 
 def _yawed(given: Sample, yaw_deg: float) -> Sample:
-    turn = _turn(yaw_deg)
+    turn = turn_about(2, yaw_deg)
     return Sample(given.points @ turn.T, given.normals @ turn.T)
-
-
-def _turn(yaw_deg: float) -> numpy.ndarray:
-    cosine, sine = numpy.cos(numpy.radians(yaw_deg)), numpy.sin(numpy.radians(yaw_deg))
-    return numpy.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])

@@ -13,9 +13,10 @@ from torch import Tensor
 from zero3d import UserError, folder
 from zero3d.interfaces import Command
 from zero3d.mesh_files import FORMATS, load_mesh, normalise
+from zero3d.mesh_placing import turned
 from zero3d.registry import Registry
 from zero3d.values import Cameras
-from zero3d_metrics.align import ALIGNMENTS, aligned, axes_word, turned
+from zero3d_metrics.align import ALIGNMENTS, aligned, axes_word
 from zero3d_metrics.image import SSIM
 from zero3d_metrics.opened import open_model
 from zero3d_metrics.report import Report

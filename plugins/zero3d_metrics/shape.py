@@ -12,6 +12,7 @@ from typing import Any
 import numpy
 
 from zero3d.mesh_files import normalise
+from zero3d.mesh_placing import nearest
 
 POINTS = 2000
 """The paper's (Zero-1-to-3, section 4)."""
@@ -58,16 +59,14 @@ def compare(a: Sample, b: Sample, thresholds: tuple[float, ...] = THRESHOLDS) ->
     fscore@T: harmonic mean of precision@T (share of `a` nearer than T to `b`) and recall@T (the reverse).
     normal_consistency: mean |cosine| of the normals of nearest pairs, both ways, halved (Occupancy Networks).
     """
-    from scipy.spatial import cKDTree
-
-    there, nearest_there = cKDTree(b.points).query(a.points)
-    back, nearest_back = cKDTree(a.points).query(b.points)
-    figures = {"chamfer": float(there.mean() + back.mean()) / 2}
+    pairs = nearest(a.points, b.points)
+    there, back = pairs.there, pairs.back
+    figures = {"chamfer": pairs.chamfer}
     for limit in thresholds:
         precision, recall = float((there < limit).mean()), float((back < limit).mean())
         figures[f"fscore@{limit:g}"] = 2 * precision * recall / max(precision + recall, 1e-12)
         figures[f"precision@{limit:g}"], figures[f"recall@{limit:g}"] = precision, recall
-    ways = ((a.normals, b.normals[nearest_there]), (b.normals, a.normals[nearest_back]))
+    ways = ((a.normals, b.normals[pairs.there_index]), (b.normals, a.normals[pairs.back_index]))
     figures["normal_consistency"] = float(numpy.mean([abs((n * m).sum(axis=1)).mean() for n, m in ways]))
     return figures
 
