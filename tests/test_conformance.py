@@ -31,6 +31,7 @@ from zero3d.testing import (
     check_dataset,
     check_denoiser,
     check_encoder,
+    check_evaluation_set,
     check_exporter,
     check_guidance,
     check_image_source,
@@ -619,6 +620,9 @@ def text(component, bench):
 def procedural(component, bench):
     options = {"objects": 3, "variants": 1, "targets": 2, "size": 16, "workers": 1}
     check_dataset(component, component.Config(cache=str(bench.folder / "cache"), **options))
+
+
+case("evaluation_set procedural")(plain(check_evaluation_set, objects=2, size=32))
 
 
 @case("dataset views_folder")

@@ -22,6 +22,8 @@ SHARED = ("common", "distillation", "training")
 KINDS = tuple(sorted(path.name for path in TEMPLATES.iterdir() if path.name not in SHARED))
 """What can be written: the registry's kinds, and "trainable_denoiser", a denoiser that `zero3d train` fits."""
 TRAINED = ("dataset", "trainable_denoiser")
+MEASURES = ("evaluation_set", "executor", "metric")
+"""Those of `zero3d benchmark`; zero3d/interfaces/evaluation holds their interfaces."""
 CORE_COMMANDS = ("run", "resume", "export", "recipe")
 MAPS = ("guidance", "regularizers", "observers", "export", "stages")
 """The recipe's blocks that are indented below their key."""
@@ -139,7 +141,7 @@ def next_steps(name: str, kinds: Sequence[str], folder: Path) -> str:
 
 def distils(kinds: Sequence[str]) -> bool:
     """Whether some of the kinds has a place in a recipe of `zero3d run`."""
-    return any(kind != "dataset" for kind in kinds)
+    return any(kind not in ("dataset", *MEASURES) for kind in kinds)
 
 
 def trains(kinds: Sequence[str]) -> bool:
@@ -224,11 +226,15 @@ def _shared(name: str, kinds: Sequence[str], own: Mapping[str, Mapping[str, str]
         "options": textwrap.fill(
             f"The options are the fields of {', '.join(configs)}: give each a type, a default, a word in the docstring (in "
             "backticks, with its unit and range) and a check in `__post_init__`. What a class has to do is said in "
-            f"{', '.join(f'`zero3d/interfaces/{kind}.py`' for kind in kinds)}.",
+            f"{', '.join(f'`zero3d/interfaces/{_interface(kind)}.py`' for kind in kinds)}.",
             115,
         ),
         "registered": _registered(kinds, own),
     }
+
+
+def _interface(kind: str) -> str:
+    return f"evaluation/{kind}" if kind in MEASURES else kind
 
 
 def _registered(kinds: Sequence[str], own: Mapping[str, Mapping[str, str]]) -> str:

@@ -13,6 +13,9 @@ from zero3d.registry import KINDS, Registered, Registry
 from zero3d_authoring.listing import contract
 from zero3d_authoring.options import Option, options_of, plain
 
+OTHER_BLOCKS = {"dataset": "dataset", "set": "evaluation_set", "executor": "executor"}
+"""Those of a training's recipe and of a benchmark's file, which also have a map of `metrics`."""
+
 
 def show(registry: Registry, words: Sequence[str]) -> str:
     """The text on [KIND,] NAME; a name that several kinds know is shown for each.
@@ -41,10 +44,10 @@ def example(component: type[Component]) -> str:
         return f"zero3d {component.name} --help"
     options = options_of(component.Config)
     lines = [f"{option.name}: {'???' if option.required else plain(option.value)}" for option in options]
-    single = {kind: key for key, kind in {**SINGLE_BLOCKS, "dataset": "dataset"}.items()}
+    single = {kind: key for key, kind in {**SINGLE_BLOCKS, **OTHER_BLOCKS}.items()}
     if component.kind in single:
         return "\n".join([f"{single[component.kind]}:", *(f"  {line}" for line in [f"type: {component.name}", *lines])])
-    key = {kind: key for key, kind in BLOCK_MAPS.items()}[component.kind]
+    key = {kind: key for key, kind in {**BLOCK_MAPS, "metrics": "metric"}.items()}[component.kind]
     if issubclass(component, Regularizer):
         often = [f"every: {component.default_every}"] if component.default_every > 1 else []
         lines = [f"weight: {component.default_weight:g}", *often, f"view: {component.default_view}", *lines]
@@ -72,9 +75,15 @@ def _page(entry: Registered) -> str:
         parts.append("\n".join(facts))
     options = options_of(component.Config)
     parts.append(_table(options) if options else "no options")
-    heading = "on the command line" if component.kind == "command" else "in a recipe, with the defaults"
+    heading = "on the command line" if component.kind == "command" else f"in {_where(component)}, with the defaults"
     parts.append(f"{heading}:\n\n{example(component)}")
     return "\n\n".join(parts)
+
+
+def _where(component: type[Component]) -> str:
+    return {"metric": "a protocol"}.get(component.kind) or (
+        "a benchmark's file" if component.kind in ("evaluation_set", "executor") else "a recipe"
+    )
 
 
 def _file(component: type[Component]) -> str:

@@ -11,5 +11,7 @@ from zero3d.interfaces import Component
 @hookimpl
 def register_components(register: Callable[[type[Component]], None]) -> None:
     from zero3d_procedural.dataset import ProceduralObjects
+    from zero3d_procedural.evaluation import HeldOutObjects
 
     register(ProceduralObjects)
+    register(HeldOutObjects)

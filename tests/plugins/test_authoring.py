@@ -22,7 +22,7 @@ from zero3d.registry import Registered, Registry
 from zero3d_authoring import doctor, environment
 from zero3d_authoring.finding import FAIL, NOTE, OK
 from zero3d_authoring.options import described, options_of
-from zero3d_authoring.scaffold import BLOCKS, KINDS, _range, registered_kind, render, write_plugin
+from zero3d_authoring.scaffold import BLOCKS, KINDS, MEASURES, _range, distils, registered_kind, render, write_plugin
 from zero3d_authoring.show import example, show
 from zero3d_training.options import load_train_recipe
 
@@ -33,6 +33,7 @@ PACKS = {
     "ours": ("guidance", "regularizer"),
     "model": ("dataset", "guidance", "trainable_denoiser"),
     "looks": ("background", "camera_sampler", "encoder", "image_source", "observer", "reconstructor", "regularizer"),
+    "measures": ("evaluation_set", "executor", "metric"),
     "bodies": ("command", "denoiser", "exporter", "renderer", "representation"),
 }
 """Several components in one package."""
@@ -115,6 +116,8 @@ def test_a_new_plugin_is_listed_shown_and_its_recipe_is_good_without_install(wri
     if kind == "dataset":  # its recipe is a training's
         load_train_recipe(str(written[kind] / "train.yaml"), load_plugins([str(written[kind])]))
         return
+    if kind in MEASURES:  # theirs is a benchmark's file
+        return
     recipe = str(written[kind] / "recipe.yaml")
     assert main(["recipe", "check", recipe, "image=examples/mug.png", "device=cpu", *local]) == 0
     assert ": good." in capsys.readouterr().out
@@ -133,7 +136,7 @@ def test_every_file_of_a_new_plugin_is_filled_in(written):
         expected = {"pyproject.toml", "README.md", f"src/{package}/__init__.py"}
         for module in kinds if key in PACKS else [NAMES[key]]:
             expected |= {f"src/{package}/{module}.py", f"tests/test_{module}.py"}
-        expected |= {"recipe.yaml", "tests/test_recipe_runs.py"} if key != "dataset" else set()
+        expected |= {"recipe.yaml", "tests/test_recipe_runs.py"} if distils(kinds) else set()
         trained = {"dataset", "trainable_denoiser"} & set(kinds)
         expected |= {"train.yaml", "tests/test_training_runs.py"} if trained else set()
         assert names == expected
@@ -204,6 +207,8 @@ def test_a_package_of_several_is_listed_and_its_recipe_uses_all(written, capsys)
         assert main(["plugins", "--json", *local]) == 0
         listed = json.loads(capsys.readouterr().out)["components"]
         assert {one["kind"] for one in listed if one["name"] == pack} == {registered_kind(kind) for kind in kinds}
+        if not distils(kinds):
+            continue
         recipe = (written[pack] / "recipe.yaml").read_text(encoding="utf-8")
         plain = yaml.safe_load(recipe)
         assert main(["recipe", "check", str(written[pack] / "recipe.yaml"), "image=examples/mug.png", *local]) == 0
@@ -310,7 +315,7 @@ def test_every_component_has_a_page_with_all_its_options_and_an_example_that_is_
         return
     ((key, value),) = yaml.safe_load(block).items()
     label = None
-    if component.kind in ("guidance", "regularizer", "observer", "exporter"):
+    if component.kind in ("guidance", "regularizer", "observer", "exporter", "metric"):
         ((label, value),) = value.items()
     if any(option.required for option in options):
         assert "???" in block
