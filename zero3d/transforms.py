@@ -54,12 +54,12 @@ class Frame:
     lens: Lens | None
 
 
-def read_transforms(file: Path) -> list[Frame]:
+def read_transforms(file: Path, fov: float | None = None) -> list[Frame]:
     """The frames of a transforms.json.
 
     NeRF's: camera_angle_x (radians across the width) and frames with file_path and a camera-to-world transform_matrix,
     OpenGL axes. nerfstudio's and instant-ngp's: fl_x, fl_y, cx, cy, w, h (pixels), of all or each frame's own; where both
-    are given these are taken.
+    are given these are taken. `fov`: radians across the width, where the file says nothing of it.
 
     Raises:
         UserError: it is neither; the line names what is missing or cannot be drawn (a distorted or fisheye picture).
@@ -76,7 +76,7 @@ def read_transforms(file: Path) -> list[Frame]:
     frames = layout.get("frames") if isinstance(layout, dict) else None
     if not isinstance(frames, list) or not frames:
         raise UserError(f"{file}: not as NeRF or nerfstudio write it (no list of frames); nothing to compare")
-    return [_frame(file, number, layout, frame) for number, frame in enumerate(frames)]
+    return [_frame(file, number, {"camera_angle_x": fov, **layout}, frame) for number, frame in enumerate(frames)]
 
 
 def _frame(file: Path, number: int, layout: dict[str, Any], frame: Any) -> Frame:

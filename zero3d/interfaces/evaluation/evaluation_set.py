@@ -49,6 +49,10 @@ class EvaluationObject(ABC):
         """The picture `view_names[index]`."""
         raise IndexError(index)
 
+    def depth(self, index: int) -> Tensor | None:
+        """(H, W) of `view(index)`: distance along each pixel's unit ray, world units, inf beside the object; None if unknown."""
+        return None
+
 
 class EvaluationSet(Component):
     """A dataset to measure on. Its options hold where the user's copy lies; nothing is fetched."""

@@ -1,0 +1,1 @@
+"""What the sets share: choosing objects, files behind an object, pictures, meshes, folders."""

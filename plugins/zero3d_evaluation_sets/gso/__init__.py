@@ -1,0 +1,1 @@
+"""Google Scanned Objects: Fuel's models, and the copies that papers rendered."""
