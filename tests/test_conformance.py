@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.plugins import clip_tiny
+from tests.plugins import clip_tiny, evaluation_sets_data
 from tests.plugins.mvdream_tiny import save_folder as save_mvdream
 from tests.plugins.novel_views_tiny import save_sv3d, save_zero123plus, sv3d_config
 from tests.plugins.sd_tiny import save_deepfloyd, save_stable_diffusion, save_variations
@@ -636,6 +636,30 @@ def webdataset(component, bench):
     make_shards(bench.folder / "shards", make_folder(bench.folder / "views"), 2)
     shards = f"{bench.folder}/shards/shard-{{00..01}}.tar"
     check_dataset(component, component.Config(shards=shards, size=16, views=4, workers=0))
+
+
+# -- measuring
+
+
+@case("evaluation_set gso")
+def gso(component, bench):
+    for copy in (evaluation_sets_data.syncdreamer, evaluation_sets_data.eschernet, evaluation_sets_data.zero123):
+        root = bench.folder / copy.__name__
+        copy(root)
+        check_evaluation_set(component, component.Config(path=str(root)))
+
+
+@case("evaluation_set rtmv", "evaluation_set omniobject3d", "evaluation_set objaverse_lvis")
+def published_set(component, bench):
+    write = getattr(evaluation_sets_data, component.name.removesuffix("_lvis"))
+    write(bench.folder)
+    check_evaluation_set(component, component.Config(path=str(bench.folder)))
+
+
+@case("evaluation_set mesh_folder")
+def mesh_folder(component, bench):
+    evaluation_sets_data.obj(bench.folder / "block.obj")
+    check_evaluation_set(component, component.Config(path=str(bench.folder)))
 
 
 for key in OWN:

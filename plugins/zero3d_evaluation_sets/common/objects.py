@@ -23,7 +23,8 @@ class FileObject(EvaluationObject):
 
     def __init__(self, name: str, root: Path, category: str = "") -> None:
         self.name, self.root = name, root
-        self.category = category
+        if category:  # some classes read it when it is asked for
+            self.category = category
 
     def files(self) -> Iterable[Path]:
         """What it is read from."""

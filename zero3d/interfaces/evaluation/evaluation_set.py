@@ -50,7 +50,7 @@ class EvaluationObject(ABC):
         raise IndexError(index)
 
     def depth(self, index: int) -> Tensor | None:
-        """(H, W) of `view(index)`: distance along each pixel's unit ray, world units, inf beside the object; None if unknown."""
+        """(H, W) of `view(index)`: distance along the pixels' unit rays, world units, inf beside it; None if unknown."""
         return None
 
 
