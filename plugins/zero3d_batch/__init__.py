@@ -1,5 +1,7 @@
 """Many runs: a recipe over a folder of pictures, a grid of options; who runs them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 from zero3d import hookimpl
@@ -8,4 +10,8 @@ from zero3d.interfaces import Component
 
 @hookimpl
 def register_components(register: Callable[[type[Component]], None]) -> None:
-    """Registers this package's components."""
+    from zero3d_batch.executors.processes import Processes
+    from zero3d_batch.executors.ray_cluster import RayExecutor
+
+    for component in (Processes, RayExecutor):
+        register(component)

@@ -1,0 +1,1 @@
+"""Who runs jobs: processes of this machine, or Ray, here or over many machines."""
