@@ -3,6 +3,7 @@
 A new component must have a line here: `CASES` gives, for each "kind name", the checks to run.
 """
 
+import importlib.util
 import json
 import math
 from dataclasses import dataclass, replace
@@ -32,6 +33,7 @@ from zero3d.testing import (
     check_denoiser,
     check_encoder,
     check_evaluation_set,
+    check_executor,
     check_exporter,
     check_guidance,
     check_image_source,
@@ -51,6 +53,7 @@ from zero3d.testing.laws.prior import Prior
 from zero3d.testing.laws.renderer import BALL
 from zero3d.testing.sphere import SphereConfig
 from zero3d.values import Picture, Prompt, Subject, View
+from zero3d_batch.executors.ray_cluster import connected
 from zero3d_gaussians.drawing.projection import C0
 from zero3d_gaussians.files.reading import read_gaussians
 from zero3d_gaussians.files.turned import turned
@@ -660,6 +663,24 @@ def published_set(component, bench):
 def mesh_folder(component, bench):
     evaluation_sets_data.obj(bench.folder / "block.obj")
     check_evaluation_set(component, component.Config(path=str(bench.folder)))
+
+
+# -- who runs many jobs
+
+
+@case("executor processes")
+def processes(component, bench):
+    check_executor(lambda: component(component.Config(workers=2, gpus=0, attempts=2)))
+
+
+@case("executor ray")
+def ray(component, bench):
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("without Ray")
+    options = component.Config(workers=2, gpus=0, attempts=2)
+    with pytest.MonkeyPatch.context() as patch, connected(options, 2):  # started once for all the laws
+        patch.setattr("zero3d_batch.executors.ray_cluster.STOP_SECONDS", 0.5)  # a job of the laws sleeps for ever
+        check_executor(lambda: component(options))
 
 
 for key in OWN:

@@ -66,7 +66,7 @@ class RayExecutor(Executor):
             return
         workers = options.workers or max(1, cores() // 2)
         threads = options.threads or (threads_of(workers, None) if options.address == LOCAL else 1)
-        with log_folder(options.logs) as folder, _connected(options, workers * threads) as ray:
+        with log_folder(options.logs) as folder, connected(options, workers * threads) as ray:
             gpus = _gpus(ray, options.gpus)
             _check_fits(ray, threads, gpus)
             if options.workers is None and (gpus or options.address != LOCAL):
@@ -170,7 +170,7 @@ def _check_fits(ray: Any, threads: int, gpus: float) -> None:
 
 
 @contextlib.contextmanager
-def _connected(options: RayOptions, cpus: int) -> Iterator[Any]:
+def connected(options: RayOptions, cpus: int) -> Iterator[Any]:
     """The module `ray`, started here or joined; as it was, if the caller's program has started it already.
 
     Raises:
