@@ -10,10 +10,11 @@ from typing import Any
 from torch import Tensor
 
 from zero3d import RecipeError
-from zero3d.weights import index_of, is_pickled, local_files, open_tensors
+from zero3d.weights import index_of, is_pickled, local_files, open_tensors, part_config
 from zero3d_novel_views.known import SV3D
 from zero3d_novel_views.sv3d.source import PARTS as SV3D_PARTS
-from zero3d_novel_views.sv3d.source import SingleFile, family
+from zero3d_novel_views.sv3d.source import VECTOR, SingleFile, family
+from zero3d_novel_views.sv3d.source import Folder as Sv3dFolder
 from zero3d_novel_views.zero123plus.source import PARTS as TILE_PARTS
 from zero3d_novel_views.zero123plus.source import Folder
 
@@ -29,12 +30,20 @@ def report_zero123plus(path: Path) -> Iterator[str] | None:
 
 
 def report_sv3d(path: Path, config: str) -> Iterator[str] | None:
-    """Of SV3D's file; None if it is another's."""
-    if not path.is_file() or (path.suffix not in SUFFIXES and not is_pickled(path)):
-        return None
-    if family(open_tensors(path)) != "SV3D_p":
+    """Of SV3D's file, or the folder made of it; None if it is another's."""
+    if path.is_dir() and (path / "unet" / "config.json").is_file():
+        width = part_config(path, "unet").get("projection_class_embeddings_input_dim")
+        return _lines(path, "SV3D_p in diffusers layout", Sv3dFolder(path), SV3D_PARTS) if width == VECTOR else None
+    if not is_sv3d_file(path):
         return None
     return _lines(path, "SV3D_p in one file", SingleFile(path, SV3D, config), SV3D_PARTS)
+
+
+def is_sv3d_file(path: Path) -> bool:
+    """SV3D_p in one file."""
+    if not path.is_file() or (path.suffix not in SUFFIXES and not is_pickled(path)):
+        return False
+    return family(open_tensors(path)) == "SV3D_p"
 
 
 def _lines(path: Path, what: str, source: Any, parts: tuple[str, ...]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from zero3d.files import write_bytes
 from zero3d.geometry import world_to_gltf
 from zero3d.interfaces import Reconstructor
 from zero3d.values import Step, Subject
+from zero3d.weights import Conversion
 from zero3d_point_e.network.points import GRID
 from zero3d_point_e.options import PointEConfig
 from zero3d_point_e.sampling.karras import Plan, base_plan, upsample_plan
@@ -87,6 +88,12 @@ class PointE(Reconstructor):
     @classmethod
     def inspect_weights(cls, path: Path, config: str = "") -> Iterable[str] | None:
         return report(path)
+
+    @classmethod
+    def convert_weights(cls, asked: Conversion) -> bool:
+        from zero3d_point_e.weights.export import convert
+
+        return convert(asked)
 
     def load(self, device: torch.device) -> None:
         self._device = device

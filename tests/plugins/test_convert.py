@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.plugins import clip_tiny, mvdream_tiny, sd_tiny
+from tests.plugins import clip_tiny, mvdream_tiny, point_e_tiny, sd_tiny
+from tests.plugins.novel_views_tiny import save_sv3d, sv3d_config
 from tests.plugins.zero123_tiny import SPEC
 from tests.plugins.zero123_tiny import original_state as zero123_state
 from zero3d.cli import main
@@ -16,6 +17,8 @@ from zero3d.geometry import orbit
 from zero3d.testing import random_picture
 from zero3d.values import PosedPicture, Prompt, Subject
 from zero3d_mvdream.denoiser import ImageDream, MvDream
+from zero3d_novel_views.sv3d.denoiser import Sv3d
+from zero3d_novel_views.sv3d.options import Sv3dConfig
 from zero3d_stable_diffusion.image_variations import ImageVariations, VariationsConfig
 from zero3d_stable_diffusion.stable_diffusion import StableDiffusion, StableDiffusionConfig
 
@@ -163,6 +166,45 @@ def test_mvdreams_folder_is_its_file(kind, tmp_path):
     index = json.loads((tmp_path / "out" / "model_index.json").read_text(encoding="utf-8"))
     assert index["_class_name"] == "MVDreamPipeline"
     assert (index["image_encoder"][0] is None) == (kind is MvDream)
+
+
+def test_sv3ds_folder_is_its_file_and_stock_diffusers_loads_it(tmp_path, capsys):
+    from diffusers import AutoencoderKLTemporalDecoder, UNetSpatioTemporalConditionModel
+
+    path, config = save_sv3d(tmp_path / "sv3d_p.safetensors"), sv3d_config(tmp_path)
+    assert convert(path, tmp_path / "out", "--config", config) == 0
+    assert f"denoiser.weights={tmp_path / 'out'}" in capsys.readouterr().out
+    file = Sv3d(Sv3dConfig(weights=str(path), config=config, size=64))
+    folder = Sv3d(Sv3dConfig(weights=str(tmp_path / "out"), size=64))
+    for part in ("unet", "vae", "image_encoder"):
+        expected, found = file._source.build(part).state_dict(), folder._source.build(part).state_dict()
+        assert expected.keys() == found.keys()
+        assert all(torch.equal(found[name], tensor) for name, tensor in expected.items()), part
+    UNetSpatioTemporalConditionModel.from_pretrained(tmp_path / "out", subfolder="unet")
+    AutoencoderKLTemporalDecoder.from_pretrained(tmp_path / "out", subfolder="vae")
+    assert main(["weights", "inspect", str(tmp_path / "out")]) == 0
+    assert "SV3D_p in diffusers layout" in capsys.readouterr().out
+    with pytest.raises(RecipeError, match=r"denoiser\.config: .* is a folder, which holds its configurations"):
+        Sv3d(Sv3dConfig(weights=str(tmp_path / "out"), config=config))
+    (tmp_path / "out" / "vae" / "config.json").unlink()
+    with pytest.raises(RecipeError, match=r"vae: config\.json missing"):
+        Sv3d(Sv3dConfig(weights=str(tmp_path / "out")))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_point_es_folder_is_its_files(tmp_path, capsys, dtype):
+    """Named one, its sisters go along: a model takes three."""
+    options = point_e_tiny.save_weights(tmp_path / "pt")
+    assert convert(tmp_path / "pt" / "base_40m.pt", tmp_path / "out", "--dtype", dtype) == 0
+    assert f"start.weights={tmp_path / 'out'}" in capsys.readouterr().out
+    expected = point_e_tiny.state("upsample")
+    held = load_file(tmp_path / "out" / "upsample_40m.safetensors")
+    assert held.keys() == expected.keys()
+    for name, tensor in held.items():
+        whole = dtype == "float32" or name in ("channel_scales", "channel_biases")
+        assert torch.equal(tensor, expected[name] if whole else expected[name].half()), name
+    made = point_e_tiny.make({**options, "weights": str(tmp_path / "out")})
+    assert {path.suffix for path in made.weight_files()[:3]} == {".safetensors"}
 
 
 def test_clips_folder_is_its_file(tmp_path, capsys):

@@ -232,7 +232,7 @@ def test_weights_that_are_no_folder_or_no_file(file, folder, tmp_path):
         Zero123Plus(Zero123PlusConfig(weights="no where/at all"))
     with pytest.raises(RecipeError, match=r"no such file; get sv3d_p.safetensors from https"):
         Sv3d(Sv3dConfig(weights=str(tmp_path / "sv3d_p.safetensors")))
-    with pytest.raises(RecipeError, match="is a folder, SV3D is one file"):
+    with pytest.raises(RecipeError, match=r"is of no network told its cameras, not SV3D_p; get https"):
         Sv3d(Sv3dConfig(weights=str(folder)))
 
 

@@ -127,9 +127,14 @@ def _convert(arguments: argparse.Namespace) -> int:
     )
     for component in owners(arguments.registry, arguments.type):
         if component.convert_weights(asked):
-            print(f"written to {arguments.out}; use it as {component.kind}.weights={arguments.out}")
+            print(f"written to {arguments.out}; use it as {_key(component)}.weights={arguments.out}")
             return 0
     raise RecipeError(f"{arguments.path}: {_nobodys(arguments)}")
+
+
+def _key(component: type[Component]) -> str:
+    """Where a recipe names it."""
+    return {"reconstructor": "start"}.get(component.kind, component.kind)
 
 
 def _nobodys(arguments: argparse.Namespace) -> str:

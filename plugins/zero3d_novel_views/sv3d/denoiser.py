@@ -14,13 +14,13 @@ from torch import Tensor
 from zero3d.diffusion import to_variance_preserving, x0_from_v
 from zero3d.interfaces import COND, Denoiser
 from zero3d.values import Cameras, Subject
-from zero3d.weights import Published, planes
+from zero3d.weights import Conversion, Published, planes
 from zero3d_novel_views.known import SV3D
 from zero3d_novel_views.shared import frozen, group_levels, numbers, places, precision, ring
 from zero3d_novel_views.sv3d.conditioning import camera_vector, edm_sigmas
 from zero3d_novel_views.sv3d.options import Sv3dConfig
 from zero3d_novel_views.sv3d.pixels import clip_pixels
-from zero3d_novel_views.sv3d.source import FRAMES, SingleFile
+from zero3d_novel_views.sv3d.source import FRAMES, Source, open_source
 
 LOWEST, HIGHEST = 0.002, 700.0
 LEVELS = 20 * 49 + 1
@@ -51,14 +51,14 @@ class Sv3d(Denoiser):
     needs = frozenset({"picture"})
     group = FRAMES
 
-    def __init__(self, config: Sv3dConfig, source: SingleFile | None = None) -> None:
+    def __init__(self, config: Sv3dConfig, source: Source | None = None) -> None:
         """Reads tables of contents only. `source`: in place of what config.weights names.
 
         Raises:
             RecipeError: the weights are not there, damaged, or another model's.
         """
         super().__init__(config)
-        self._source = source or SingleFile(Path(config.weights).expanduser(), self.published, config.config)
+        self._source = source or open_source(config.weights, self.published, config.config)
         self._source.check()
         vae = self._source.configs["vae"]
         self.channels = int(vae["latent_channels"])
@@ -80,6 +80,16 @@ class Sv3d(Denoiser):
         from zero3d_novel_views.report import report_sv3d
 
         return report_sv3d(path, config)
+
+    @classmethod
+    def convert_weights(cls, asked: Conversion) -> bool:
+        from zero3d_novel_views.report import is_sv3d_file
+        from zero3d_novel_views.sv3d.export import convert
+
+        if not is_sv3d_file(asked.path):
+            return False
+        convert(asked, cls.published)
+        return True
 
     def weight_files(self) -> list[Path]:
         return self._source.weight_files

@@ -12,8 +12,9 @@ from zero3d_novel_views.shared import check_options
 class Sv3dConfig:
     """Options of `sv3d`.
 
-    weights: the published file, sv3d_p.safetensors. elevation_deg: of the orbit, -85 to 85; empty takes the first picture's.
-    clockwise: the orbit's azimuths count clockwise seen from above. size: side of the frames, pixels; 576 as published.
+    weights: the published file, sv3d_p.safetensors, or the folder that `zero3d weights convert` made of it. elevation_deg:
+    of the orbit, -85 to 85; empty takes the first picture's. clockwise: its azimuths count clockwise seen from above.
+    size: side of the frames, pixels; 576 as published.
     fov_deg, distance: of the frames' cameras: 33.8 degrees, as the paper is remembered; a distance of 0 shows as much of the
     world as the standard input camera does. decode_frames: how many frames are decoded at once, 14 as published; fewer take
     less memory. dtype: of the U-Net, float32, float16 or bfloat16; auto is float16 on CUDA, else float32. config: a JSON

@@ -1,7 +1,8 @@
-"""SV3D's single file: parts that are checked now and loaded later."""
+"""SV3D's single file, or the folder that `zero3d weights convert` makes of it: parts checked now and loaded later."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from zero3d import RecipeError
-from zero3d.weights import Published, changed_configs, check_fit, filled, find, ldm, one_line, open_tensors
+from zero3d.weights import (
+    Published,
+    changed_configs,
+    check_fit,
+    filled,
+    find,
+    ldm,
+    local_files,
+    one_line,
+    open_tensors,
+    part_config,
+    variants,
+)
+from zero3d_novel_views.known import SV3D
 from zero3d_novel_views.sv3d.names import unet_name, vae_state, vision_state
 
 FRAMES = 21
@@ -67,19 +81,60 @@ OTHERS = {4: "Stable Diffusion or MVDream", 8: "Zero-1-to-3"}
 """By the channels that a U-Net without such a vector takes."""
 
 
-class SingleFile:
-    """Checked weights, not yet loaded."""
+class Source(ABC):
+    """Checked weights, not yet loaded. `path`: the file or folder; `configs`: of each part."""
+
+    path: Path
+    configs: dict[str, dict[str, Any]]
+
+    @property
+    @abstractmethod
+    def weight_files(self) -> list[Path]:
+        """What is read."""
+
+    @abstractmethod
+    def state(self, part: str) -> dict[str, Tensor]:
+        """A part's tensors under its module's names, mapped, not read.
+
+        Raises:
+            RecipeError: names that are no such part's.
+        """
+
+    def sketch(self, part: str) -> nn.Module:
+        """A part's module on the meta device: names and shapes, no memory."""
+        with torch.device("meta"):
+            return make_module(part, self.configs[part])
+
+    def check(self, only: str = "") -> None:
+        """Hold the parts (or one of them) against their configurations.
+
+        Raises:
+            RecipeError: one does not fit; the tensor is named.
+        """
+        for part in [only] if only else PARTS:
+            check_fit(self.path, part, self.sketch(part), self.state(part))
+
+    def build(self, part: str, dtype: torch.dtype = torch.float32) -> nn.Module:
+        """A part with its weights, on the CPU.
+
+        Raises:
+            RecipeError: a tensor missing, left over, or of another shape than the configuration's; it is named.
+        """
+        return filled(self.path, part, self.sketch(part), self.state(part), dtype)
+
+
+class SingleFile(Source):
+    """The published file."""
 
     def __init__(self, path: Path, known: Sequence[Published], config_file: str = "") -> None:
         """Reads the table of contents alone.
 
         Raises:
-            RecipeError: no such file, damaged, another model, or or a part missing; one line.
+            RecipeError: no such file, damaged, another model, or a part missing; one line.
         """
         if not path.is_file():
             entry = find(path.name, known) or known[0]
-            what = "is a folder, SV3D is one file" if path.is_dir() else "no such file"
-            raise RecipeError(f"denoiser.weights: {str(path)!r}: {what}; get {entry.name} from {entry.line}")
+            raise RecipeError(f"denoiser.weights: {str(path)!r}: no such file; get {entry.name} from {entry.line}")
         self.path = path
         self._tensors = open_tensors(path)
         found = family(self._tensors)
@@ -100,17 +155,7 @@ class SingleFile:
     def weight_files(self) -> list[Path]:
         return [self.path]
 
-    def sketch(self, part: str) -> nn.Module:
-        """A part's module on the meta device: names and shapes, no memory."""
-        with torch.device("meta"):
-            return make_module(part, self.configs[part])
-
     def state(self, part: str) -> dict[str, Tensor]:
-        """A part's tensors under its module's names, mapped, not read.
-
-        Raises:
-            RecipeError: names that are no such part's.
-        """
         try:
             if part == "unet":
                 return {f"unet.{unet_name(name)}": tensor for name, tensor in self._under(ldm.UNET).items()}
@@ -125,22 +170,53 @@ class SingleFile:
     def _under(self, prefix: str) -> dict[str, Tensor]:
         return {n.removeprefix(prefix): self._tensors[n] for n in self._tensors if n.startswith(prefix)}
 
-    def check(self, only: str = "") -> None:
-        """Hold the parts (or one of them) against their configurations.
+
+class Folder(Source):
+    """A folder in the layout of Stable Video Diffusion's: unet, vae, image_encoder, each with its configuration."""
+
+    def __init__(self, root: Path) -> None:
+        """Reads configurations and tables of contents alone.
 
         Raises:
-            RecipeError: one does not fit; the tensor is named.
+            RecipeError: a part missing or damaged, or another model; one line.
         """
-        for part in [only] if only else PARTS:
-            check_fit(self.path, part, self.sketch(part), self.state(part))
+        self.path, self.configs = root, {}
+        width = part_config(root, "unet").get("projection_class_embeddings_input_dim")
+        if width != VECTOR:
+            name = OTHER_MODELS.get(width, "no network that is known here") if width else "no network told its cameras"
+            raise RecipeError(f"denoiser.weights: {root}: is of {name}, not SV3D_p; get {SV3D[0].line}")
+        self._files: dict[str, list[Path]] = {}
+        listed = local_files(root)
+        for part in PARTS:
+            config = part_config(root, part)
+            self.configs[part] = {name: value for name, value in config.items() if not name.startswith("_")}
+            found = variants(part, listed)
+            if not found:
+                raise RecipeError(f"denoiser.weights: {root / part}: no weights; convert the file again")
+            self._files[part] = [root / name for name in found[min(found, key=len)]]
 
-    def build(self, part: str, dtype: torch.dtype = torch.float32) -> nn.Module:
-        """A part with its weights, on the CPU.
+    @property
+    def weight_files(self) -> list[Path]:
+        return [file for files in self._files.values() for file in files]
 
-        Raises:
-            RecipeError: a tensor missing, left over, or of another shape than the configuration's; it is named.
-        """
-        return filled(self.path, part, self.sketch(part), self.state(part), dtype)
+    def state(self, part: str) -> dict[str, Tensor]:
+        prefix = "unet." if part == "unet" else ""
+        opened = [open_tensors(file) for file in self._files[part]]
+        return {prefix + name: tensors[name] for tensors in opened for name in tensors}
+
+
+def open_source(weights: str, known: Sequence[Published], config_file: str = "") -> Source:
+    """The file or folder that a recipe names.
+
+    Raises:
+        RecipeError: as theirs.
+    """
+    path = Path(weights).expanduser()
+    if not path.is_dir():
+        return SingleFile(path, known, config_file)
+    if config_file:
+        raise RecipeError(f"denoiser.config: {path} is a folder, which holds its configurations; leave it out")
+    return Folder(path)
 
 
 def family(tensors: Mapping[str, Tensor]) -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from zero3d_novel_views.sv3d.source import PUBLISHED, SingleFile, make_module
+from zero3d_novel_views.sv3d.source import PUBLISHED, Source, make_module
 
 TINY: dict[str, dict[str, Any]] = {
     "unet": {
@@ -30,7 +30,7 @@ TINY_SIZE = 64
 """Side of a tiny one's frames, pixels."""
 
 
-class Untrained(SingleFile):
+class Untrained(Source):
     """A source that reads nothing."""
 
     def __init__(self, tiny: bool) -> None:
@@ -44,6 +44,10 @@ class Untrained(SingleFile):
 
     def check(self, only: str = "") -> None:
         """There is nothing to hold against the configurations."""
+
+    def state(self, part: str) -> dict[str, Tensor]:
+        """Nothing."""
+        return {}
 
     def build(self, part: str, dtype: torch.dtype = torch.float32) -> nn.Module:
         """A part, made anew, on the CPU."""
