@@ -11,10 +11,10 @@ BIN := .venv/bin
 
 demo: .venv/.installed
 	rm -rf runs/demo
-	$(BIN)/zero3d run recipes/nano.yaml image=examples/mug.png out=runs/demo
+	$(BIN)/zero3d run nano image=examples/mug.png out=runs/demo
 	@echo
 	@echo "The model: runs/demo/mesh.glb (any glTF viewer), turning: runs/demo/turntable.mp4, on the way: runs/demo/previews/"
-	@echo "Your own:  $(BIN)/zero3d run recipes/nano.yaml image=YOUR.png out=runs/yours"
+	@echo "Your own:  $(BIN)/zero3d run nano image=YOUR.png out=runs/yours"
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile

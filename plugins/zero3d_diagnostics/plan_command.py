@@ -14,7 +14,7 @@ class PlanCommand(Command):
     name: ClassVar[str] = "plan"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("recipe", help="a YAML file, for example recipes/nano.yaml")
+        parser.add_argument("recipe", help="a recipe's name (nano), or a YAML file")
         parser.add_argument("overrides", nargs="*", metavar="key=value", help="any key of the recipe")
 
     def run(self, arguments: argparse.Namespace) -> int:

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 class Train(Command):
-    """Train a denoiser on rendered objects, for example recipes/train-nano.yaml."""
+    """Train a denoiser on rendered objects, for example by the recipe train-nano."""
 
     name: ClassVar[str] = "train"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("recipe", help="a YAML file, for example recipes/train-nano.yaml")
+        parser.add_argument("recipe", help="a recipe's name (train-nano, train-zero123), or a YAML file")
         parser.add_argument("overrides", nargs="*", metavar="key=value", help="for example stages.lift.steps=100")
         parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the out folder")
 

@@ -73,7 +73,6 @@ def test_the_command_line_prints_it_and_writes_nothing(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
-        (["image=examples/mug.png"], "out: missing"),
         (["image=none.png", "out=x"], "none.png"),
         (["out=x"], "image: missing"),
         (["image=examples/mug.png", "out=x", "guidance.sds.min_t=2"], "min_t"),

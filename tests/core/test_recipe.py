@@ -97,7 +97,7 @@ def test_each_mistake_is_one_line_with_file_key_value_and_the_nearest_right_one(
 
 
 def test_a_missing_file_names_its_neighbours(toy_recipe):
-    with pytest.raises(RecipeError, match=r"toi\.yaml: no such recipe.*toy\.yaml"):
+    with pytest.raises(RecipeError, match=r"toi\.yaml: no such file.*toy\.yaml"):
         read_yaml(toy_recipe.with_name("toi.yaml"))
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tests.plugins.sd_tiny import save_stable_diffusion
 from zero3d.cli import main
 from zero3d.plugins import load_plugins
 from zero3d.recipe import load_recipe
-from zero3d_diagnostics.recipes.reading import header
+from zero3d_diagnostics.recipes.reading import header, told_costs
 
 FILES = sorted(Path("recipes").glob("*.yaml"))
 CALLED = {"picture": {"picture", "pictures"}, "prompt": {"prompt"}}
@@ -43,7 +44,7 @@ def test_every_recipe_of_the_checkout_is_there_and_can_be_read(every):
     assert {name: one["wrong"] for name, one in every.items() if one["wrong"]} == {}
     for name, one in every.items():
         assert 20 < len(one["summary"]) < 260, name
-        assert f"recipes/{name}.yaml" in one["example"], name
+        assert re.match(rf"zero3d (run|train) {name} ", one["example"] + " "), name
 
 
 def test_what_its_teachers_are_conditioned_on_is_given_by_its_command(every):
@@ -104,7 +105,7 @@ def test_one_recipe_with_all_that_it_needs(no_cache, capsys, monkeypatch):
     assert main(["recipes", "prolificdreamer"]) == 0
     said = capsys.readouterr().out
     for part in (
-        'zero3d run recipes/prolificdreamer.yaml prompt="a DSLR photo of a hamburger"',
+        'zero3d run prolificdreamer prompt="a DSLR photo of a hamburger"',
         "give it: prompt",
         "5.2 GB, CreativeML OpenRAIL++-M",
         "others by denoiser.weights=",
@@ -116,7 +117,15 @@ def test_one_recipe_with_all_that_it_needs(no_cache, capsys, monkeypatch):
 
 @pytest.mark.parametrize(
     ("arguments", "part"),
-    [(["mvdreem"], "Did you mean 'mvdream'?"), (["--folder", "docs"], "docs: no folder with recipes")],
+    [
+        (["mvdreem"], "Did you mean 'mvdream'?"),
+        (["--folder", "docs"], "docs: no folder with recipes"),
+        (["mvdream", "nano"], "one name at a time"),
+        (["copy"], "copy NAME [FILE.yaml]"),
+        (["copy", "nanno"], "Did you mean 'nano'?"),
+        (["copy", "nano", "README.md"], "README.md: a recipe's file ends in .yaml"),
+        (["copy", "nano", "recipes/nano.yaml"], "recipes/nano.yaml: is there already"),
+    ],
 )
 def test_a_mistake_is_one_line(arguments, part, capsys):
     assert main(["recipes", *arguments]) == 2
@@ -132,3 +141,48 @@ def test_a_header_ends_its_first_sentence_where_it_does():
         "zero3d run recipes/x.yaml image=a.png",
     )
     assert header("steps: 1\n") == ("", "")
+
+
+def test_what_it_costs_is_told(every, no_cache, capsys):
+    """Steps of all stages by the recipe itself; machines and times by its header."""
+    registry = load_plugins()
+    recipe = load_recipe("magic123", registry)
+    assert every["magic123"]["steps"] == sum(stage.options.steps for stage in (recipe, *recipe.later)) == 10_000
+    assert every["magic123"]["hardware"] == "V100"
+    assert (
+        every["magic123"]["costs"][0]
+        == "The authors report 40 and 20 minutes on a V100; nobody here has run it with the full weights"
+    )
+    assert (every["nano"]["hardware"], every["gaussiandreamer"]["hardware"]) == ("CPU", "GPU, 24 GB")
+    assert told_costs("# On a laptop.\n# A GPU with 8 GB\n# is due. It is red.\n#\n# A V100 is not told of\n") == (
+        ("A GPU with 8 GB is due",),
+        "GPU, 8 GB",
+    )
+    assert main(["recipes", "magic123"]) == 0
+    assert "costs: 10,000 steps; The authors report" in capsys.readouterr().out
+
+
+def test_weights_of_a_start_count(every):
+    """Point-E's files, which no option of the recipe names yet, and its CLIP; nano's lift by its own option."""
+    weights = every["gaussiandreamer"]["weights"]
+    found = [(own["name"], own["place"]) for own in weights if own["place"].startswith("start.")]
+    assert found == [
+        ("base_40m_textvec.pt", "start.weights"),
+        ("upsample_40m.pt", "start.weights"),
+        ("openai/clip-vit-large-patch14", "start.clip"),
+    ]
+    assert all(own["missing"] for own in weights)
+    assert [own["place"] for own in every["nano"]["weights"]] == ["start.weights", "denoiser.weights"]
+
+
+def test_a_copy_is_the_recipe_and_no_file_is_overwritten(tmp_path, monkeypatch, capsys):
+    source = Path("recipes/nano.yaml").read_bytes()
+    monkeypatch.chdir(tmp_path)
+    assert main(["recipes", "copy", "nano", "my.yaml"]) == 0
+    assert "zero3d run my.yaml" in capsys.readouterr().out
+    assert Path("my.yaml").read_bytes() == source
+    Path("my.yaml").write_text("mine", encoding="utf-8")
+    assert main(["recipes", "copy", "nano", "my.yaml"]) == 2
+    assert Path("my.yaml").read_text(encoding="utf-8") == "mine"
+    assert main(["recipes", "copy", "nano"]) == 0
+    assert Path("nano.yaml").read_bytes() == source

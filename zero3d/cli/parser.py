@@ -11,8 +11,8 @@ from zero3d.registry import BrokenPlugin, Registry
 
 DESCRIPTION = """One picture in, a 3D model out.
 
-  zero3d run recipes/nano.yaml image=cat.png out=runs/cat      make a model
-  zero3d run recipes/nano.yaml image=cat.png out=runs/cat input.elevation_deg=30 steps=800
+  zero3d run nano image=cat.png out=runs/cat      make a model
+  zero3d run nano image=cat.png out=runs/cat input.elevation_deg=30 steps=800
   zero3d resume runs/cat                                       go on after Ctrl-C or a crash
   zero3d reconstruct nano_lift image=cat.png out=runs/lifted   one shot, without optimisation
   zero3d export runs/cat export.mesh.resolution=256            write the model again
@@ -62,7 +62,7 @@ def make_parser(registry: Registry) -> tuple[argparse.ArgumentParser, dict[str, 
     run = sub.add_parser(
         "run", parents=common, help="make a 3D model from a picture", description="Run a recipe from the start."
     )
-    run.add_argument("recipe", help="a YAML file, for example recipes/nano.yaml")
+    run.add_argument("recipe", help="a recipe's name (see zero3d recipes), or a YAML file")
     _add_overrides(run)
     run.add_argument("--dry-run", action="store_true", help="say what would be done and stop: the same as zero3d plan")
     resume = sub.add_parser("resume", parents=common, help="go on with an interrupted run")
@@ -84,7 +84,7 @@ def make_parser(registry: Registry) -> tuple[argparse.ArgumentParser, dict[str, 
     recipe = sub.add_parser("recipe", help="check a recipe without running it")
     actions = recipe.add_subparsers(dest="action", metavar="ACTION", required=True)
     check = actions.add_parser("check", parents=common, help="is everything spelled right, and do the parts fit?")
-    check.add_argument("recipe", help="a YAML file")
+    check.add_argument("recipe", help="a recipe's name, or a YAML file")
     _add_overrides(check)
     commands: dict[str, Command] = {}
     for entry in registry.all():

@@ -6,6 +6,7 @@ from zero3d.recipe.load import BLOCK_MAPS, EXPORT_KEYS, SINGLE_BLOCKS, Recipe, l
 from zero3d.recipe.options import CheckpointOptions, InputOptions, OptimizerOptions, RunOptions
 from zero3d.recipe.reading import RecipeText, check_keys, read_yaml
 from zero3d.recipe.schema import typed
+from zero3d.recipe_names import recipe_file, recipes, run_name
 
 __all__ = [
     "BLOCK_MAPS",
@@ -25,5 +26,8 @@ __all__ = [
     "load_recipe",
     "make_block",
     "read_yaml",
+    "recipe_file",
+    "recipes",
+    "run_name",
     "typed",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,13 +89,23 @@ class Recipe:
         return f"{self.file}: {key}"
 
 
-def load_recipe(file: str | Path | RecipeText, registry: Registry, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(
+    file: str | Path | RecipeText,
+    registry: Registry,
+    overrides: Sequence[str] = (),
+    default_out: Callable[[Mapping[str, Any]], str] | None = None,
+) -> Recipe:
     """Read and check a recipe. Of one with stages, the first stage, with the others in its `later`.
+
+    `file`: a path, or the name of a recipe that came with zero3d. `default_out`: mapping -> the run's folder, where it
+    names none.
 
     Raises:
         RecipeError: one line that names the file, the key path, the value and the nearest right one.
     """
     whole, name = read_yaml(file, overrides), str(file)
+    if whole.get("out") is None and default_out is not None:
+        whole["out"] = default_out(whole)
     if whole.get("out") is not None:
         whole["out"] = _out(whole["out"], name)
     if "images" in whole:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from zero3d.errors import RecipeError, did_you_mean
+from zero3d.recipe_names import recipe_file, recipes
 
 LARGEST_FILE = 2**20
 """Bytes of a recipe."""
@@ -32,6 +33,7 @@ class RecipeText:
 def read_yaml(file: str | Path | RecipeText, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """A YAML mapping with `key.path=value` overrides; a map given as an override replaces, it does not merge.
 
+    `file`: a path, or the name of a recipe that came with zero3d (see `recipe_file`).
     Values are null, bool, int (of 64 bits), float, str, list and dict alone; interpolations are resolved.
 
     Raises:
@@ -84,7 +86,7 @@ def check_keys(overrides: Sequence[str], keys: Collection[str], command: str) ->
 
 
 def _text_of(file: str | Path) -> str:
-    path = Path(file)
+    path = recipe_file(file)
     try:
         with path.open("rb") as opened:
             data = opened.read(LARGEST_FILE + 1)
@@ -92,8 +94,9 @@ def _text_of(file: str | Path) -> str:
             raise RecipeError(f"{file}: more than {LARGEST_FILE:,} bytes; a recipe is a few lines of YAML")
         return data.decode("utf-8-sig")
     except FileNotFoundError:
+        own = f" zero3d's own is called {path.stem}, without a folder." if path.stem in recipes() else ""
         near = sorted(str(p) for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-        raise RecipeError(f"{file}: no such recipe.{did_you_mean(str(path), near)}") from None
+        raise RecipeError(f"{file}: no such file.{own or did_you_mean(str(path), near)}") from None
     except (OSError, ValueError) as error:
         raise RecipeError(f"{file}: cannot be read ({error}); give a YAML file") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from zero3d import checkpoint, folder
 from zero3d.errors import RecipeError
 from zero3d.interfaces import Representation
 from zero3d.parts import Parts, build_parts, build_stages
-from zero3d.recipe import BLOCK_MAPS, SINGLE_BLOCKS, Block, Recipe, RecipeText, load_recipe
+from zero3d.recipe import BLOCK_MAPS, SINGLE_BLOCKS, Block, Recipe, RecipeText, load_recipe, recipe_file
 from zero3d.registry import Registry
+from zero3d.run.new_folder import free_out, reserving
 from zero3d.run.optimise import optimise
 from zero3d.run.pictures import Pictures, load_pictures
 from zero3d.run.session import Session, load_parts, make_engine, out_of, say
@@ -43,15 +45,18 @@ def run(
 ) -> Session:
     """Run a recipe from the start to its exports. Everything cheap is checked before the folder or a weight is touched.
 
+    `file`: a recipe's name or path. A recipe without `out` runs in runs/RECIPE-PICTURE, which is told first.
     Raises:
         UserError: the recipe, the picture or the folder cannot be used; nothing was written.
         KeyboardInterrupt: stopped by the user, after the checkpoint was saved.
     """
-    recipe = _checked(file, registry, overrides)[0][0]
-    whole = recipe.whole or recipe.source
-    with folder.claimed(Path(whole["out"]), recipe.options.overwrite, _files_read(file, whole)):
-        stages = (recipe, *recipe.later)
-        return start_stages(stages, load_pictures(recipe, registry), registry, tell, fresh=True)
+    with reserving(file) as take:
+        recipe = _checked(file, registry, overrides, take)[0][0]
+        whole = recipe.whole or recipe.source
+        with folder.claimed(Path(whole["out"]), recipe.options.overwrite, _files_read(file, whole)):
+            pictures = load_pictures(recipe, registry)
+            tell(f"out: {whole['out']}")
+            return start_stages((recipe, *recipe.later), pictures, registry, tell, fresh=True)
 
 
 def plan(file: str | RecipeText, registry: Registry, overrides: Sequence[str] = ()) -> Plan:
@@ -69,7 +74,8 @@ def plans(file: str | RecipeText, registry: Registry, overrides: Sequence[str] =
     Raises:
         UserError: as `plan`.
     """
-    return [_plan(recipe, parts, registry) for recipe, parts in _checked(file, registry, overrides)]
+    checked = _checked(file, registry, overrides, partial(free_out, file))
+    return [_plan(recipe, parts, registry) for recipe, parts in checked]
 
 
 def check(file: str | RecipeText, registry: Registry, overrides: Sequence[str] = ()) -> list[tuple[Recipe, Parts]]:
@@ -78,7 +84,7 @@ def check(file: str | RecipeText, registry: Registry, overrides: Sequence[str] =
     Raises:
         UserError: as `plan`, for what the recipe names.
     """
-    found = _checked(file, registry, overrides, whole=False)
+    found = _checked(file, registry, overrides)
     for recipe, parts in found:
         if recipe.images:
             _plan(recipe, parts, registry)
@@ -112,21 +118,28 @@ def _nothing_given(recipe: Recipe) -> str:
 
 
 def _checked(
-    file: str | RecipeText, registry: Registry, overrides: Sequence[str], whole: bool = True
+    file: str | RecipeText,
+    registry: Registry,
+    overrides: Sequence[str],
+    default_out: Callable[[Mapping[str, Any]], str] | None = None,
 ) -> list[tuple[Recipe, Parts]]:
-    """What can be told before a picture is read: each stage with its parts. `whole`: nothing may be left to be given."""
-    recipe = load_recipe(file, registry, overrides)
-    if not recipe.subject and whole:
+    """What can be told before a picture is read: each stage with its parts.
+
+    `default_out`: names the folder of a run that is to be, where the recipe does not; without it subject and folder may be
+    left to be given.
+    """
+    recipe = load_recipe(file, registry, overrides, default_out)
+    if not recipe.subject and default_out:
         raise RecipeError(_nothing_given(recipe))
     source = recipe.whole or recipe.source
-    if source.get("out") is not None or whole:
-        folder.check_out(source.get("out"), recipe.options.overwrite, _files_read(file, source))
+    if source.get("out") is not None:
+        folder.check_out(source["out"], recipe.options.overwrite, _files_read(file, source))
     return list(zip((recipe, *recipe.later), build_stages(recipe), strict=True))
 
 
 def _files_read(file: str | RecipeText, source: Mapping[str, Any]) -> list[Path]:
     """The recipe's file, and every file that a value of it names."""
-    found, values = [Path(file)] if isinstance(file, str) else [], list(source.values())
+    found, values = [recipe_file(file)] if isinstance(file, str) else [], list(source.values())
     while values:
         value = values.pop()
         if isinstance(value, Mapping | list):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
@@ -11,7 +12,7 @@ from typing import Any
 
 from zero3d.errors import UserError
 from zero3d.interfaces import Component
-from zero3d.recipe import Block, Recipe, load_recipe, make_block, read_yaml
+from zero3d.recipe import Block, load_recipe, make_block, read_yaml
 from zero3d.registry import Registry
 from zero3d.weights import Published, find
 
@@ -20,12 +21,15 @@ SENTENCE = re.compile(r"(?<=[^.\s]{2})\.(?=\s+[A-Z]|\s*$)")
 EXAMPLE = re.compile(r"zero3d (?:run|train) .*")
 GIVEN = re.compile(r"\b(image|prompt|dataset\.root|images)(?:\.\S+)?=")
 CALLED = {"image": "picture", "images": "pictures", "dataset.root": "dataset"}
-TEACHERS = ("denoiser", "encoder")
+WEIGHTY = ("denoiser", "encoder", "reconstructor")
+"""The kinds whose options name weights."""
+COST = re.compile(r"GPUs?\b|CPU\b|RTX|[VAH]\d00\b|\b(?:minutes?|hours?|days?)\b")
+MACHINE = re.compile(r"GPU with (\d+ GB)|\b(RTX \w+|[VAH]\d00)\b|\b(CPU|GPU)\b")
 
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """What one teacher of a recipe names. `published`: what is known of it. `missing`: why it is not here; empty if it is.
+    """What one part of a recipe names. `published`: what is known of it. `missing`: why it is not here; empty if it is.
 
     `place`: the recipe's key that names another one.
     """
@@ -46,7 +50,8 @@ class Weights:
 class RecipeSummary:
     """`summary`: its header's first sentence. `example`: the header's first command. `needs`: what that gives to it.
 
-    `extras`: those that its components use, and whether each is installed. `wrong`: why it cannot be read at all.
+    `extras`: those that its components use, and whether each is installed. `steps`: of all stages. `costs`: what the header
+    says of machines and times; `hardware`: the first machine in that. `wrong`: why it cannot be read at all.
     """
 
     name: str
@@ -55,6 +60,9 @@ class RecipeSummary:
     needs: tuple[str, ...]
     weights: tuple[Weights, ...] = ()
     extras: tuple[tuple[str, bool], ...] = ()
+    steps: int = 0
+    costs: tuple[str, ...] = ()
+    hardware: str = ""
     wrong: str = ""
 
     @property
@@ -65,18 +73,21 @@ class RecipeSummary:
 
 def tell(file: Path, registry: Registry) -> RecipeSummary:
     """What a recipe's file says; no weight is read, nothing is fetched."""
-    summary, example = header(file.read_text(encoding="utf-8"))
+    text = file.read_text(encoding="utf-8")
+    summary, example = header(text)
+    costs, hardware = told_costs(text)
+    plain = RecipeSummary(file.stem, summary, example, _needs(example, {}), costs=costs, hardware=hardware)
     try:
         source = read_yaml(file)
-        blocks = list(_blocks(source, file, registry))
+        steps, blocks = _contents(source, file, registry)
     except UserError as error:
-        return RecipeSummary(file.stem, summary, example, _needs(example, {}), wrong=str(error))
-    teachers = {_key(block): block for block in blocks if block.component.kind in TEACHERS}
+        return dataclasses.replace(plain, wrong=str(error))
+    weighty = {_key(block): block for block in blocks if block.component.kind in WEIGHTY}
     known = [entry for component in registry.all() for entry in component.component.published]
-    weights = tuple(own for key, block in teachers.items() for own in _weights(key, block, known))
+    weights = tuple(own for key, block in weighty.items() for own in _weights(key, block, known))
     extras = {extra: module for block in blocks for extra, module in block.component.extras.items()}
     installed = tuple((extra, find_spec(module) is not None) for extra, module in sorted(extras.items()))
-    return RecipeSummary(file.stem, summary, example, _needs(example, source), weights, installed)
+    return dataclasses.replace(plain, needs=_needs(example, source), weights=weights, extras=installed, steps=steps)
 
 
 def _needs(example: str, source: Mapping[str, Any]) -> tuple[str, ...]:
@@ -87,30 +98,41 @@ def _needs(example: str, source: Mapping[str, Any]) -> tuple[str, ...]:
 
 def header(text: str) -> tuple[str, str]:
     """The first sentence of the comment that a recipe begins with, and the first command in it."""
-    lines = []
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            break
-        lines.append(line.lstrip("#").strip())
+    lines = _comment(text)
     command = next((number for number, line in enumerate(lines) if EXAMPLE.match(line)), len(lines))
     words = " ".join(line for line in lines[:command] if line)
     return SENTENCE.split(words)[0].strip(), lines[command] if command < len(lines) else ""
 
 
-def _blocks(source: Mapping[str, Any], file: Path, registry: Registry) -> Iterator[Block]:
+def told_costs(text: str) -> tuple[tuple[str, ...], str]:
+    """What the first paragraph of that comment says of machines and times after its summary; the first machine in all."""
+    lines = _comment(text)
+    paragraph = lines[: lines.index("")] if "" in lines else lines
+    words = " ".join(line for line in paragraph if not EXAMPLE.match(line))
+    machine = MACHINE.search(words)
+    hardware = "" if machine is None else f"GPU, {machine[1]}" if machine[1] else machine[2] or machine[3]
+    sentences = [sentence.strip() for sentence in SENTENCE.split(words)]
+    return tuple(one for one in sentences[1:] if COST.search(one)), hardware
+
+
+def _comment(text: str) -> list[str]:
+    """The lines of the comment that a recipe begins with."""
+    return [
+        line.lstrip("#").strip() for line in itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
+    ]
+
+
+def _contents(source: Mapping[str, Any], file: Path, registry: Registry) -> tuple[int, list[Block]]:
+    """All steps, and all components."""
     if "dataset" in source:  # of `zero3d train`
-        yield make_block(registry, "denoiser", str(file), "denoiser", source.get("denoiser"))
-        return
+        stages = source.get("stages")
+        counts = [stage.get("steps", 0) for stage in stages.values() if stage] if isinstance(stages, Mapping) else []
+        return sum(counts), [make_block(registry, "denoiser", str(file), "denoiser", source.get("denoiser"))]
     recipe = load_recipe(file, registry)
-    for stage in (recipe, *recipe.later):
-        yield from _of_stage(stage)
-
-
-def _of_stage(recipe: Recipe) -> Iterator[Block]:
-    for entry in dataclasses.fields(recipe):
-        value = getattr(recipe, entry.name)
-        found = value.values() if isinstance(value, dict) else [value]
-        yield from (block for block in found if isinstance(block, Block))
+    both = (recipe, *recipe.later)
+    fields = [getattr(stage, entry.name) for stage in both for entry in dataclasses.fields(stage)]
+    values = [one for value in fields for one in (value.values() if isinstance(value, dict) else [value])]
+    return sum(stage.options.steps for stage in both), [value for value in values if isinstance(value, Block)]
 
 
 def _key(block: Block) -> str:
@@ -119,13 +141,17 @@ def _key(block: Block) -> str:
 
 
 def _weights(key: str, block: Block, known: list[Published]) -> Iterator[Weights]:
-    """Of a teacher, what its options name."""
+    """What its options name; of an option that names nothing, the published files that the component then asks for."""
     component: type[Component] = block.component
     parts = [entry.part for entry in component.published] or ["weights", "start"]
+    missing = _missing(block)
     for part in dict.fromkeys(parts):
-        name = getattr(block.config, part, None)
+        name, place = getattr(block.config, part, None), f"{key}.{part}"
         if name and isinstance(name, str):
-            yield Weights(name, f"{key}.{part}", find(name, [*component.published, *known]), _missing(block))
+            yield Weights(name, place, find(name, [*component.published, *known]), missing)
+        else:
+            asked = [entry for entry in component.published if entry.part == part and entry.name in missing]
+            yield from (Weights(entry.name, place, entry, missing) for entry in asked)
 
 
 def _missing(block: Block) -> str:

@@ -34,9 +34,7 @@ def check(path: Path, networks: tuple[Lift, UNet] | None = None) -> None:
         RunError: no such file, damaged, or not nano's: a tensor missing, left over, or of another shape or type.
     """
     if not path.is_file():
-        raise RunError(
-            f"{path}: no such weights; install zero3d again, or train them: zero3d train recipes/train-nano.yaml"
-        )
+        raise RunError(f"{path}: no such weights; install zero3d again, or train them: zero3d train train-nano")
     try:
         found = impostor(path)
         if found:

@@ -1,0 +1,58 @@
+"""The folder of a run whose recipe names none: runs/RECIPE-PICTURE, with a number where that is taken."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from zero3d.errors import RunError
+from zero3d.recipe import RecipeText, run_name
+
+PARENT = "runs"
+
+
+def free_out(file: str | RecipeText, source: Mapping[str, Any]) -> str:
+    """The folder that a run would take now; nothing is made."""
+    return next(str(folder) for folder in _folders(file, source) if not folder.exists())
+
+
+@contextlib.contextmanager
+def reserving(file: str | RecipeText) -> Iterator[Callable[[Mapping[str, Any]], str]]:
+    """Gives `default_out` of `load_recipe`: takes a folder before anyone else can. It goes again with the block if nothing
+    was written into it.
+
+    Raises:
+        RunError: it cannot be made.
+    """
+    made: list[Path] = []
+
+    def take(source: Mapping[str, Any]) -> str:
+        parent = Path(PARENT)
+        try:
+            with contextlib.suppress(FileExistsError):
+                parent.mkdir()
+                made.append(parent)
+            for folder in _folders(file, source):
+                with contextlib.suppress(FileExistsError):
+                    folder.mkdir()
+                    made.insert(0, folder)
+                    break
+        except OSError as error:
+            raise RunError(f"out: {PARENT}/ cannot be written ({error.strerror}); name a folder, out=FOLDER") from None
+        return str(folder)
+
+    try:
+        yield take
+    finally:
+        for place in made:
+            with contextlib.suppress(OSError):  # there is something in it
+                place.rmdir()
+
+
+def _folders(file: str | RecipeText, source: Mapping[str, Any]) -> Iterator[Path]:
+    title = file.name.split()[-1] if isinstance(file, RecipeText) else Path(file).stem
+    name = run_name(title, source)
+    return (Path(PARENT, name if number == 1 else f"{name}-{number}") for number in itertools.count(1))
