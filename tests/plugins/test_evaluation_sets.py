@@ -64,6 +64,13 @@ def test_fuels_model_stands_as_in_its_file_with_its_texture_the_right_way_up(chi
     assert {place: tuple((255 * colour).round().int().tolist()) for place, colour in found.items()} == data.QUARTERS
 
 
+def test_of_the_versions_that_fuels_tool_keeps_the_last_is_read(tmp_path):
+    for version in ("2", "10"):
+        data.fuel(tmp_path / "hat" / version)
+    (one,) = opened(Gso, tmp_path)
+    assert (one.name, one.category, one.root.name) == ("hat", "Toys", "10")
+
+
 def test_an_open_or_split_mesh_is_told_apart_and_points_inside_are_found(chicken, tmp_path):
     import igl
 
@@ -285,6 +292,36 @@ def test_one_objects_folder_is_not_a_set(chicken, tmp_path):
 def test_options_of_gso_are_checked(options, line):
     with pytest.raises(ValueError, match=line):
         Gso.Config(path="x", **options)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"cam2world": [[1, 2], [3, 4]]}, "cam2world: .*4x4 finite numbers"),
+        ({"width": None}, "width: None; 1 finite numbers"),
+        ({"intrinsics": {"fx": 1750, "fy": 1000, "cx": 800, "cy": 800}}, "square pixels are needed"),
+        ({"intrinsics": {"fx": 1750, "fy": 1750, "cx": 900, "cy": 800}}, r"principal point is at \(0.562, 0.500\)"),
+    ],
+)
+def test_odd_cameras_of_rtmv_are_refused(change, line, tmp_path):
+    file = data.rtmv(tmp_path) / "00000.json"
+    said = json.loads(file.read_text(encoding="utf-8"))
+    said["camera_data"].update(change)
+    file.write_text(json.dumps(said), encoding="utf-8")
+    with pytest.raises(UserError, match=f"00000.json: .*{line}"):
+        opened(Rtmv, tmp_path)[0].view(0)
+
+
+def test_a_scene_without_a_picture_names_it(tmp_path):
+    folder = data.rtmv(tmp_path)
+    (folder / "00001.exr").unlink()
+    (folder / "00000.json").write_text("{}", encoding="utf-8")
+    (one,) = opened(Rtmv, tmp_path)
+    for index, line in enumerate(("00000.json: no camera_data", "00001.exr: no such picture, nor a PNG")):
+        with pytest.raises(UserError, match=line):
+            one.view(index)
+    (folder / "00001.depth.exr").unlink()
+    assert one.depth(1) is None
 
 
 def test_what_is_missing_or_damaged_is_named(tmp_path):

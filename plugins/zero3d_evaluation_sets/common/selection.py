@@ -41,11 +41,14 @@ def existing(config: Selection, what: str) -> Path:
     """The folder that the options name.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or it cannot be read.
     """
-    if not config.folder.is_dir():
-        found = "a file, no folder" if config.folder.exists() else "no such folder"
-        raise UserError(f"{what}: path: {config.path}: {found}; name the folder of your copy")
+    try:
+        next(config.folder.iterdir(), None)
+    except OSError as error:
+        known = {FileNotFoundError: "no such folder", NotADirectoryError: "a file, no folder"}
+        found = known.get(type(error), f"cannot be read ({error.strerror})")
+        raise UserError(f"{what}: path: {config.path}: {found}; name the folder of your copy") from None
     return config.folder
 
 

@@ -28,7 +28,7 @@ LAYOUTS = {
     "eschernet": "NAME/render_mvs_25/model/000.png with 000.npy",
     "zero123": f"NAME/{TRANSFORMS}, or NAME/render_mvs/model/000.png with 000.npy",
     "syncdreamer": "NAME/000.png ... 015.png",
-    "fuel": f"NAME/{MODEL}",
+    "fuel": f"NAME/{MODEL} (or NAME/VERSION/{MODEL})",
 }
 """In the order in which they are looked for: EscherNet's copy and SyncDreamer's hold Fuel's mesh too."""
 RENDERS = {"eschernet": "render_mvs_25", "zero123": "render_mvs"}
@@ -109,7 +109,8 @@ class Gso(EvaluationSet):
                 )
             return "zero123", {name: root / name for name in names}
         for layout in looked:
-            folders = {path.name: path for path in below if self._has(layout, path)}
+            places = {path.name: _newest(path) if layout == "fuel" else path for path in below}
+            folders = {name: path for name, path in places.items() if self._has(layout, path)}
             if folders:
                 return layout, folders
         if any(self._has(layout, root) for layout in looked):
@@ -152,6 +153,14 @@ class Gso(EvaluationSet):
             if not isinstance(degrees, int | float) or isinstance(degrees, bool) or not math.isfinite(degrees):
                 raise UserError(f"{file}: {name}: {degrees!r}; degrees are needed")
         return {name: float(degrees) for name, degrees in said.items()}
+
+
+def _newest(folder: Path) -> Path:
+    """The folder of the highest version, where Fuel's own tool keeps NAME/VERSION/; else the folder itself."""
+    if (folder / MODEL).is_file():
+        return folder
+    versions = [path for path in folder.iterdir() if path.name.isdecimal() and (path / MODEL).is_file()]
+    return max(versions, key=lambda path: int(path.name), default=folder)
 
 
 def _renamed(folders: Mapping[str, Path], file: Path, root: Path) -> dict[str, Path]:

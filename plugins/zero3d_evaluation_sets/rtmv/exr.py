@@ -38,7 +38,7 @@ def read_exr(path: Path) -> dict[str, numpy.ndarray]:
         return _by_openexr(path, odd)
     try:
         return _scan_lines(data, header, place)
-    except (ValueError, struct.error, zlib.error) as error:
+    except (ValueError, struct.error, zlib.error, KeyError, IndexError, OverflowError) as error:
         raise UserError(f"{path}: damaged or cut short ({str(error)[:80]}); copy it again") from None
 
 
