@@ -111,6 +111,13 @@ evaluation_set(
     "a view's camera is right-handed and orthonormal",
     **view(lambda v: replace(v, camera=replace(v.camera, camera_to_world=-v.camera.camera_to_world))),
 )
+DEPTH = "a depth is (H, W) and above 0"
+evaluation_set(DEPTH, **ball(depth=fails))
+evaluation_set(DEPTH, **ball(depth=lambda self, index: torch.zeros(8, 8)))
+evaluation_set(DEPTH, **ball(depth=lambda self, index: torch.ones(8, 8, 1)))
+WORLD = "mesh and pictures stand in one world"
+evaluation_set(WORLD, **ball(mesh=lambda self: Ball.mesh(self).apply_translation((0, 0, 0.6))))
+evaluation_set(WORLD, **ball(mesh=lambda self: Ball.mesh(self).apply_translation((0, 0, 60))))
 evaluation_set("what is read is read anew", **view(lambda v: replace(v, rgba=blacked)))
 evaluation_set("a view beyond the last is an IndexError", **ball(view=lambda self, index: Ball.view(self, 0)))
 evaluation_set(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy
 import torch
 
+from zero3d.geometry import project
 from zero3d.interfaces import EvaluationObject, EvaluationSet
 from zero3d.testing.laws.common import Laws
 
@@ -26,6 +27,8 @@ def check_evaluation_set(component: type[EvaluationSet], config: Any = None, mis
     - `digest` is a SHA-256 in hex, the same each time.
     - Every object has a truth: a mesh, or views. A mesh has triangles, finite corners and an extent; a view is straight
       RGBA in [0, 1] with something opaque, and one right-handed camera of its size; a number beyond them is an IndexError.
+    - Depths, where they are known, are (H, W), above 0, and finite where something is.
+    - Where there are a mesh and views, they stand in one world: its corners lie within what is opaque.
     - What is read is read anew: writing into it changes nothing for the next reader.
     - What is missing is a UserError of one line. No random numbers of the process are drawn.
 
@@ -62,6 +65,8 @@ def _object(laws: Laws, one: EvaluationObject, other: EvaluationObject) -> None:
         _mesh(laws, one, mesh)
     for index in sorted({0, len(one.view_names) - 1}) if one.view_names else []:
         _view(laws, one, index)
+        if mesh is not None:
+            _agree(laws, one, index)
     with laws.runs("a view beyond the last is an IndexError", one.name), contextlib.suppress(IndexError):
         raise LookupError(f"view {len(one.view_names)} is {one.view(len(one.view_names))}")
 
@@ -92,10 +97,29 @@ def _view(laws: Laws, one: EvaluationObject, index: int) -> None:
     straight = torch.allclose(rotation @ rotation.mT, torch.eye(3, dtype=torch.float64), atol=1e-3)
     right = straight and bool(torch.linalg.det(rotation) > 0)
     laws("a view's camera is right-handed and orthonormal", right, f"{one.name}: not that of view {index}")
+    with laws.runs("a depth is (H, W) and above 0", f"{one.name}: depth({index}) fails"):
+        depth = one.depth(index)
+    if depth is not None:
+        good = depth.shape == rgba.shape[:2] and bool((depth > 0).all()) and bool(torch.isfinite(depth).any())
+        laws("a depth is (H, W) and above 0", good, f"{one.name}: {tuple(depth.shape)}, from {float(depth.min())}")
     kept = rgba.clone()
     rgba.zero_()
     same = torch.equal(one.view(index).rgba, kept)
     laws("what is read is read anew", same, f"{one.name}: a picture that was blacked comes back black; give a copy")
+
+
+def _agree(laws: Laws, one: EvaluationObject, index: int) -> None:
+    view, mesh = one.view(index), one.mesh()
+    assert mesh is not None  # `_object` has seen it
+    height, width = view.rgba.shape[:2]
+    corners = torch.from_numpy(numpy.asarray(mesh.vertices)[numpy.unique(mesh.faces)]).float()
+    places = (project(corners, view.camera)[0][0] + 1) / 2 * torch.tensor([width, height])
+    x, y = places.floor().long().unbind(-1)
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    opaque = torch.nn.functional.max_pool2d(view.rgba[None, ..., 3], 3, 1, 1)[0] > 0
+    share = float(opaque[y[inside], x[inside]].float().mean()) if inside.any() else 0.0
+    law = "mesh and pictures stand in one world"
+    laws(law, share > 0.9, f"{one.name}: {share:.0%} of the corners lie within what view {index} shows")
 
 
 def _missing(laws: Laws, component: type[EvaluationSet], config: Any, missing: Any) -> None:
