@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from tests.plugins import clip_tiny, evaluation_sets_data
+from tests.plugins.metrics_tiny import lpips_weights
 from tests.plugins.mvdream_tiny import save_folder as save_mvdream
 from tests.plugins.novel_views_tiny import save_sv3d, save_zero123plus, sv3d_config
 from tests.plugins.sd_tiny import save_deepfloyd, save_stable_diffusion, save_variations
@@ -37,6 +38,7 @@ from zero3d.testing import (
     check_exporter,
     check_guidance,
     check_image_source,
+    check_metric,
     check_observer,
     check_reconstructor,
     check_regularizer,
@@ -681,6 +683,44 @@ def ray(component, bench):
     with pytest.MonkeyPatch.context() as patch, connected(options, 2):  # started once for all the laws
         patch.setattr("zero3d_batch.executors.ray_cluster.STOP_SECONDS", 0.5)  # a job of the laws sleeps for ever
         check_executor(lambda: component(options))
+
+
+# -- metrics
+
+
+HALF_SIZES = {
+    "chamfer": [
+        ({"points": 500}, {"chamfer_500": 0.25}),
+        ({"sample": "vertices", "variant": "sum"}, {"chamfer_vertices_sum": 0.5}),
+    ],
+    "fscore": [({"points": 2000, "thresholds": [0.2, 0.3]}, {"fscore@0.2": 0.0, "fscore@0.3": 1.0})],
+    "normal_consistency": [
+        ({"points": 2000}, {"normal_consistency": 1.0}),
+        ({"points": 2000, "signed": True}, {"normal_consistency_signed": 1.0}),
+    ],
+    "iou": [({"voxels": 32}, {"iou": 0.125}), ({"voxels": 32, "grid": "side2"}, {"iou_side2": 0.125})],
+}
+"""The options of each metric of shapes, and what it says of a ball in one of twice the size."""
+
+
+@case(*(f"metric {name}" for name in HALF_SIZES))
+def shape_metric(component, bench):
+    for options, half_size in HALF_SIZES[component.name]:
+        check_metric(component(component.Config(**options)), half_size)
+
+
+@case("metric psnr", "metric ssim")
+def picture_metric(component, bench):
+    check_metric(component(component.Config()))
+    check_metric(component(component.Config(quantise="truncate", outside="white")))
+
+
+@case("metric lpips")
+def lpips(component, bench):
+    torch.save(lpips_weights("alex"), bench.folder / "alex.pth")
+    metric = component(component.Config(trunk=str(bench.folder / "alex.pth"), own_heads=True))
+    metric.load(torch.device("cpu"))
+    check_metric(metric)
 
 
 for key in OWN:

@@ -10,6 +10,9 @@ from zero3d.interfaces import Component
 
 @hookimpl
 def register_components(register: Callable[[type[Component]], None]) -> None:
-    from zero3d_metrics.evaluate import Evaluate
+    from zero3d_metrics.command.evaluate import Evaluate
+    from zero3d_metrics.components.pictures import LpipsMetric, Psnr, Ssim
+    from zero3d_metrics.components.shapes import Chamfer, FScore, NormalConsistency, VolumeIou
 
-    register(Evaluate)
+    for component in (Evaluate, Chamfer, FScore, NormalConsistency, VolumeIou, Psnr, Ssim, LpipsMetric):
+        register(component)

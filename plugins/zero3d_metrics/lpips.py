@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,91 +49,145 @@ VGG = (
 TRUNKS = {"alex": ALEX, "vgg": VGG}
 HEADS = (("lpips", "weights/v0.1"), ("torchmetrics", "functional/image/lpips_models"))
 """Packages that bring the heads, six kilobytes a trunk, and where in them."""
+SUMS = {
+    "alex": (2.349532, 16.143028, 39.268440, 27.197178, 20.317177),
+    "vgg": (6.925992, 8.858335, 17.515005, 51.521324, 47.034851),
+}
+"""The sum of each published head of version 0.1."""
+OLD_SUMS = {
+    "alex": (2.565887, 10.257388, 22.434314, 16.313913, 13.934519),
+    "vgg": (3.641608, 1.960115, 1.123096, 20.106263, 25.689573),
+}
+"""And of version 0.0, whose network had not the input scaling."""
+TRUNK_FILES = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth"}
+SMALLEST = 32
+"""Pixels a side that the networks need."""
 
 
-class Lpips:
+class Lpips(nn.Module):
     """Perceptual distance of pictures (B, H, W, 3) in [0, 1], at least 32 pixels a side; 0 for equal ones.
 
     `net`: "alex" (EscherNet, the package's default) or "vgg" (SyncDreamer), by the file's tensors.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, heads: Path | None = None, own_heads: bool = False, place: str = "--lpips") -> None:
         """`file`: a state dict (safetensors, or .pth read without executing pickles) with torchvision's AlexNet or VGG16
-        (`features.N.weight`, `features.N.bias`) and LPIPS' linear heads (`linK.model.1.weight`); where it has no heads,
-        they are taken from the package lpips or torchmetrics.
+        (`features.N.weight`, `features.N.bias`) and LPIPS' linear heads (`linK.model.1.weight`).
+
+        Where it has no heads, they are taken from the file `heads`, or from the package lpips or torchmetrics.
+
+        Args:
+            own_heads: take heads that are not the published ones of version 0.1.
+            place: what errors begin with.
 
         Raises:
-            UserError: missing, unreadable, or a tensor is absent or of another shape.
+            UserError: missing, unreadable, a tensor is absent or of another shape, or the heads are not version 0.1's.
         """
-        state = _read(file)
+        super().__init__()
+        state, where = _read(file, place), f"{place} {file}"
         first = state.get("features.0.weight")
         self.net = "vgg" if first is not None and tuple(first.shape[2:]) == (3, 3) else "alex"
-        self._layers: list[tuple[Layer, nn.Conv2d, Tensor | None]] = []
+        if heads is not None:
+            state, where_heads = {**state, **_read(heads, place)}, f"{place} {heads}"
+        elif any(name.startswith("lin") for name in state):
+            where_heads = where
+        else:
+            state, where_heads = {**state, **_packaged_heads(self.net, where)}, f"{place}: the installed heads"
+        self.layers = TRUNKS[self.net]
+        self.convolutions, self.heads = nn.ModuleList(), nn.ParameterList()
         channels = 3
-        if not any(name.startswith("lin") for name in state):
-            state = {**state, **_packaged_heads(self.net, file)}
-        heads = 0
-        for layer in TRUNKS[self.net]:
+        for layer in self.layers:
             convolution = nn.Conv2d(channels, layer.width, layer.kernel, layer.stride, layer.padding)
             names = {"weight": f"features.{layer.place}.weight", "bias": f"features.{layer.place}.bias"}
             shapes = {name: tuple(value.shape) for name, value in convolution.state_dict().items()}
-            tensors = {name: _take(state, key, shapes[name], file) for name, key in names.items()}
-            convolution.load_state_dict(tensors)
-            head = None
+            convolution.load_state_dict({name: _take(state, key, shapes[name], where) for name, key in names.items()})
+            self.convolutions.append(convolution)
             if layer.tapped:
-                head = _take(state, f"lin{heads}.model.1.weight", (1, layer.width, 1, 1), file)
-                heads += 1
-            self._layers.append((layer, convolution.requires_grad_(False), head))
+                head = _take(state, f"lin{len(self.heads)}.model.1.weight", (1, layer.width, 1, 1), where_heads)
+                self.heads.append(nn.Parameter(head))
             channels = layer.width
+        self.requires_grad_(False)
+        _check_heads([float(head.double().sum()) for head in self.heads], self.net, own_heads, where_heads)
 
-    def __call__(self, image: Tensor, truth: Tensor) -> Tensor:
-        """(B,) distances: squared differences of unit-normalised features, weighted by the heads, averaged over pixels."""
-        total = torch.zeros(len(image))
-        pair = [self._scaled(picture) for picture in (image, truth)]
-        for layer, convolution, head in self._layers:
+    def forward(self, image: Tensor, truth: Tensor) -> Tensor:
+        """(B,) distances: squared differences of unit-normalised features, weighted by the heads, averaged over pixels.
+
+        Raises:
+            UserError: a side is shorter than 32 pixels.
+        """
+        if min(image.shape[1:3]) < SMALLEST:
+            raise UserError(f"lpips: pictures of {image.shape[2]}x{image.shape[1]} pixels; at least {SMALLEST} a side")
+        device = self.heads[0].device
+        total, heads = torch.zeros(len(image), device=device), iter(self.heads)
+        pair = [self._scaled(picture.to(device)) for picture in (image, truth)]
+        for layer, convolution in zip(self.layers, self.convolutions, strict=True):
             if layer.pool:
                 pair = [nn.functional.max_pool2d(x, layer.pool, 2) for x in pair]
             pair = [nn.functional.relu(convolution(x)) for x in pair]
-            if head is not None:
+            if layer.tapped:
                 unit = [x / (x.square().sum(dim=1, keepdim=True).sqrt() + 1e-10) for x in pair]
-                total = total + (head * (unit[0] - unit[1]).square()).sum(dim=1).mean(dim=(1, 2))
+                total = total + (next(heads) * (unit[0] - unit[1]).square()).sum(dim=1).mean(dim=(1, 2))
         return total
 
     @staticmethod
     def _scaled(image: Tensor) -> Tensor:
-        x = 2 * image.permute(0, 3, 1, 2) - 1
-        return (x - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+        x = 2 * image.float().permute(0, 3, 1, 2) - 1
+        return (x - x.new_tensor(MEAN)[:, None, None]) / x.new_tensor(STD)[:, None, None]
 
 
-def _read(file: Path) -> dict[str, Tensor]:
+def parameters_of(net: str) -> int:
+    """How many numbers a network and its heads have."""
+    channels, count = 3, 0
+    for layer in TRUNKS[net]:
+        count += layer.width * (channels * layer.kernel**2 + 1 + layer.tapped)
+        channels = layer.width
+    return count
+
+
+def _check_heads(sums: list[float], net: str, own: bool, where: str) -> None:
+    def are(known: tuple[float, ...]) -> bool:
+        return all(abs(a - b) < 1e-3 * b for a, b in zip(sums, known, strict=True))
+
+    if are(OLD_SUMS[net]):
+        raise UserError(
+            f"{where}: heads of LPIPS 0.0, which had no input scaling; take v0.1/{net}.pth, as in the package lpips"
+        )
+    if not own and not are(SUMS[net]):
+        told = ", ".join(f"{value:.4g}" for value in sums)
+        raise UserError(
+            f"{where}: heads that sum to {told} are not those of LPIPS 0.1 over {net}; leave them out and pip install lpips,"
+            " or say own_heads=true of the metric `lpips`"
+        )
+
+
+def _read(file: Path, place: str) -> dict[str, Any]:
     if not file.is_file():
-        raise UserError(f"--lpips {file}: no such file; give AlexNet's or VGG16's weights (torchvision's)")
+        raise UserError(f"{place} {file}: no such file; give AlexNet's or VGG16's weights (torchvision's)")
     try:
         if file.suffix == ".safetensors":
             from safetensors.torch import load_file
 
             return load_file(file)
-        state: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         return state
     except Exception as error:  # a damaged file fails in as many ways as there are readers
-        raise UserError(f"--lpips {file}: cannot be read as a state dict ({type(error).__name__})") from None
+        raise UserError(f"{place} {file}: cannot be read as a state dict ({type(error).__name__})") from None
 
 
-def _packaged_heads(net: str, file: Path) -> dict[str, Tensor]:
+def _packaged_heads(net: str, where: str) -> dict[str, Any]:
     """LPIPS' heads from an installed package, without importing it."""
     for package, folder in HEADS:
         spec = importlib.util.find_spec(package)
         for root in (spec.submodule_search_locations or ()) if spec else ():
             heads = Path(root, folder, f"{net}.pth")
             if heads.is_file():
-                return _read(heads)
-    raise UserError(
-        f"--lpips {file}: has the network and no heads (linK.model.1.weight); pip install lpips brings them"
-    )
+                return _read(heads, f"{package}'s")
+    raise UserError(f"{where}: has the network and no heads (linK.model.1.weight); pip install lpips brings them")
 
 
-def _take(state: dict[str, Tensor], key: str, shape: tuple[int, ...], file: Path) -> Tensor:
-    if key not in state or tuple(state[key].shape) != shape:
-        found = tuple(state[key].shape) if key in state else "missing"
-        raise UserError(f"--lpips {file}: {key} is {found}; {shape} is needed")
-    return state[key].float()
+def _take(state: dict[str, Any], key: str, shape: tuple[int, ...], where: str) -> Tensor:
+    value = state.get(key)
+    if not isinstance(value, Tensor) or tuple(value.shape) != shape:
+        found = tuple(value.shape) if isinstance(value, Tensor) else "missing"
+        raise UserError(f"{where}: {key} is {found}; {shape} is needed")
+    return value.float()

@@ -91,7 +91,7 @@ def test_known_points_are_drawn_where_pose_and_lens_put_them(tmp_path, published
 
 
 def test_zero3d_eval_reads_the_views(tmp_path):
-    from zero3d_metrics.views import read_views
+    from zero3d_metrics.command.views import read_views
 
     folder = make(tmp_path / "out", objects.box(tmp_path / "b.ply"), Settings(views=2, size=48))
     views = list(read_views(folder))

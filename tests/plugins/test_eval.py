@@ -13,7 +13,7 @@ from zero3d.geometry import orbit
 from zero3d.mesh_files import save_mesh
 from zero3d.mesh_views import MeshScene
 from zero3d.values import PUBLISHED_FOV
-from zero3d_metrics.views import read_views
+from zero3d_metrics.command.views import read_views
 
 SIZE = 48
 RECIPE = """
@@ -138,7 +138,7 @@ def test_a_run_of_stages_is_its_last_one_with_a_result(folder, tmp_path):
 
 def test_equal_pictures_stay_json(folder, tmp_path, monkeypatch):
     values = iter([torch.inf, 20.0, 30.0, torch.inf, torch.inf, torch.inf])
-    monkeypatch.setattr("zero3d_metrics.pictures.psnr", lambda image, truth: torch.tensor([next(values)]))
+    monkeypatch.setattr("zero3d_metrics.command.pictures.psnr", lambda image, truth: torch.tensor([next(values)]))
     out = tmp_path / "f.json"
     command = ["eval", str(folder / "truth.glb"), "--views", str(folder / "nerf"), "--json", str(out)]
     assert main(command) == 0
@@ -210,7 +210,7 @@ def test_place_and_size_count_where_they_are_not_normalised(tmp_path):
 
 
 def test_views_are_compared_at_256_pixels():
-    from zero3d_metrics.pictures import compared_size
+    from zero3d_metrics.command.pictures import compared_size
 
     assert compared_size(800, 800) == (256, 256)
     assert compared_size(1200, 1600) == (192, 256)

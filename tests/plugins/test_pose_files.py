@@ -15,7 +15,7 @@ from zero3d import UserError
 from zero3d.cli import main
 from zero3d.geometry import check_cameras, orbit, project
 from zero3d.pose_files import read_pose
-from zero3d_metrics.views import read_views
+from zero3d_metrics.command.views import read_views
 from zero3d_views.poses import cameras_at, make_poses, parse_numbers
 
 POSE = orbit(20.0, 30.0, 8).camera_to_world[0].double().numpy()

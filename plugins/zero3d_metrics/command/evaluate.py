@@ -17,9 +17,9 @@ from zero3d.mesh_placing import turned
 from zero3d.registry import Registry
 from zero3d.values import Cameras
 from zero3d_metrics.align import ALIGNMENTS, aligned, axes_word
+from zero3d_metrics.command.opened import open_model
+from zero3d_metrics.command.report import Report
 from zero3d_metrics.image import SSIM
-from zero3d_metrics.opened import open_model
-from zero3d_metrics.report import Report
 from zero3d_metrics.shape import MORE_POINTS, NORMALISED, POINTS, framed, surface_figures, volume_iou
 
 MOST_POINTS = 5_000_000
@@ -92,7 +92,7 @@ class Evaluate(Command):
                 report,
             )
         if arguments.views:
-            from zero3d_metrics.pictures import score_views
+            from zero3d_metrics.command.pictures import score_views
 
             score_views(opened.draw if opened else _drawer(target, arguments.registry), arguments, report)
         out = arguments.json or (target / "eval.json" if target.is_dir() else None)

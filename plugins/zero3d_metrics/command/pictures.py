@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from zero3d.values import Cameras
+from zero3d_metrics.command.report import Report
+from zero3d_metrics.command.views import SMALLEST, read_views
 from zero3d_metrics.image import SSIM, psnr, ssim
-from zero3d_metrics.report import Report
-from zero3d_metrics.views import SMALLEST, read_views
 
 MAX_SIDE = 256
 """Views are compared at this size at most, as every published protocol does."""

@@ -1,0 +1,1 @@
+"""The metrics as components: what a benchmark's protocols name."""
