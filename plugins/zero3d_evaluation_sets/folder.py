@@ -14,20 +14,21 @@ from typing import Any, ClassVar
 from zero3d import UserError
 from zero3d.interfaces import EvaluationObject, EvaluationSet
 from zero3d.mesh_files import FORMATS, load_mesh
-from zero3d_evaluation_sets.common.meshes import files_of, told, turned
+from zero3d.mesh_placing import turned
+from zero3d_evaluation_sets.common.meshes import files_of, told
 from zero3d_evaluation_sets.common.objects import FileObject, read_json
 from zero3d_evaluation_sets.common.selection import Selection, chosen, existing, holds
 
 
 @dataclass
 class MeshFolderConfig(Selection):
-    """`path`: folder of your copy. `objects`: names to take, or .txt files of names, one a line; [] takes all. `limit`: the
-    first so many of them; null takes all.
+    """`path`: folder of your copy. `objects`: names to take (a file's place below the folder without its ending, "/" made
+    "_"), or .txt files of names, one a line; [] takes all. `limit`: the first so many of them; null takes all.
 
-    A name is the file's place below the folder without its ending, "/" made "_". `up`: the files' vertical axis, y (the
-    front is +z) or z (the front is -y). `yaw_deg`: by how much each is turned after that, counter-clockwise seen from
-    above, so that its front comes to azimuth 0. `glob`: which files, by their places, say "*/model.obj"; "*" stands for
-    any part. `names`: a JSON file {name: place} of the files to take, under these names; "" takes all.
+    `up`: the files' vertical axis, y (the front is +z) or z (the front is -y). `yaw_deg`: by how much each is turned after
+    that, counter-clockwise seen from above, so that its front comes to azimuth 0. `glob`: which files, by their places, say
+    "*/model.obj"; "*" stands for any part. `names`: a JSON file {name: place} of the files to take, under these names; ""
+    takes all.
     """
 
     up: str = "y"
@@ -59,7 +60,7 @@ class MeshFile(FileObject):
         return files_of(self._path)
 
     def mesh(self) -> Any | None:
-        return told(turned(load_mesh(self._path, self._up), self._yaw))
+        return turned(told(load_mesh(self._path, self._up)), self._yaw)
 
 
 class MeshFolder(EvaluationSet):

@@ -22,10 +22,10 @@ WANTED = "glbs/000-NNN/UID.glb beside lvis-annotations.json[.gz], as the package
 
 @dataclass
 class ObjaverseConfig(Selection):
-    """`path`: folder of your copy. `objects`: names to take, or .txt files of names, one a line; [] takes all. `limit`: the
+    """`path`: folder of your copy. `objects`: uids to take, or .txt files of them, one a line; [] takes all. `limit`: the
     first so many of them; null takes all.
 
-    Names are uids. `categories`: LVIS categories to take; [] takes all.
+    `categories`: LVIS categories to take; [] takes all.
     """
 
     categories: list[str] = field(default_factory=list)

@@ -22,10 +22,10 @@ SCAN, CAMERAS = "Scan/Scan.obj", "render/transforms.json"
 
 @dataclass
 class OmniObject3DConfig(Selection):
-    """`path`: folder of your copy. `objects`: names to take, or .txt files of names, one a line; [] takes all. `limit`: the
-    first so many of them; null takes all.
+    """`path`: folder of your copy. `objects`: ids to take, say anise_001, or .txt files of them, one a line; [] takes all.
+    `limit`: the first so many of them; null takes all.
 
-    Names are the data's ids, say anise_001. `categories`: those to take; [] takes all.
+    `categories`: those to take; [] takes all.
     """
 
     categories: list[str] = field(default_factory=list)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,15 +46,6 @@ def told(mesh: Any) -> Any:
     edges = numpy.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
     _, times = numpy.unique(edges[:, 0] * numpy.int64(len(mesh.vertices)) + edges[:, 1], return_counts=True)
     mesh.metadata["closed"] = bool(len(times)) and bool((times % 2 == 0).all())
-    return mesh
-
-
-def turned(mesh: Any, degrees: float) -> Any:
-    """Turned about z, counter-clockwise seen from above; in place."""
-    if degrees:
-        angle = math.radians(degrees)
-        c, s = math.cos(angle), math.sin(angle)
-        mesh.vertices = numpy.array(mesh.vertices) @ numpy.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]).T
     return mesh
 
 

@@ -17,9 +17,10 @@ from zero3d import UserError
 from zero3d.geometry import orbit, rays
 from zero3d.interfaces import EvaluationView
 from zero3d.mesh_files import normalise
+from zero3d.mesh_placing import turned
 from zero3d.transforms import Frame, read_transforms
 from zero3d.values import PUBLISHED_FOV
-from zero3d_evaluation_sets.common.meshes import files_of, own_axes, turned
+from zero3d_evaluation_sets.common.meshes import files_of, own_axes
 from zero3d_evaluation_sets.common.objects import FileObject
 from zero3d_evaluation_sets.common.pictures import framed_view, numbered_view, posed, read_grey16, read_rgba
 

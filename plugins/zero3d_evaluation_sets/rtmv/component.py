@@ -24,12 +24,12 @@ DEEPEST = 3
 
 @dataclass
 class RtmvConfig(Selection):
-    """`path`: folder of your copy. `objects`: names to take, or .txt files of names, one a line; [] takes all. `limit`: the
-    first so many of them; null takes all.
+    """`path`: folder of your copy. `objects`: names to take (a scene's folder, with its group's before it, say
+    google_scanned_00000), or .txt files of names, one a line; [] takes all. `limit`: the first so many; null takes all.
 
-    A scene's name is its folder's, with its group's before it. `layout`: rtmv (as published), zero123 (that paper's copy),
-    or auto. `alpha`: where opacity is taken from: picture (the EXR's channel A), depth (where there is one), or auto: the
-    channel A if it tells pixels apart, else the depth, else all opaque.
+    `layout`: rtmv (as published), zero123 (that paper's copy), or auto. `alpha`: where opacity is taken from: picture (the
+    EXR's channel A), depth (where there is one), or auto: the channel A if it tells pixels apart, else the depth, else all
+    opaque.
     """
 
     layout: str = "auto"
