@@ -1,4 +1,6 @@
-"""What a run shows afterwards: report, comparison."""
+"""What a run shows afterwards: its report, and several runs beside each other."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 
@@ -8,4 +10,8 @@ from zero3d.interfaces import Component
 
 @hookimpl
 def register_components(register: Callable[[type[Component]], None]) -> None:
-    """Registers this package's components."""
+    from zero3d_report.command import MakeReport
+    from zero3d_report.observer import Report
+
+    for component in (MakeReport, Report):
+        register(component)

@@ -268,8 +268,7 @@ def fit(
 ) -> int:
     """Run the steps from `first_step`; `after(index, figures)` returns True to stop early. Returns the next index."""
     for index in range(first_step, engine.total_steps):
-        figures = engine.step(index, look)
-        if after(index, figures):
+        if after(index, engine.step(index, look)):
             return index + 1
     return engine.total_steps
 

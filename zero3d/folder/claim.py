@@ -149,6 +149,7 @@ def clear(folder: Path, registry: Registry) -> None:
             METRICS,
             CHECKPOINT,
             "eval.json",
+            "report.html",  # also that of `zero3d report`, which no manifest tells of
             *_pictures(folder),
             RECIPE,
         ):

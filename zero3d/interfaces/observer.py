@@ -38,6 +38,8 @@ class Observer(Component):
     kind: ClassVar[str] = "observer"
     writes: ClassVar[tuple[str, ...]] = ()
     """What it leaves in the run's folder, for `zero3d run --dry-run`: "turntable.mp4", "previews/"."""
+    always: ClassVar[bool] = False
+    """Whether every run has it, at its defaults, unless the recipe says `observers: {NAME: null}`, or `observers: null`."""
 
     def on_start(self, run: RunView) -> None:
         """Before the first step (also after a resume)."""
@@ -54,3 +56,10 @@ class Observer(Component):
 
     def on_end(self, run: RunView, finished: bool) -> None:
         """After the last step (`finished`), or when the run was interrupted."""
+
+    def on_exported(self, run: RunView) -> str:
+        """After the models of a finished run (or stage) were written, or written again by `zero3d export`.
+
+        Returns a line for the user, or "". Under `zero3d export` nothing is loaded but what drawing needs.
+        """
+        return ""

@@ -28,11 +28,10 @@ def build_parts(recipe: Recipe) -> Parts:
     device = choose_device(recipe.options.device)
     denoisers: dict[str, Denoiser] = {label: block.build() for label, block in recipe.denoisers.items()}
     encoders: dict[str, Encoder] = {label: block.build() for label, block in recipe.encoders.items()}
-    cameras = recipe.cameras.build()
     parts = Parts(
         representation=_sketch(recipe.representation),
         renderer=recipe.renderer.build(),
-        cameras=cameras,
+        cameras=recipe.cameras.build(),
         denoisers=denoisers,
         teachers={b.denoiser: Teacher(denoisers[b.denoiser]) for b in recipe.guidance.values() if b.denoiser},
         guidances=[],
@@ -159,8 +158,7 @@ def memory_of(recipe: Recipe, parts: Parts) -> Memory:
 
 
 def _check_memory(recipe: Recipe, parts: Parts) -> None:
-    memory = memory_of(recipe, parts)
-    free = free_bytes(parts.device)
+    memory, free = memory_of(recipe, parts), free_bytes(parts.device)
     if memory.total > free:
         held = memory.parameters + memory.gradients + memory.moments
         weights = f", {memory.weights / 2**30:.1f} for weights" if memory.weights >= 2**27 else ""

@@ -38,7 +38,7 @@ def export(
 
 
 def write_exports(session: Session) -> None:
-    """Write what the recipe exports, each with its report, which lists the export's files.
+    """Write what the recipe exports, each with its report, which lists the export's files; then the observers hear of it.
 
     Raises:
         ExportError: no surface in the field.
@@ -67,6 +67,11 @@ def write_exports(session: Session) -> None:
         written = yaml.safe_dump({**report, "files": files}, sort_keys=False)
         write_text(path.with_name(f"{label}{folder.REPORT}"), written)
         session.tell(f"wrote {path} ({', '.join(f'{key} {value}' for key, value in report.items())})")
+    view = session.view(session.engine.total_steps)
+    for observer in session.parts.observers.values():
+        line = observer.on_exported(view)
+        if line:
+            session.tell(line)
 
 
 def _files(place: Path) -> dict[str, tuple[int, int]]:

@@ -13,7 +13,6 @@ from zero3d.engine import fit
 from zero3d.errors import WriteError
 from zero3d.files import cannot_write
 from zero3d.folder import MetricsLog
-from zero3d.interfaces import RunView
 from zero3d.run.exports import write_exports
 from zero3d.run.session import Session
 from zero3d.values import StepTerms
@@ -42,7 +41,7 @@ def optimise(session: Session, first_step: int) -> Session:
 def _steps(session: Session, first_step: int) -> int:
     """The steps with all that listens to them; the index of the next one."""
     engine, every = session.engine, session.recipe.options.checkpoint.every
-    view = _run_view(session, first_step)
+    view = session.view(first_step)
     observers = list(session.parts.observers.values())
     log = MetricsLog(session.folder, first_step)
     started = time.monotonic()
@@ -77,20 +76,6 @@ def _steps(session: Session, first_step: int) -> int:
         for observer in observers:
             observer.on_end(view, finished)
     return reached
-
-
-def _run_view(session: Session, first_step: int) -> RunView:
-    engine = session.engine
-    return RunView(
-        folder=session.folder,
-        steps=engine.total_steps,
-        first_step=first_step,
-        picture=engine.picture,
-        input_camera=engine.input_camera,
-        draw=engine.draw,
-        decode=session.parts.decode,
-        resolution=session.parts.cameras.resolution,
-    )
 
 
 @contextlib.contextmanager

@@ -10,12 +10,13 @@ from zero3d import checkpoint, folder
 from zero3d.errors import RecipeError
 from zero3d.files import remove_leftovers
 from zero3d.lock import only_writer
-from zero3d.recipe import Recipe, load_recipe
+from zero3d.recipe import Recipe
 from zero3d.registry import Registry
 from zero3d.run.further import change_steps
 from zero3d.run.optimise import optimise
 from zero3d.run.pictures import kept_pictures
 from zero3d.run.session import Session, open_session, out_of, say
+from zero3d.run.standing import load_run_recipe
 from zero3d.run.start import start_stages
 
 
@@ -54,7 +55,7 @@ def _go_on(whole: Path, registry: Registry, tell: Callable[[str], None]) -> Sess
 def _recipes(whole: Path, registry: Registry) -> list[Recipe]:
     """A run's recipe, or those of its stages, wherever it has moved."""
     try:
-        recipe = load_recipe(whole / folder.RECIPE, registry, [f"out={json.dumps(str(whole))}"])
+        recipe = load_run_recipe(whole / folder.RECIPE, registry, [f"out={json.dumps(str(whole))}"])
     except RecipeError as error:
         raise RecipeError(f"{error}{folder.missing_plugins(whole, registry)}") from None
     return [recipe, *recipe.later]

@@ -10,11 +10,12 @@ from pathlib import Path
 from zero3d import folder
 from zero3d.engine import Engine
 from zero3d.errors import RecipeError
-from zero3d.interfaces import ExportSubject
+from zero3d.interfaces import ExportSubject, RunView
 from zero3d.parts import Parts, build_parts
-from zero3d.recipe import Recipe, load_recipe
+from zero3d.recipe import Recipe
 from zero3d.registry import Registry
 from zero3d.run.pictures import Pictures, kept_pictures
+from zero3d.run.standing import load_run_recipe
 from zero3d.run.subject import frame_subject, subject_at
 from zero3d.values import Subject
 
@@ -46,6 +47,19 @@ class Session:
             framed_at=lambda size: subject_at(self.recipe, kept_pictures(self.folder, self.recipe))(size),
         )
 
+    def view(self, first_step: int) -> RunView:
+        """What observers see of it."""
+        return RunView(
+            folder=self.folder,
+            steps=self.engine.total_steps,
+            first_step=first_step,
+            picture=self.engine.picture,
+            input_camera=self.engine.input_camera,
+            draw=self.engine.draw,
+            decode=self.parts.decode,
+            resolution=self.parts.cameras.resolution,
+        )
+
 
 def say(line: str) -> None:
     """A line for the user, on stderr."""
@@ -61,7 +75,7 @@ def open_session(
 ) -> Session:
     """A run's folder as a Session, not yet restored; `teach` loads what optimising needs, else only what rendering does."""
     try:
-        recipe = load_recipe(path / folder.RECIPE, registry, overrides)
+        recipe = load_run_recipe(path / folder.RECIPE, registry, overrides)
     except RecipeError as error:
         raise RecipeError(f"{error}{folder.missing_plugins(path, registry)}") from None
     pictures = kept_pictures(path, recipe)

@@ -13,12 +13,13 @@ from zero3d import checkpoint, folder
 from zero3d.errors import RecipeError
 from zero3d.interfaces import Representation
 from zero3d.parts import Parts, build_parts, build_stages
-from zero3d.recipe import BLOCK_MAPS, SINGLE_BLOCKS, Block, Recipe, RecipeText, load_recipe, recipe_file
+from zero3d.recipe import BLOCK_MAPS, SINGLE_BLOCKS, Block, Recipe, RecipeText, recipe_file
 from zero3d.registry import Registry
 from zero3d.run.new_folder import free_out, reserving
 from zero3d.run.optimise import optimise
 from zero3d.run.pictures import Pictures, load_pictures
 from zero3d.run.session import Session, load_parts, make_engine, out_of, say
+from zero3d.run.standing import load_run_recipe
 from zero3d.run.subject import FramedSubject, camera_of, elevation, elevation_note, frame_subject, subject_at
 from zero3d.values import Cameras
 
@@ -56,7 +57,8 @@ def run(
         with folder.claimed(Path(whole["out"]), recipe.options.overwrite, _files_read(file, whole)):
             pictures = load_pictures(recipe, registry)
             tell(f"out: {whole['out']}")
-            return start_stages((recipe, *recipe.later), pictures, registry, tell, fresh=True)
+            asked = {"recipe": str(file), "overrides": list(overrides)}
+            return start_stages((recipe, *recipe.later), pictures, registry, tell, fresh=True, asked=asked)
 
 
 def plan(file: str | RecipeText, registry: Registry, overrides: Sequence[str] = ()) -> Plan:
@@ -128,7 +130,7 @@ def _checked(
     `default_out`: names the folder of a run that is to be, where the recipe does not; without it subject and folder may be
     left to be given.
     """
-    recipe = load_recipe(file, registry, overrides, default_out)
+    recipe = load_run_recipe(file, registry, overrides, default_out)
     if not recipe.subject and default_out:
         raise RecipeError(_nothing_given(recipe))
     source = recipe.whole or recipe.source
@@ -157,10 +159,12 @@ def start_stages(
     tell: Callable[[str], None],
     former: Representation | None = None,
     fresh: bool = False,
+    asked: Mapping[str, Any] | None = None,
 ) -> Session:
     """Run stages from their beginning, each from the former one's result; the only one, of a recipe without stages.
 
-    `fresh`: the first of them makes the run's folder, in place of a former run's files.
+    `fresh`: the first of them makes the run's folder, in place of a former run's files. `asked`: what the manifests keep of
+    how the run was asked for.
     """
     recipe, out = recipes[0], out_of(recipes[0])
     parts = build_parts(recipe)
@@ -184,6 +188,7 @@ def start_stages(
         input_pixels_per_source_pixel=_only({label: f.scale for label, f in framed.framed.items()}),
         weights=hashes,
         precision={label: str(denoiser.dtype).removeprefix("torch.") for label, denoiser in parts.denoisers.items()},
+        **(asked or {}),
     )
     if fresh:
         for place in {out_of(stage).parent if stage.whole else out: None for stage in recipes}:
@@ -201,7 +206,7 @@ def start_stages(
         return session
     former = parts.representation
     del session, engine, parts  # its denoisers make room for the next stage's
-    return start_stages(recipes[1:], pictures, registry, tell, former)
+    return start_stages(recipes[1:], pictures, registry, tell, former, asked=asked)
 
 
 def _only(labelled: Mapping[str, Any]) -> Any:

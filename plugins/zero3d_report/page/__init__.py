@@ -1,0 +1,1 @@
+"""A page: its HTML, its pictures as data, its plots as SVG."""

@@ -1,0 +1,108 @@
+"""HTML of one file: all that is in it is text that was escaped here, or a picture as data; it needs no network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import re
+from collections.abc import Iterable, Sequence
+
+from zero3d_report.web import asset
+
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+"""What HTML has no place for."""
+POLICY = (
+    "default-src 'none'; script-src {script}; style-src {style}; img-src data: blob:; media-src data:; "
+    "connect-src data: blob:; base-uri 'none'; form-action 'none'"
+)
+"""Nothing but the page's own script and style, by their hashes, and data within it. (GLB textures pass through blob:.)"""
+START = "\nZero3DViewer.start();\n"
+
+
+def text(value: object) -> str:
+    """Anything as the text of a page, also within an attribute's quotes."""
+    return html.escape(CONTROL.sub("\ufffd", str(value)))
+
+
+def page(title: str, body: Iterable[str], models: Sequence[str] = ()) -> str:
+    """A whole page. `models`: blocks of `model_block`; without any there is no script."""
+    style = asset("style.css")
+    script = asset("viewer.js") + START if models else ""
+    policy = POLICY.format(script=_hash(script) if script else "'none'", style=_hash(style))
+    parts = [
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{text(title)}</title>\n<style>{style}</style>\n</head>\n<body>",
+        *body,
+        *models,
+        f"<script>{script}</script>" if script else "",
+        "</body>\n</html>\n",
+    ]
+    return "\n".join(parts)
+
+
+def _hash(content: str) -> str:
+    """As a Content-Security-Policy names a script or style."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+
+
+def data_uri(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def model_block(name: str, data: bytes) -> str:
+    """A model's bytes, for the viewer that names this block."""
+    return f'<script type="text/plain" id="{text(name)}">{base64.b64encode(data).decode()}</script>'
+
+
+def figure(inner: str, caption: str, kind: str = "") -> str:
+    """`inner` is HTML, `caption` is not."""
+    chosen = f' class="{kind}"' if kind else ""
+    return f"<figure{chosen}>{inner}<figcaption>{text(caption)}</figcaption></figure>"
+
+
+def image(uri: str, alt: str) -> str:
+    return f'<img src="{uri}" alt="{text(alt)}">'
+
+
+def table(rows: Iterable[Sequence[object]], head: Sequence[object] = (), kind: str = "") -> str:
+    """Each row's first cell is its name. A `Marked` cell keeps its class. `kind`: "facts" for short pairs in columns."""
+    lines = ["<tr>" + "".join(f'<th scope="col">{text(cell)}</th>' for cell in head) + "</tr>"] if head else []
+    for name, *cells in rows:
+        lines.append(f'<tr><th scope="row">{text(name)}</th>{"".join(map(_cell, cells))}</tr>')
+    return f'<div class="wide"><table class="{kind}">{"".join(lines)}</table></div>'
+
+
+class Marked(str):
+    """A cell's text with a class, "good" or "bad"."""
+
+    kind: str
+
+    def __new__(cls, value: object, kind: str) -> Marked:
+        made = super().__new__(cls, value)
+        made.kind = kind
+        return made
+
+
+def _cell(value: object) -> str:
+    kind = f' class="{value.kind}"' if isinstance(value, Marked) else ""
+    return f"<td{kind}>{text(value)}</td>"
+
+
+def row(*parts: str) -> str:
+    return f'<div class="row">{"".join(parts)}</div>'
+
+
+def column(*parts: str) -> str:
+    return f'<div class="column">{"".join(parts)}</div>'
+
+
+def details(summary: str, inner: str, opened: bool = False) -> str:
+    """What is folded away; `inner` is HTML."""
+    return f"<details{' open' if opened else ''}><summary>{text(summary)}</summary>{inner}</details>"
+
+
+def listed(lines: Iterable[str]) -> str:
+    return '<ul class="notes">' + "".join(f"<li>{text(line)}</li>" for line in lines) + "</ul>"

@@ -1,0 +1,1 @@
+"""What a run's folder says: facts for a page, and models for its viewer."""
