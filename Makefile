@@ -13,7 +13,7 @@ demo: .venv/.installed
 	rm -rf runs/demo
 	$(BIN)/zero3d run nano image=examples/mug.png out=runs/demo
 	@echo
-	@echo "The model: runs/demo/mesh.glb (any glTF viewer), turning: runs/demo/turntable.mp4, on the way: runs/demo/previews/"
+	@echo "All of it in one page: runs/demo/report.html (any browser); the model by itself: runs/demo/mesh.glb (any glTF viewer)"
 	@echo "Your own:  $(BIN)/zero3d run nano image=YOUR.png out=runs/yours"
 
 test: lint

@@ -596,6 +596,7 @@ for name, options in {
     "guidance_preview": {"every": 1, "size": 16},
     "preview": {"every": 1, "size": 16, "views": 1},
     "progress": {},
+    "report": {},
     "tensorboard": {},
     "turntable": {"frames": 2, "size": 16},
 }.items():

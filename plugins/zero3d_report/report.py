@@ -128,11 +128,8 @@ def _judged(key: str, value: Any) -> str:
 
 def _notes(run: Run) -> Iterator[str]:
     """What the user was told, and what an export's figures say of it."""
-    lines = list(
-        dict.fromkeys(
-            note for manifest in [run.manifest, *(s.manifest for s in run.stages)] for note in _said(manifest)
-        )
-    )
+    manifests = [run.manifest, *(stage.manifest for stage in run.stages)]
+    lines = list(dict.fromkeys(note for manifest in manifests for note in _said(manifest)))
     for stage in run.stages:
         for export in stage.exports:
             who = f"{stage.name}/{export.label}" if stage.name else export.label

@@ -114,6 +114,7 @@ def test_a_stage_begins_where_the_former_ended(registry, staged, tmp_path):
         "manifest.json",
         "picture.png",
         "recipe.yaml",
+        "report.html",
     ]
     assert len((out / "1-near" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) == 8
     near = final_state(out / "1-near")[0]["representation.picture"]

@@ -42,6 +42,7 @@ def test_nano_runs_end_to_end_and_leaves_what_is_promised(tmp_path):
         "recipe.yaml",
         "manifest.json",
         "metrics.jsonl",
+        "report.html",
     ):
         assert (out / name).is_file(), name
     report = yaml.safe_load((out / "mesh.report.yaml").read_text(encoding="utf-8"))

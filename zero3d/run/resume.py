@@ -15,8 +15,7 @@ from zero3d.registry import Registry
 from zero3d.run.further import change_steps
 from zero3d.run.optimise import optimise
 from zero3d.run.pictures import kept_pictures
-from zero3d.run.session import Session, open_session, out_of, say
-from zero3d.run.standing import load_run_recipe
+from zero3d.run.session import Session, load_run_recipe, open_session, out_of, say
 from zero3d.run.start import start_stages
 
 

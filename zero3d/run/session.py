@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from zero3d import folder
 from zero3d.engine import Engine
 from zero3d.errors import RecipeError
-from zero3d.interfaces import ExportSubject, RunView
+from zero3d.interfaces import ExportSubject, Observer, RunView
 from zero3d.parts import Parts, build_parts
-from zero3d.recipe import Recipe
+from zero3d.recipe import Recipe, RecipeText, load_recipe, make_block
 from zero3d.registry import Registry
 from zero3d.run.pictures import Pictures, kept_pictures
-from zero3d.run.standing import load_run_recipe
 from zero3d.run.subject import frame_subject, subject_at
 from zero3d.values import Subject
 
@@ -102,3 +102,31 @@ def load_parts(recipe: Recipe, pictures: Pictures, parts: Parts) -> None:
     """Load what the optimisation needs and show every teacher the subject, framed at its own size."""
     parts.load()
     parts.condition(subject_at(recipe, pictures))
+
+
+def load_run_recipe(
+    file: str | Path | RecipeText,
+    registry: Registry,
+    overrides: Sequence[str] = (),
+    default_out: Callable[[Mapping[str, Any]], str] | None = None,
+) -> Recipe:
+    """`load_recipe`, and in every stage the observers that are `always` there.
+
+    Raises:
+        RecipeError: as `load_recipe`.
+    """
+    recipe = load_recipe(file, registry, overrides, default_out)
+    later = tuple(_observed(stage, registry) for stage in recipe.later)
+    return replace(_observed(recipe, registry), later=later)
+
+
+def _observed(recipe: Recipe, registry: Registry) -> Recipe:
+    """What the recipe says of an observer, that it wants none of it too, stays; one of another label counts."""
+    named = recipe.source.get("observers", {})
+    if named is None:
+        return recipe
+    taken = {*map(str, named), *(block.component.name for block in recipe.observers.values())}
+    found = [entry.component for entry in registry.all() if issubclass(entry.component, Observer)]
+    names = dict.fromkeys(kind.name for kind in found if kind.always and kind.name not in taken)
+    own = {name: make_block(registry, "observer", recipe.file, f"observers.{name}", {}, name) for name in names}
+    return replace(recipe, observers={**recipe.observers, **own})

@@ -18,8 +18,7 @@ from zero3d.registry import Registry
 from zero3d.run.new_folder import free_out, reserving
 from zero3d.run.optimise import optimise
 from zero3d.run.pictures import Pictures, load_pictures
-from zero3d.run.session import Session, load_parts, make_engine, out_of, say
-from zero3d.run.standing import load_run_recipe
+from zero3d.run.session import Session, load_parts, load_run_recipe, make_engine, out_of, say
 from zero3d.run.subject import FramedSubject, camera_of, elevation, elevation_note, frame_subject, subject_at
 from zero3d.values import Cameras
 
