@@ -492,6 +492,11 @@ def oracle(component, bench):
     check_denoiser(made)
 
 
+@case("reconstructor extrusion", "reconstructor ellipsoid")
+def silhouette(component, bench):
+    check_reconstructor(component(component.Config()))
+
+
 @case("reconstructor nano_lift")
 def nano_lift(component, bench):
     made = component(component.Config())

@@ -8,4 +8,9 @@ from zero3d.interfaces import Component
 
 @hookimpl
 def register_components(register: Callable[[type[Component]], None]) -> None:
-    """Registers this package's components."""
+    from zero3d_benchmark.baselines import Ellipsoid, Extrusion
+    from zero3d_benchmark.command import BenchmarkCommand
+
+    register(BenchmarkCommand)
+    register(Extrusion)
+    register(Ellipsoid)

@@ -1,0 +1,279 @@
+"""A benchmark's file, checked to its last key before anything runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zero3d.errors import RecipeError, UserError, did_you_mean
+from zero3d.interfaces import EvaluationObject, EvaluationSet, Executor
+from zero3d.labels import check_label
+from zero3d.mesh_files import FORMATS
+from zero3d.recipe import RecipeText, make_block, read_yaml
+from zero3d.recipe.schema import typed
+from zero3d.registry import Registry
+from zero3d.run import check, one_shot
+from zero3d_benchmark import protocol as protocols
+from zero3d_benchmark.protocol import Measures, Protocol
+
+DATA_KEYS = ("path", "root", "data", "folder", "file")
+"""The option of a set that `data=` stands for: the first that it has."""
+SOURCES = ("recipe", "reconstructor", "views", "predictions", "oracle")
+FLOOR = "floor"
+"""The label of the truth against another sample of itself."""
+DEFAULT_PROTOCOL, DEFAULT_SET = "zero3d-solids", {"type": "procedural"}
+
+
+@dataclass
+class MethodOptions:
+    """A method: one of recipe (a file), reconstructor (a name), views (a denoiser's name), predictions (a folder of an
+    outside method's results) and oracle (true: the truth itself).
+
+    options: of the recipe (key.path: value), reconstructor or denoiser. up: vertical axis of predictions' files, y or z.
+    yaw_deg: by how much they are turned about it. turned: whether they stand as the input camera sees them (its azimuth 0),
+    and not as the data do. arguments: further words of `zero3d views`, as [--steps, 50]. tell_elevation: whether the
+    method is told how high the input camera stands; else it assumes what it does.
+    """
+
+    recipe: str | None = None
+    reconstructor: str | None = None
+    views: str | None = None
+    predictions: str | None = None
+    oracle: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+    arguments: list[str] = field(default_factory=list)
+    up: str = "y"
+    yaw_deg: float = 0.0
+    turned: bool = True
+    tell_elevation: bool = True
+
+    def __post_init__(self) -> None:
+        given = [name for name in SOURCES if getattr(self, name)]
+        if len(given) != 1:
+            raise ValueError(f"{given[-1] if given else 'recipe'}: {given or 'none'}; give one of {', '.join(SOURCES)}")
+        if self.up not in ("y", "z"):
+            raise ValueError(f"up: {self.up!r}; y (glTF's) or z")
+
+    @property
+    def source(self) -> str:
+        return next(name for name in SOURCES if getattr(self, name))
+
+
+@dataclass
+class BenchmarkOptions:
+    """A benchmark's file. protocol: a shipped one's name or a YAML file. set: an evaluation set's type and options. methods:
+    label -> method. executor: who runs the jobs; null is this process. out: folder of the results. data: where the user's
+    copy lies, in place of the set's own option. objects: the first so many, or a list of names; null takes all. seed: of
+    all methods and samples. shard: i/n, the i-th of n parts of the objects. cache: folder of rendered pictures, out/cache by
+    default. tables: label -> keys that stand in place of these. table: which of them.
+    """
+
+    protocol: str = DEFAULT_PROTOCOL
+    set: dict[str, Any] = field(default_factory=lambda: dict(DEFAULT_SET))
+    methods: dict[str, Any] = field(default_factory=dict)
+    executor: Any = field(default_factory=lambda: {"type": "processes", "workers": 1})
+    out: str | None = None
+    data: str | None = None
+    objects: Any = None
+    seed: int = 0
+    shard: str | None = None
+    cache: str | None = None
+    tables: dict[str, Any] = field(default_factory=dict)
+    table: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"seed: {self.seed}; not negative")
+        names = isinstance(self.objects, list) and all(isinstance(name, str | int) for name in self.objects)
+        if self.objects is not None and not names and not (type(self.objects) is int and self.objects > 0):
+            raise ValueError(f"objects: {self.objects!r}; how many, or a list of names")
+        if self.shard is not None and not valid_shard(self.shard):
+            raise ValueError(f"shard: {self.shard!r}; i/n with 1 <= i <= n, say 2/8")
+
+
+def valid_shard(text: str) -> tuple[int, int] | None:
+    """(i, n), or None if it is no i/n."""
+    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", str(text))
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        return None
+    return int(found[1]), int(found[2])
+
+
+@dataclass
+class Benchmark:
+    """A benchmark that is ready to run."""
+
+    place: str
+    options: BenchmarkOptions
+    protocol: Protocol
+    measures: Measures
+    methods: dict[str, MethodOptions]
+    objects: list[EvaluationObject]
+    executor: Executor | None
+
+    @property
+    def mine(self) -> list[EvaluationObject]:
+        """The objects of this shard."""
+        part = valid_shard(self.options.shard) if self.options.shard else None
+        return self.objects if part is None else self.objects[part[0] - 1 :: part[1]]
+
+
+def read(file: str, overrides: Sequence[str], registry: Registry) -> Benchmark:
+    """A benchmark's file, or a recipe as its only method, with key=value overrides; checked whole, nothing is run.
+
+    Raises:
+        UserError: a key, a name, a folder or a method's own recipe is wrong.
+    """
+    known = {option.name for option in dataclasses.fields(BenchmarkOptions)}
+    if {"methods", "tables", "protocol"} & set(read_yaml(file)):
+        plain = read_yaml(file, overrides)
+        plain |= _table(plain, file)
+    else:
+        ours = [given for given in overrides if re.split(r"[.=\[]", given)[0] in known - {"objects"}]
+        ours += [given for given in overrides if re.split(r"[.=\[]", given)[0] == "objects"]
+        theirs = dict(_pair(given) for given in overrides if given not in ours)
+        label = re.sub(r"[^\w+-]", "-", Path(file).stem) or "recipe"
+        plain = {"methods": {label: {"recipe": file, "options": theirs}}, **read_yaml(RecipeText(file, "{}"), ours)}
+    return from_plain(plain, file, registry)
+
+
+def from_plain(plain: dict[str, Any], place: str, registry: Registry, runs: bool = True) -> Benchmark:
+    """A benchmark from its plain keys. `runs`: whether the methods are to run here, and are checked for it.
+
+    Raises:
+        UserError: as `read`.
+    """
+    options: BenchmarkOptions = typed(BenchmarkOptions, plain, f"{place}:")
+    protocol = protocols.load(options.protocol, f"{place}: protocol")
+    measures = protocols.measures(protocol, registry)
+    if not options.methods:
+        raise RecipeError(f"{place}: methods: missing; name one, for example methods.oracle={{oracle: true}}")
+    methods = {}
+    for label, given in options.methods.items():
+        where = f"{place}: methods.{label}"
+        if check_label(label, where) == FLOOR:
+            raise RecipeError(f"{where}: the label is kept for the truth against itself; take another")
+        if not isinstance(given, dict):
+            raise RecipeError(f"{where}: {given!r}; a map, say {{recipe: recipes/nano.yaml}}")
+        methods[label] = typed(MethodOptions, given, where)
+    executor = None
+    if options.executor is not None:
+        executor = make_block(registry, "executor", place, "executor", options.executor).build()
+    objects = _objects(options, place, registry)
+    if runs:
+        for label, method in methods.items():
+            _check_method(method, f"{place}: methods.{label}", registry, objects)
+    return Benchmark(place, options, protocol, measures, methods, objects, executor)
+
+
+def recipe_of(method: MethodOptions, registry: Registry) -> tuple[str | RecipeText, list[str]]:
+    """The recipe that a method runs, and its overrides."""
+    if method.reconstructor:
+        given = {key if "." in key else f"start.{key}": value for key, value in method.options.items()}
+        return one_shot(method.reconstructor, registry), [_override(pair) for pair in given.items()]
+    assert method.recipe is not None
+    return method.recipe, [_override(pair) for pair in method.options.items()]
+
+
+def _override(pair: tuple[str, Any]) -> str:
+    import json
+
+    key, value = pair
+    return f"{key}={value if isinstance(value, str) else json.dumps(value)}"
+
+
+def _pair(given: str) -> tuple[str, str]:
+    key, equals, value = given.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"override {given!r}: write key.path=value, for example objects=3")
+    return key, value
+
+
+def _table(plain: dict[str, Any], place: str) -> dict[str, Any]:
+    """The keys that the chosen one of `tables` sets; `methods` may be a list of labels of the file's own."""
+    tables = plain.get("tables") or {}
+    if not tables:
+        return {}
+    if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
+        raise RecipeError(f"{place}: tables: a map of label -> keys")
+    chosen = plain.get("table")
+    if chosen not in tables:
+        shown = "missing" if chosen is None else f"{chosen!r} is none"
+        raise RecipeError(f"{place}: table: {shown}; one of {', '.join(map(str, tables))}")
+    keys = dict(tables[chosen])
+    known = {option.name for option in dataclasses.fields(BenchmarkOptions)} - {"tables", "table"}
+    for key in keys:
+        if key not in known:
+            raise RecipeError(f"{place}: tables.{chosen}.{key}: no such option.{did_you_mean(str(key), known)}")
+    if isinstance(keys.get("methods"), list):
+        whole = plain.get("methods") or {}
+        for label in keys["methods"]:
+            if label not in whole:
+                raise RecipeError(f"{place}: tables.{chosen}.methods: {label!r}.{did_you_mean(str(label), whole)}")
+        keys["methods"] = {label: whole[label] for label in keys["methods"]}
+    return keys
+
+
+def _objects(options: BenchmarkOptions, place: str, registry: Registry) -> list[EvaluationObject]:
+    block = dict(options.set)
+    if options.data is not None:
+        name = str(block.get("type", DEFAULT_SET["type"]))
+        taken = {f.name for f in dataclasses.fields(registry.get("evaluation_set", name, f"{place}: set.type").Config)}
+        key = next((key for key in DATA_KEYS if key in taken), None)
+        if key is None:
+            raise RecipeError(f"{place}: data: {options.data}; the set {name!r} reads none, leave it out")
+        block[key] = options.data
+    found = make_block(registry, "evaluation_set", place, "set", block).build()
+    assert isinstance(found, EvaluationSet)
+    objects = list(found.objects())
+    if isinstance(options.objects, int):
+        return objects[: options.objects]
+    if options.objects is not None:
+        by = {one.name: one for one in objects}
+        for name in map(str, options.objects):
+            if name not in by:
+                raise RecipeError(f"{place}: objects: {name!r} is none of the set's {len(by)}.{did_you_mean(name, by)}")
+        return [by[str(name)] for name in options.objects]
+    return objects
+
+
+def _check_method(method: MethodOptions, place: str, registry: Registry, objects: Sequence[EvaluationObject]) -> None:
+    if method.predictions:
+        _check_predictions(Path(method.predictions), place, objects)
+    elif method.views:
+        block = {"type": method.views, **method.options}
+        make_block(registry, "denoiser", f"{place}:", "views", block)
+        registry.get("command", "views", place)
+    elif not method.oracle:
+        if method.reconstructor:
+            registry.get("reconstructor", method.reconstructor, f"{place}.reconstructor")
+        try:
+            check(*_ordered(recipe_of(method, registry), registry))
+        except UserError as error:
+            raise RecipeError(f"{place}: {error}") from None
+
+
+def _ordered(
+    pair: tuple[str | RecipeText, list[str]], registry: Registry
+) -> tuple[str | RecipeText, Registry, list[str]]:
+    return pair[0], registry, pair[1]
+
+
+def _check_predictions(folder: Path, place: str, objects: Sequence[EvaluationObject]) -> None:
+    if not folder.is_dir():
+        raise RecipeError(f"{place}.predictions: {folder}: no such folder")
+    if not any(prediction_file(folder, one.name) or (folder / one.name).is_dir() for one in objects):
+        raise RecipeError(
+            f"{place}.predictions: {folder}: nothing for any of {len(objects)} objects; expected OBJECT.glb (obj, ply, stl) "
+            f"or OBJECT/NNN.png, with the set's names, such as {objects[0].name}.glb"
+        )
+
+
+def prediction_file(folder: Path, name: str) -> Path | None:
+    """The mesh that an outside method made of an object; None if there is none."""
+    places = [folder / f"{name}.{kind}" for kind in FORMATS]
+    return next((path for path in places if path.is_file()), None)

@@ -1,0 +1,1 @@
+"""What a benchmark tells: tables, pictures, a page."""

@@ -1,0 +1,280 @@
+"""The table of a benchmark: means, deviations and counts of each method, beside published rows of the same protocol."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from zero3d.files import write_text
+from zero3d_benchmark.options import FLOOR
+from zero3d_benchmark.protocol import Measures, Protocol
+from zero3d_benchmark.run import folder
+
+PUBLISHED = Path(__file__).parent.parent / "published.json"
+DIGITS = 4
+STAR = r"\*"
+"""Behind a published method whose code is not public."""
+HIDDEN = ("precision@", "recall@")
+"""Figures that rows hold and tables leave out."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Over objects: `mean`, standard deviation `sd` (of the sample; None of one object), and how many, `n`."""
+
+    mean: float
+    sd: float | None
+    n: int
+
+
+@dataclass
+class Line:
+    """A method's line. `failed`: objects without figures. `source`: of a published row; `star`: its code is not public."""
+
+    method: str
+    figures: dict[str, Figure] = field(default_factory=dict)
+    failed: int = 0
+    objects: int = 0
+    seconds: float | None = None
+    source: str = ""
+    star: bool = False
+
+
+@dataclass
+class Table:
+    """`columns`: figure -> whether "less" or "more" is better."""
+
+    protocol: Protocol
+    columns: dict[str, str]
+    lines: list[Line]
+    published: list[Line]
+    failures: list[tuple[str, str, str]]
+    notes: list[str] = field(default_factory=list)
+    known: frozenset[str] = frozenset({FLOOR})
+    """Labels that are no methods: they know the truth."""
+
+    def best(self, column: str) -> float | None:
+        """The best measured mean: of methods that scored as many objects as any, the floor and the truth left out."""
+        found = [
+            line.figures[column] for line in self.lines if column in line.figures and line.method not in self.known
+        ]
+        most = max((figure.n for figure in found), default=0)
+        means = [figure.mean for figure in found if figure.n == most and math.isfinite(figure.mean)]
+        return None if not means else min(means) if self.columns[column] == "less" else max(means)
+
+
+def summarised(values: Sequence[float]) -> Figure:
+    """Mean and deviation of the finite ones; infinite where all are (a PSNR of equal pictures)."""
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return Figure(values[0], None, len(values))
+    mean = math.fsum(finite) / len(finite)
+    spread = math.sqrt(math.fsum((v - mean) ** 2 for v in finite) / (len(finite) - 1)) if len(finite) > 1 else None
+    return Figure(mean, spread, len(finite))
+
+
+def make(out: Path, protocol: Protocol, measures: Measures) -> Table:
+    """The table of what stands in a folder."""
+    manifest = folder.read_manifest(out) or {}
+    by: dict[str, list[dict[str, Any]]] = {label: [] for label in [*manifest.get("methods", {}), FLOOR]}
+    for row in folder.rows(out):
+        by.setdefault(row["method"], []).append(row)
+    lines, failures = [], []
+    for label, rows in by.items():
+        good = [row for row in rows if row["error"] is None]
+        failures += [(label, row["object"], row["error"]) for row in rows if row["error"] is not None]
+        names = list(dict.fromkeys(name for row in good for name in row["figures"]))
+        figures = {name: summarised([r["figures"][name] for r in good if name in r["figures"]]) for name in names}
+        figures |= _distributions(out, label, good, measures)
+        if rows:
+            spent = [row["method_seconds"] for row in good if "method_seconds" in row]
+            seconds = sum(spent) / len(spent) if spent else None
+            lines.append(Line(label, figures, len(rows) - len(good), len(rows), seconds))
+    kinds = {label: metric.better for label, metric in measures.all.items()}
+    found = list(dict.fromkeys(name for line in lines for name in line.figures))
+    found = [name for name in found if not any(word in name for word in HIDDEN)]
+    columns = {name: next((b for label, b in kinds.items() if _of(name, label)), "less") for name in found}
+    order = list(kinds)
+    columns = dict(
+        sorted(columns.items(), key=lambda item: next(i for i, k in enumerate([*order, ""]) if _of(item[0], k)))
+    )
+    shown = list(manifest.get("objects", {}))
+    notes = [f"{len(shown)} objects, seed {manifest.get('seed')}"]
+    told = frozenset(label for label, method in manifest.get("methods", {}).items() if method.get("oracle"))
+    return Table(protocol, columns, lines, published(protocol), failures, notes, told | {FLOOR})
+
+
+def _of(name: str, label: str) -> bool:
+    return not label or name == label or name.startswith((f"{label}.", f"{label}@"))
+
+
+def _distributions(out: Path, label: str, rows: Sequence[Mapping[str, Any]], measures: Measures) -> dict[str, Figure]:
+    """Figures of all pictures at once; `n` counts objects."""
+    files = [folder.features(out, label, row["object"]) for row in rows]
+    held = [load_file(path) for path in files if path.is_file()]
+    found = {}
+    for key, metric in measures.distributions.items():
+        parts = [h for h in held if f"{key}.made" in h]
+        if parts:
+            made, true = (torch.cat([part[f"{key}.{which}"] for part in parts]) for which in ("made", "true"))
+            for name, value in metric.distance(made, true).items():
+                column = key if name == key else name if name.startswith(key) else f"{key}.{name}"
+                found[column] = Figure(float(value), None, len(parts))
+    return found
+
+
+def published(protocol: Protocol) -> list[Line]:
+    """Rows that others published by this protocol; a method of several tables has one line."""
+    kept = protocol.published
+    every = json.loads(PUBLISHED.read_text(encoding="utf-8"))["rows"]
+    found: dict[tuple[str, str], Line] = {}
+    for row in every:
+        if row["protocol"] not in kept.rows or not any(word in row["source"] for word in kept.where or [""]):
+            continue
+        key = row["method"], row["source"].partition(" Table")[0]
+        line = found.setdefault(key, Line(row["method"], source=row["source"], star=not kept.code_public))
+        if row["source"] not in line.source:
+            line.source += f"; {row['source']}"
+        for ours, theirs in kept.figures.items():
+            if theirs in row:
+                line.figures[ours] = Figure(float(row[theirs]), None, 0)
+    return list(found.values())
+
+
+def write(table: Table, out: Path) -> None:
+    """table.json, .csv, .md and .tex."""
+    write_text(out / "table.json", json.dumps(as_json(table), indent=1) + "\n")
+    write_text(out / "table.csv", as_csv(table))
+    write_text(out / "table.md", as_markdown(table))
+    write_text(out / "table.tex", as_latex(table))
+
+
+def as_json(table: Table) -> dict[str, Any]:
+    """Every number; one that is infinite is the text "inf"."""
+    return {
+        "protocol": {key: getattr(table.protocol, key) for key in ("id", "version", "title", "source", "nearest")},
+        "columns": table.columns,
+        "rows": [_plain(line) for line in table.lines],
+        "published": [{**_plain(line), "source": line.source, "star": line.star} for line in table.published],
+        "failures": [dict(zip(("method", "object", "error"), failure, strict=True)) for failure in table.failures],
+        "notes": [*table.notes, *_protocol_notes(table)],
+    }
+
+
+def _plain(line: Line) -> dict[str, Any]:
+    figures = {name: {"mean": _number(f.mean), "sd": f.sd, "n": f.n} for name, f in line.figures.items()}
+    told = {"method": line.method, "figures": figures}
+    return told if line.source else {**told, "objects": line.objects, "failed": line.failed, "seconds": line.seconds}
+
+
+def _number(value: float) -> Any:
+    return value if math.isfinite(value) else str(value)
+
+
+def as_csv(table: Table) -> str:
+    """One row a method: mean, sd and n of each figure; published rows at the end."""
+    held = io.StringIO()
+    writer = csv.writer(held, lineterminator="\n")
+    each = [f"{name}{part}" for name in table.columns for part in ("", "_sd", "_n")]
+    writer.writerow(["protocol", "method", "objects", "failed", "seconds", *each, "source"])
+    for line in [*table.lines, *table.published]:
+        cells: list[Any] = []
+        for name in table.columns:
+            figure = line.figures.get(name)
+            cells += ["", "", ""] if figure is None else [figure.mean, "" if figure.sd is None else figure.sd, figure.n]
+        counts = ["", "", ""] if line.source else [line.objects, line.failed, line.seconds]
+        writer.writerow([table.protocol.id, line.method, *counts, *cells, line.source])
+    return held.getvalue()
+
+
+def as_markdown(table: Table) -> str:
+    """The best measured mean of a column is bold; published rows are in italics."""
+    arrows = {"less": "↓", "more": "↑"}
+    heading = ["method", *(f"{name} {arrows[better]}" for name, better in table.columns.items()), "n", "failed"]
+    rows = [heading, ["---"] * len(heading)]
+    for line in table.lines:
+        cells = [
+            _cell(line.figures.get(name), table.best(name) if line.method not in table.known else None)
+            for name in table.columns
+        ]
+        rows.append([line.method, *cells, str(line.objects - line.failed), str(line.failed)])
+    for line in table.published:
+        cells = [f"*{_plain_cell(line.figures.get(name))}*" if name in line.figures else "" for name in table.columns]
+        rows.append([f"*{line.method}*" + (STAR if line.star else ""), *cells, "", ""])
+    body = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    notes = [*_protocol_notes(table), *table.notes]
+    notes += [f"failed: {method} on {name}: {error}" for method, name, error in table.failures[:20]]
+    return "\n".join([f"# {_title(table)}", "", body, "", *(f"- {note}" for note in notes), ""])
+
+
+def as_latex(table: Table) -> str:
+    """A booktabs table; the best measured mean is bold, published rows are grey with their sources below."""
+    arrows = {"less": r"$\downarrow$", "more": r"$\uparrow$"}
+    columns = [f"{_tex(name)} {arrows[better]}" for name, better in table.columns.items()]
+    lines = [
+        f"% {_title(table)}; \\usepackage{{booktabs,xcolor}}",
+        f"\\begin{{tabular}}{{l{'r' * (len(columns) + 1)}}}",
+        "\\toprule",
+        " & ".join(["Method", *columns, "$n$"]) + r" \\",
+        "\\midrule",
+    ]
+    for line in table.lines:
+        cells = []
+        for name in table.columns:
+            figure = line.figures.get(name)
+            told = _plain_cell(figure)
+            best = figure is not None and line.method not in table.known and figure.mean == table.best(name)
+            cells.append(f"\\textbf{{{told}}}" if best else told)
+        lines.append(" & ".join([_tex(line.method), *cells, str(line.objects - line.failed)]) + r" \\")
+    if table.published:
+        lines.append("\\midrule")
+        for line in table.published:
+            name = _tex(line.method) + ("$^{*}$" if line.star else "")
+            grey = [name, *(_plain_cell(line.figures.get(column)) for column in table.columns), ""]
+            lines.append(" & ".join(f"\\textcolor{{gray}}{{{cell}}}" if cell else "" for cell in grey) + r" \\")
+    lines += ["\\bottomrule", f"\\multicolumn{{{len(columns) + 2}}}{{l}}{{\\footnotesize {_tex(_title(table))}}} \\\\"]
+    for note in _protocol_notes(table):
+        lines.append(f"\\multicolumn{{{len(columns) + 2}}}{{l}}{{\\footnotesize {_tex(note)}}} \\\\")
+    return "\n".join([*lines, "\\end{tabular}", ""])
+
+
+def _title(table: Table) -> str:
+    word = ", nearest recipe" if table.protocol.nearest else ""
+    return f"{table.protocol.title or table.protocol.id} ({table.protocol.id} v{table.protocol.version}{word})"
+
+
+def _protocol_notes(table: Table) -> list[str]:
+    """What a reader must know of the protocol, and where published rows come from."""
+    protocol = table.protocol
+    notes = [f"nearest recipe: {note}" if protocol.nearest else note for note in protocol.notes]
+    sources = sorted({line.source for line in table.published})
+    notes += [f"published rows: {'; '.join(sources)}"] if sources else []
+    if any(line.star for line in table.published):
+        notes.append("* the code that made it is not public; only the protocol's words are shared")
+    return notes
+
+
+def _cell(figure: Figure | None, best: float | None) -> str:
+    told = _plain_cell(figure)
+    if figure is None:
+        return told
+    spread = "" if figure.sd is None else f" ± {figure.sd:.{DIGITS}f}"
+    return f"**{told}**{spread}" if best is not None and figure.mean == best else f"{told}{spread}"
+
+
+def _plain_cell(figure: Figure | None) -> str:
+    return "" if figure is None else f"{figure.mean:.{DIGITS}f}"
+
+
+def _tex(text: str) -> str:
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return "".join(special.get(c, "\\" + c if c in "&%$#_{}" else c) for c in text)

@@ -1,0 +1,1 @@
+"""What a benchmark does for each object and method: truth, prediction, placing, scores."""

@@ -1,0 +1,165 @@
+"""One job: a method on an object, scored, written. Executors call `score` in their workers."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+from safetensors.torch import save
+
+from zero3d.errors import UserError, one_line
+from zero3d.files import replacing, write_bytes, write_text
+from zero3d.interfaces import Metric
+from zero3d.mesh_views import MeshScene
+from zero3d.plugins import load_plugins
+from zero3d.registry import Registry
+from zero3d_benchmark.options import FLOOR, Benchmark, from_plain
+from zero3d_benchmark.run import folder
+from zero3d_benchmark.run.placing import Placing, place
+from zero3d_benchmark.run.predict import Prediction, keep, predict
+from zero3d_benchmark.run.truth import Truth, on_white
+
+CALL = f"{__name__}:score"
+GRID_SIDE = 192
+"""Pixels of a picture in the grid."""
+
+
+@lru_cache(maxsize=1)
+def _opened(out: str, plugins: tuple[str, ...], written: str) -> tuple[Registry, Benchmark, dict[str, Metric]]:
+    """Once a process: plug-ins, the benchmark as it stands in the folder, its metrics with their weights."""
+    registry = load_plugins(plugins)
+    benchmark = from_plain(json.loads(written), out, registry, runs=False)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    for metric in benchmark.measures.all.values():
+        metric.load(device)
+    return registry, benchmark, benchmark.measures.all
+
+
+def score(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Score one method on one object and write its row; a failure is a row, too. Returns {"error": line or None}."""
+    out, label, name = Path(payload["out"]), payload["method"], payload["object"]
+    started = time.monotonic()
+    registry, benchmark, _ = _opened(str(out), tuple(payload["plugins"]), payload["benchmark"])
+    one = next(one for one in benchmark.objects if one.name == name)
+    row: dict[str, Any] = {"method": label, "object": name, "category": one.category, "seed": benchmark.options.seed}
+    try:
+        cache = Path(benchmark.options.cache or out / folder.CACHE)
+        truth = Truth(one, benchmark.protocol, cache)
+        if label == FLOOR:
+            row |= {"figures": _floors(benchmark, truth), "error": None}
+        else:
+            row |= _scored(benchmark, registry, label, truth, out)
+    except UserError as error:
+        row["error"] = str(error)
+    except Exception as error:  # one bad object, or one bad method, must not stop the others
+        row["error"] = one_line(f"{type(error).__name__}: {error}")
+    row["seconds"] = round(time.monotonic() - started, 2)
+    write_text(folder.row(out, label, name), json.dumps(row, indent=1) + "\n")
+    return {"error": row["error"]}
+
+
+def _scored(benchmark: Benchmark, registry: Registry, label: str, truth: Truth, out: Path) -> dict[str, Any]:
+    method, measures = benchmark.methods[label], benchmark.measures
+    with tempfile.TemporaryDirectory(prefix=f"zero3d-{label}-") as scratch:
+        started = time.monotonic()
+        made = predict(method, truth, registry, benchmark.options.seed, Path(scratch))
+        seconds = time.monotonic() - started
+        keep(made, folder.prediction(out, label, truth.one.name))
+    figures: dict[str, float] = {}
+    if measures.shapes:
+        figures |= _shapes(benchmark, truth, made)
+    if made.pictures is not None:
+        figures |= _pictures(benchmark, truth, made.pictures)
+        features = {
+            f"{key}.{which}": metric.features(pictures).float().cpu().contiguous()
+            for key, metric in measures.distributions.items()
+            for which, pictures in (("made", made.pictures), ("true", _true(truth)))
+        }
+        if features:
+            write_bytes(folder.features(out, label, truth.one.name), save(features))
+    _show(truth, made, folder.row(out, label, truth.one.name))
+    odd = {key: value for key, value in figures.items() if math.isnan(value)}
+    if odd:
+        raise UserError(f"{', '.join(odd)}: not a number; the prediction has no surface that can be measured")
+    return {"figures": figures, "error": None, "method_seconds": round(seconds, 2), "notes": made.notes[:20]}
+
+
+def _shapes(benchmark: Benchmark, truth: Truth, made: Prediction) -> dict[str, float]:
+    if truth.mesh is None:
+        raise UserError(f"protocol {benchmark.protocol.id} compares shapes, and there is no true mesh")
+    if made.mesh is None:
+        return {}  # pictures alone: its shape is not told
+    seed = benchmark.options.seed
+    mesh, true = place(made.mesh, truth.mesh, benchmark.protocol.place, Placing(truth.azimuth_deg, seed))
+    return {
+        _column(label, name, found): float(value)
+        for label, metric in benchmark.measures.shapes.items()
+        for found in [metric.shape(mesh, true, seed)]
+        for name, value in found.items()
+    }
+
+
+def _floors(benchmark: Benchmark, truth: Truth) -> dict[str, float]:
+    if truth.mesh is None:
+        raise UserError("there is no true mesh")
+    seed = benchmark.options.seed
+    _, true = place(truth.mesh, truth.mesh, benchmark.protocol.place, Placing(truth.azimuth_deg, seed))
+    return {
+        _column(label, name, found): float(value)
+        for label, metric in benchmark.measures.shapes.items()
+        for found in [metric.floor(true, seed)]
+        for name, value in found.items()
+    }
+
+
+def _pictures(benchmark: Benchmark, truth: Truth, pictures: torch.Tensor) -> dict[str, float]:
+    """Means over an object's pictures. Equal pictures, whose PSNR is infinite, count if all are equal."""
+    true = _true(truth)
+    figures = {}
+    for label, metric in benchmark.measures.pictures.items():
+        found = metric.pictures(pictures, true, None)
+        for name, values in found.items():
+            finite = values[values.isfinite()]
+            figures[_column(label, name, found)] = float(finite.mean() if len(finite) else values.mean())
+    return figures
+
+
+def _true(truth: Truth) -> torch.Tensor:
+    return torch.stack([shot.on_white for shot in truth.targets])
+
+
+def _column(label: str, name: str, found: Mapping[str, Any]) -> str:
+    """A figure's column: the metric's label, with the figure's name where the metric gives several."""
+    if len(found) == 1 or name == label:
+        return label
+    return name if name.startswith(label) else f"{label}.{name}"
+
+
+def _show(truth: Truth, made: Prediction, row: Path) -> None:
+    """What was made, from where the input was seen, or the first picture, beside the row; for the grid."""
+    from PIL import Image
+
+    if made.mesh is not None:
+        camera = truth.input.camera
+        camera = camera.resized(GRID_SIDE, round(GRID_SIDE * camera.width / camera.height))
+        picture = MeshScene(made.mesh).draw(camera, supersample=1).image[0].numpy()
+    elif made.pictures is not None:
+        picture = made.pictures[0].numpy()
+    else:
+        return
+    pixels = Image.fromarray(numpy.round(255 * picture.clip(0, 1)).astype(numpy.uint8))
+    with replacing(row.with_suffix(".png")) as beside:
+        pixels.save(beside, "PNG")
+
+
+def shown(truth: Truth) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """The input picture and the first true one, (H, W, 3) uint8 on white; the input twice where nothing is asked for."""
+    return on_white(truth.input.rgba), on_white((truth.targets or [truth.input])[0].rgba)

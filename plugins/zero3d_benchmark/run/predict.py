@@ -1,0 +1,163 @@
+"""What a method makes of an object: a mesh in the world of the data, pictures from the cameras asked for, or both."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+from PIL import Image
+
+from zero3d.errors import UserError
+from zero3d.interfaces import Command
+from zero3d.mesh_files import FORMATS, load_mesh, save_mesh
+from zero3d.mesh_placing import turned
+from zero3d.mesh_views import MeshScene
+from zero3d.recipe import load_recipe
+from zero3d.registry import Registry
+from zero3d.run import run
+from zero3d_benchmark.options import MethodOptions, prediction_file, recipe_of
+from zero3d_benchmark.run.placing import to_world
+from zero3d_benchmark.run.truth import Truth
+
+
+@dataclass
+class Prediction:
+    """`mesh`: in the world of the data; None of a method that makes pictures alone. `pictures` (N, H, W, 3) in [0, 1], on
+    white, of the targets; None where nothing was asked for. `file`: the mesh's own file, if one was made.
+    """
+
+    mesh: Any = None
+    pictures: torch.Tensor | None = None
+    file: Path | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def predict(method: MethodOptions, truth: Truth, registry: Registry, seed: int, folder: Path) -> Prediction:
+    """Run the method, or read what it made. `folder`: an empty one for its files.
+
+    Raises:
+        UserError: it cannot be run, or made nothing.
+    """
+    if method.oracle:
+        made = Prediction(truth.mesh)
+        if truth.targets:
+            made.pictures = torch.stack([shot.on_white for shot in truth.targets])
+    elif method.predictions:
+        made = _read(method, truth)
+    elif method.views:
+        return Prediction(pictures=_views(method, truth, registry, seed, folder))
+    else:
+        made = _ran(method, truth, registry, seed, folder)
+    if made.pictures is None and truth.targets:
+        assert made.mesh is not None
+        scene = MeshScene(made.mesh)
+        drawn = [scene.draw(shot.camera, light=None).image[0] for shot in truth.targets]
+        made.pictures = torch.stack(drawn).float()
+    return made
+
+
+def _ran(method: MethodOptions, truth: Truth, registry: Registry, seed: int, folder: Path) -> Prediction:
+    """The mesh that a recipe, or a reconstructor's, exports."""
+    file, overrides = recipe_of(method, registry)
+    shown, out = truth.input, folder / "run"
+    given = [f"image={json.dumps(str(shown.path))}", f"out={json.dumps(str(out))}", f"seed={seed}"]
+    given += ["observers={}", "input.mask=alpha"]
+    given += [f"input.elevation_deg={truth.elevation_deg:.6f}"] if method.tell_elevation else []
+    notes: list[str] = []
+    run(file, registry, [*given, *overrides], tell=notes.append)
+    files = [path for path in sorted(out.iterdir()) if path.suffix.lower().lstrip(".") in FORMATS]
+    if not files:
+        raise UserError(f"{file}: it exported no mesh ({', '.join(FORMATS)}); add export.mesh to it")
+    framing = load_recipe(out / "recipe.yaml", registry).options.input.framing
+    mesh = to_world(load_mesh(files[0]), shown.camera, shown.rgba[..., 3], framing)
+    return Prediction(mesh, file=files[0], notes=notes)
+
+
+def _read(method: MethodOptions, truth: Truth) -> Prediction:
+    """What an outside method made: a mesh, or pictures by the number of the target."""
+    root, name = Path(str(method.predictions)), truth.one.name
+    made, file, pictures = Prediction(), prediction_file(root, name), root / name
+    if file is not None:
+        mesh = turned(load_mesh(file, method.up), method.yaw_deg)
+        made.mesh = turned(mesh, truth.azimuth_deg) if method.turned else mesh
+        made.notes = list(mesh.metadata.get("notes", []))
+    if truth.targets and pictures.is_dir():
+        made.pictures = torch.stack([_picture(pictures, i, shot.rgba.shape) for i, shot in enumerate(truth.targets)])
+    if made.mesh is None and made.pictures is None:
+        raise UserError(f"{root}: no {name}.glb (obj, ply, stl) and no folder {name} of pictures")
+    return made
+
+
+def _picture(folder: Path, number: int, shape: tuple[int, ...]) -> torch.Tensor:
+    """Picture NNN.png of a folder, (H, W, 3) in [0, 1] on white, of the target's size."""
+    path = folder / f"{number:03d}.png"
+    try:
+        with Image.open(path) as opened:
+            read = opened.convert("RGBA")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); one PNG for each target is wanted, from 000.png") from None
+    if read.size != (shape[1], shape[0]):
+        read = read.convert("RGBa").resize((shape[1], shape[0]), Image.Resampling.BOX).convert("RGBA")
+    rgba = torch.from_numpy(numpy.array(read)).float() / 255
+    return rgba[..., :3] * rgba[..., 3:] + 1 - rgba[..., 3:]
+
+
+def _views(method: MethodOptions, truth: Truth, registry: Registry, seed: int, folder: Path) -> torch.Tensor:
+    """The targets, drawn by a denoiser through `zero3d views`, from where they stand relative to the input."""
+    if not truth.targets:
+        raise UserError(f"a method of views draws pictures, and protocol {truth.protocol.id} asks for none")
+    command = registry.get("command", "views", "methods")
+    assert issubclass(command, Command)
+    views = command(command.Config())
+    parser = argparse.ArgumentParser()
+    views.add_arguments(parser)
+    poses = folder / "poses.json"
+    poses.write_text(json.dumps([_relative(truth, shot.camera) for shot in truth.targets]), encoding="utf-8")
+    words = [str(truth.input.path), "--out", str(folder / "views"), "--poses", str(poses), "--seed", str(seed)]
+    words += ["--denoiser", str(method.views), "--mask", "alpha", *method.arguments]
+    words += ["--input-elevation", f"{truth.elevation_deg:.4f}"] if method.tell_elevation else []
+    for key, value in method.options.items():
+        words += ["--option", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+    try:
+        parsed = parser.parse_args(words)
+    except SystemExit:
+        raise UserError(f"zero3d views does not take {' '.join(method.arguments)!r}; see zero3d views --help") from None
+    parsed.registry = registry
+    views.run(parsed)
+    record = json.loads((folder / "views" / "views.json").read_text(encoding="utf-8"))
+    files = [folder / "views" / view["files"][0] for view in record["views"]]
+    size = truth.targets[0].rgba.shape
+    pictures = []
+    for path in files:
+        with Image.open(path) as opened:
+            small = opened.convert("RGB").resize((size[1], size[0]), Image.Resampling.BOX)
+        pictures.append(torch.from_numpy(numpy.array(small)).float() / 255)
+    return torch.stack(pictures)
+
+
+def _relative(truth: Truth, camera: Any) -> list[float]:
+    """Azimuth and elevation in degrees and distance, relative to the input."""
+    shown = truth.input.camera
+    azimuth = numpy.degrees(float(camera.azimuth[0] - shown.azimuth[0]))
+    elevation = numpy.degrees(float(camera.elevation[0] - shown.elevation[0]))
+    return [float((azimuth + 180) % 360 - 180), float(elevation), float(camera.distance[0] - shown.distance[0])]
+
+
+def keep(made: Prediction, place: Path) -> None:
+    """Leave the mesh beside the scores, as `predictions` reads it: a GLB as it was exported, else its shape and colours."""
+    if made.mesh is None:
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if made.file is not None and made.file.suffix.lower() == ".glb":
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix=".zero3d-") as beside:
+            shutil.copyfile(made.file, Path(beside) / "mesh.glb")
+            (Path(beside) / "mesh.glb").replace(place)
+    elif made.file is not None:
+        save_mesh(load_mesh(made.file), place)
