@@ -72,6 +72,7 @@ def test_new_ones_come_until_max_count():
         assert len(cloud.gradient_sums) == len(optimizer.torch.state[cloud.means]["exp_avg"]) == counts[-1]
     assert counts == [15, 18, 18]
     optimizer.check(0)
+    optimizer.check_finite(0)
 
 
 def test_the_noise_has_the_covariance_and_spares_the_opaque():

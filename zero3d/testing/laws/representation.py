@@ -152,6 +152,7 @@ def _step(laws: Laws, representation: Representation, optimizer: Any, index: int
         representation.after_step(step, optimizer)
     with laws.runs(law, f"after step {index}"):
         optimizer.check(index)
+        optimizer.check_finite(index)
 
 
 def _state(laws: Laws, representation: Representation, make: Callable[[], Representation]) -> None:
