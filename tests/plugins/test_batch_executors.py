@@ -72,19 +72,17 @@ def test_processes_lose_nothing_and_repeat_what_was_killed_alone(tmp_path):
     assert len(workers) <= 2 + 3  # two, which stay, and one for each that was killed
 
 
-@pytest.mark.parametrize("how", ["SIGKILL", "SIGINT"])
-def test_workers_end_with_the_driver(tmp_path, how):
-    """Killed, or by Ctrl-C, which a job notices as its own."""
+def test_ctrl_c_reaches_the_job_and_ends_the_worker(tmp_path):
     process = subprocess.Popen([sys.executable, "-m", "tests.plugins.batch_jobs", str(tmp_path)])
     try:
         pid = int(within(60, lambda: list(tmp_path.glob("waits-*")))[0].name.partition("-")[2])
-        process.send_signal(getattr(signal, how))
+        process.send_signal(signal.SIGINT)
         process.wait(20)
         within(20, lambda: not alive(pid))
     finally:
         process.kill()
-    assert (tmp_path / "interrupted").exists() == (how == "SIGINT")
-    assert process.returncode == (130 if how == "SIGINT" else -signal.SIGKILL)
+    assert (tmp_path / "interrupted").exists()
+    assert process.returncode == 130
 
 
 def test_gpus_are_shared_out(monkeypatch):

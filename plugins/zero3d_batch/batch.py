@@ -1,0 +1,73 @@
+"""`zero3d batch`: a recipe over many pictures."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import ClassVar
+
+from zero3d.errors import UserError
+from zero3d.interfaces import Command
+
+OVERRIDE = re.compile(r"[\w.\[\]-]+=")
+OWN_KEYS = ("image", "images")
+
+
+class Batch(Command):
+    """Run a recipe over many pictures: a run's folder for each, tables, a page of all; again, it goes on where it ended."""
+
+    name: ClassVar[str] = "batch"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        from zero3d_batch.many.drive import add_executor_arguments
+
+        add = parser.add_argument
+        add("recipe", help="a YAML file, for example recipes/nano.yaml")
+        add(
+            "pictures",
+            nargs="+",
+            metavar="PICTURES",
+            help="a folder, pictures, a pattern in quotes, a .txt with a path a line, or a .csv with columns image and any "
+            "keys; NAME.yaml beside NAME.png holds keys for it alone",
+        )
+        add("overrides", nargs="*", metavar="key=value", help="out=FOLDER, and any key of the recipe for all runs")
+        add("--shard", metavar="I/N", help="run the I-th of N shares alone, for example 1/4 on the first of 4 machines")
+        add_executor_arguments(parser)
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        import os
+
+        from zero3d.run import say
+        from zero3d_batch.many.drive import Drive, executor_of, shard_of
+        from zero3d_batch.many.items import LOGS, checked, split_out
+        from zero3d_batch.pages.gallery import write_gallery
+        from zero3d_batch.pictures import wanted_pictures
+
+        words = [*arguments.pictures, *arguments.overrides]
+        pictures = [word for word in words if not OVERRIDE.match(word) or Path(word).exists()]
+        out, common = split_out([word for word in words if word not in pictures])
+        for override in common:
+            if override.partition("=")[0].partition(".")[0] in OWN_KEYS:
+                raise UserError(f"override {override!r}: the pictures are given without image=; leave it out")
+        if not pictures:
+            raise UserError("batch: no pictures; give a folder, for example: zero3d batch RECIPE pictures/ out=runs")
+        executor = executor_of(arguments.registry, arguments, out / LOGS)
+        items = checked(arguments.recipe, arguments.registry, out, common, wanted_pictures(pictures))
+        mine = shard_of(arguments.shard, items)
+        drive = Drive(
+            arguments.recipe,
+            arguments.registry,
+            out,
+            common,
+            items,
+            mine,
+            write_gallery,
+            os.environ.get("HF_HUB_OFFLINE") == "1",
+            say,
+        )
+        if arguments.only_tell:
+            for item, state in zip(mine, drive.states().values(), strict=True):
+                print(f"{state:5} {item.folder}  {item.image}  {' '.join(item.overrides)}".rstrip())
+            return 0
+        return drive.run(executor)

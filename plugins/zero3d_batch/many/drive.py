@@ -1,0 +1,183 @@
+"""The loop around many runs: who is still to run, a row for each, tables and a page at the end and on the way."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zero3d.errors import RunError, UserError
+from zero3d.interfaces import Executor, Job, Outcome
+from zero3d.recipe import typed
+from zero3d.registry import Registry
+from zero3d_batch.many.items import LOGS, Item, quoted, refuse_others, state_of
+from zero3d_batch.many.rows import ROWS, read_row, thumbnail, write_row
+from zero3d_batch.many.work import CALL
+from zero3d_batch.pages.tables import write_tables
+
+PAGE_SECONDS = 60.0
+"""Between two writings of tables and page, at least; and ten times what one takes."""
+
+
+def add_executor_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of batch and sweep that say who runs."""
+    add = parser.add_argument
+    add("--executor", metavar="NAME", help="processes (of this machine), ray, or a plug-in's (processes)")
+    add("--workers", type=int, metavar="N", help="runs at once (one for each GPU, or for every two cores)")
+    add("--threads", type=int, metavar="N", help="threads of a run on the processor (an even share of the cores)")
+    add("--gpus", type=float, metavar="X", help="GPUs of a run, 0.5 for two on one (1 where there are any)")
+    add("--attempts", type=int, metavar="N", help="how often a run whose worker is killed is tried (3)")
+    add("--ray-address", metavar="HOST:PORT", help="the head of a Ray cluster (the executor ray, started here)")
+    add("--dry-run", dest="only_tell", action="store_true", help="say which runs there would be, and check them")
+
+
+def executor_of(registry: Registry, arguments: argparse.Namespace, logs: Path) -> Executor:
+    """The executor that the options ask for.
+
+    Raises:
+        UserError: there is none of that name, or it takes no such option.
+    """
+    name = arguments.executor or ("ray" if arguments.ray_address else "processes")
+    component = registry.get("executor", name, "--executor")
+    given = {"workers": arguments.workers, "threads": arguments.threads, "gpus": arguments.gpus}
+    given |= {"attempts": arguments.attempts, "address": arguments.ray_address}
+    options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    if "logs" in component.Config.__dataclass_fields__:
+        options["logs"] = str(logs)
+    made: Executor = component(typed(component.Config, options, f"--executor {name}:"))  # type: ignore[assignment]
+    return made
+
+
+@dataclass
+class Drive:
+    """Many runs in one folder. `items`: all; `mine`: those that this call is to run; `common`: the overrides of all."""
+
+    recipe: str
+    registry: Registry
+    out: Path
+    common: Sequence[str]
+    items: Sequence[Item]
+    mine: Sequence[Item]
+    page: Callable[[Path, list[dict[str, Any]]], None]
+    offline: bool = False
+    tell: Callable[[str], None] = print
+
+    def states(self) -> dict[str, str]:
+        """What lies there of each of `mine`."""
+        return {item.name: state_of(item.folder, item.source, self._row(item)) for item in self.mine}
+
+    def run(self, executor: Executor) -> int:
+        """Run what is not done. Returns the exit code: 1 if a run failed.
+
+        Raises:
+            UserError: a run with other keys is in the way, or the executor cannot work.
+            KeyboardInterrupt: by the user; tables and page tell how far it went.
+        """
+        refuse_others(self.mine, self.out / ROWS, self.common)
+        states = self.states()
+        todo = {item.name: item for item in self.mine if states[item.name] != "done"}
+        done = len(self.mine) - len(todo)
+        if done:
+            self.tell(f"{done} of {len(self.mine)} runs are done already")
+        self._make_folder()
+        for item in todo.values():
+            if states[item.name] != "half":  # a row of what was there before
+                self._row(item).unlink(missing_ok=True)
+        failed, written, cost = 0, time.monotonic(), 0.0
+        outcomes = executor.run(self.job(item) for item in todo.values())
+        try:
+            for number, outcome in enumerate(outcomes, 1):
+                failed += self._ended(outcome, todo[outcome.job.name], f"{number}/{len(todo)}")
+                if time.monotonic() - written > max(PAGE_SECONDS, 10 * cost):
+                    started = time.monotonic()
+                    self.write()
+                    written = time.monotonic()
+                    cost = written - started
+        except KeyboardInterrupt:
+            self.tell("stopped; the same command goes on from here")
+            raise
+        finally:
+            close = getattr(outcomes, "close", None)
+            if close:
+                close()
+            self.write()
+        self.tell(f"wrote {self.out / 'index.html'}: {len(todo) - failed + done} done, {failed} failed")
+        return int(failed > 0)
+
+    def job(self, item: Item) -> Job:
+        """Its payload is all that a worker needs."""
+        recipe = str(Path(self.recipe).absolute()) if Path(self.recipe).is_file() else self.recipe
+        image = [] if item.image is None else [f"image={quoted(item.image)}"]
+        payload = {
+            "recipe": recipe,
+            "overrides": [*self.common, *item.overrides, *image],
+            "source": dict(item.source),
+            "out": str(item.folder),
+            "row": str(self._row(item)),
+            "item": self._told(item),
+            "plugins": [os.path.abspath(path) for path in self.registry.local.values()],
+            "offline": self.offline,
+        }
+        return Job(item.name, CALL, payload)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for every item, of other shards too."""
+        return [{**self._told(item), "status": "waiting", **read_row(self._row(item))} for item in self.items]
+
+    def write(self) -> None:
+        """Tables and page, of what is there."""
+        rows = self.rows()
+        write_tables(self.out, rows)
+        self.page(self.out, rows)
+
+    def _told(self, item: Item) -> dict[str, Any]:
+        return {"name": item.name, "image": item.image, "keys": dict(item.keys)}
+
+    def _row(self, item: Item) -> Path:
+        return self.out / ROWS / f"{item.name}.json"
+
+    def _make_folder(self) -> None:
+        try:
+            (self.out / LOGS).mkdir(parents=True, exist_ok=True)
+            (self.out / ROWS).mkdir(exist_ok=True)
+        except OSError as error:
+            raise RunError(f"out: {self.out} cannot be made ({error.strerror}); take another folder") from None
+
+    def _ended(self, outcome: Outcome, item: Item, count: str) -> bool:
+        """Tell it, and keep it; whether it failed."""
+        path = self._row(item)
+        row = read_row(path)
+        if outcome.error is None and row.get("status") == "done":
+            write_row(path, {**row, "attempts": outcome.attempts})
+            again = f", at the {_ordinal(outcome.attempts)} attempt" if outcome.attempts > 1 else ""
+            self.tell(f"[{count}] {item.name}: done, {row.get('seconds')} s{again}")
+            return False
+        error = outcome.error or "its worker wrote nothing here; do all machines see this folder?"
+        self.tell(f"[{count}] {item.name}: failed: {error}")
+        if row.get("status") != "done":  # another shard may have made it
+            failed = {"status": "failed", "error": error, "attempts": outcome.attempts, "seconds": outcome.seconds}
+            shown = thumbnail(Path(item.image)) if item.image else ""
+            write_row(path, {**self._told(item), **failed, "picture": shown})
+        return True
+
+
+def shard_of(text: str | None, items: Sequence[Item]) -> list[Item]:
+    """The share i of n (1/4, 2/4, ...) of the items: every n-th.
+
+    Raises:
+        UserError: it is none.
+    """
+    if text is None:
+        return list(items)
+    first, slash, last = text.partition("/")
+    if not (slash and first.isdigit() and last.isdigit() and 1 <= int(first) <= int(last)):
+        raise UserError(f"--shard {text}: i/n with i from 1 to n, for example 1/4")
+    return list(items[int(first) - 1 :: int(last)])
+
+
+def _ordinal(number: int) -> str:
+    return {2: "second", 3: "third"}.get(number, f"{number}th")

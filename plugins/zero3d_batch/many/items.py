@@ -1,0 +1,174 @@
+"""What each of many runs is to be, checked before any begins."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from zero3d import folder
+from zero3d.errors import PictureError, RunError, UserError
+from zero3d.labels import DEVICES
+from zero3d.recipe import load_recipe
+from zero3d.registry import Registry
+from zero3d_batch.many.rows import ROWS, read_row
+
+LOGS = "logs"
+OWN_NAMES = (ROWS, LOGS, "index.html", "table.csv", "table.json", "table.md")
+"""What stands in the folder beside the runs."""
+LONGEST_NAME = 80
+MOST_CHECKED = 64
+"""So many different runs are built to see whether their parts fit, some tenths of a second each; of all others the keys and
+values are read."""
+NOT_COMPARED = ("out", "overwrite")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One run: its folder's name, the recipe's overrides that are its alone with `out` left out, those values in words, its
+    picture, and the mapping that its recipe.yaml will hold."""
+
+    name: str
+    folder: Path
+    overrides: tuple[str, ...]
+    keys: Mapping[str, str]
+    image: str | None
+    source: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An item before its check."""
+
+    name: str
+    overrides: tuple[str, ...]
+    keys: Mapping[str, str]
+    image: str | None
+
+
+def checked(recipe: str, registry: Registry, out: Path, common: Sequence[str], wanted: Sequence[Wanted]) -> list[Item]:
+    """Hold recipe, keys and values of all runs against what is installed; a picture that cannot be read is no reason.
+
+    Raises:
+        UserError: one of them is wrong.
+    """
+    from zero3d.run import check
+
+    sources: dict[tuple[str, ...], dict[str, Any]] = {}
+    items = []
+    for one in wanted:
+        own = (*common, *one.overrides)
+        if own not in sources:
+            image = [] if one.image is None else [f"image={quoted(one.image)}"]
+            loaded = load_recipe(recipe, registry, [*own, *image, f"out={quoted(str(out))}"])
+            sources[own] = loaded.whole or loaded.source
+            if len(sources) <= MOST_CHECKED:
+                with contextlib.suppress(PictureError):  # read last of all; the run will say so in its row
+                    check(recipe, registry, [*own, *image, "out=null"])
+        image_key = {} if one.image is None else {"image": one.image}
+        source = {k: v for k, v in {**sources[own], **image_key}.items() if k not in NOT_COMPARED}
+        items.append(Item(one.name, out / one.name, one.overrides, one.keys, one.image, source))
+    return items
+
+
+def quoted(text: str) -> str:
+    """As a value of an override, whatever is in it."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def state_of(place: Path, source: Mapping[str, Any], row: Path) -> str:
+    """What lies there of a run with this mapping: "new", "half", "done"; else "other", a run with other keys."""
+    if not folder.read_manifest(place) or not (place / folder.RECIPE).is_file():
+        return "new"
+    if difference(place, source):
+        return "other"
+    images = source.get("images")
+    labels = list(images) if isinstance(images, Mapping) else ["image"] * (source.get("image") is not None)
+    if not folder.is_whole(place, labels):
+        return "new"  # killed over its first files
+    return "done" if read_row(row).get("status") == "done" else "half"
+
+
+def difference(place: Path, source: Mapping[str, Any]) -> str:
+    """The first key in which the run there has another value, with both; empty if all are the same."""
+    try:
+        there = yaml.safe_load((place / folder.RECIPE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        return "its recipe.yaml cannot be read"
+    if not isinstance(there, Mapping):
+        return "its recipe.yaml is no mapping"
+    return _difference("", {k: v for k, v in there.items() if k not in NOT_COMPARED}, source)
+
+
+def _difference(key: str, there: Any, here: Any) -> str:
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        theirs, ours = ({str(k): v for k, v in own.items()} for own in (there, here))
+        found = (
+            _difference(f"{key}.{k}" if key else k, theirs.get(k), ours.get(k)) for k in dict.fromkeys([*ours, *theirs])
+        )
+        return next(filter(None, found), "")
+    return "" if there == here else f"{key}: {_short(there)} there, {_short(here)} here"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:60]}[...]"
+
+
+def refuse_others(items: Iterable[Item], rows: Path, overrides: Sequence[str]) -> None:
+    """Raises RunError if a run with other keys is in one's place, unless the overrides end in overwrite=true."""
+    given = [own.partition("=")[2].strip().lower() for own in overrides if own.partition("=")[0] == "overwrite"]
+    if given and given[-1] == "true":
+        return
+    for item in items:
+        if state_of(item.folder, item.source, rows / f"{item.name}.json") == "other":
+            raise RunError(
+                f"out: {item.folder} was made with other keys ({difference(item.folder, item.source)}); take another out, "
+                "or overwrite=true"
+            )
+
+
+def split_out(overrides: Sequence[str]) -> tuple[Path, list[str]]:
+    """The folder that `out=` names, absolute, and the other overrides.
+
+    Raises:
+        UserError: none is named, or it is a file.
+    """
+    given = [own.partition("=")[2] for own in overrides if own.partition("=")[0] == "out"]
+    try:
+        out = str(yaml.safe_load(given[-1])).strip() if given and given[-1].strip() else ""
+    except yaml.YAMLError:
+        out = given[-1]
+    if not out:
+        raise UserError("out: missing; say where the runs go, for example out=runs")
+    path = Path(out).expanduser().absolute()
+    if path.exists() and not path.is_dir():
+        raise UserError(f"out: {out} is a file; name a folder")
+    return path, [own for own in overrides if own.partition("=")[0] != "out"]
+
+
+class Names:
+    """Folder names that are fit for any system and differ, upper and lower case being one."""
+
+    def __init__(self) -> None:
+        self._taken = {name.casefold() for name in OWN_NAMES}
+
+    def of(self, *candidates: str) -> str:
+        """The first candidate that is free, as a name; else the last with a number."""
+        plain = [_plain(text) for text in candidates]
+        numbered = (f"{plain[-1]}-{n}" for n in itertools.count(2))
+        name = next(name for name in itertools.chain(plain, numbered) if name.casefold() not in self._taken)
+        self._taken.add(name.casefold())
+        return name
+
+
+def _plain(text: str) -> str:
+    name = re.sub(r"[^\w.+-]+", "_", text).strip("._")[:LONGEST_NAME].strip("._") or "run"
+    return f"{name}_" if name.partition(".")[0].upper() in DEVICES else name

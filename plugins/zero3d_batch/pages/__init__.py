@@ -1,0 +1,1 @@
+"""What is shown of many runs: tables, the gallery of a batch, the comparison of a sweep."""
