@@ -112,7 +112,7 @@ def test_the_core_stays_small():
     rooms = {"testing": ["testing"], "evaluation": ["evaluation"], "program": PROGRAM, "library": LIBRARY}
     rooms["core"] = {room(path) for path in CORE} - {name for names in rooms.values() for name in names}
     lines = {key: sum(code_lines(path) for path in CORE if room(path) in names) for key, names in rooms.items()}
-    assert 2000 < lines["core"] < 3000, lines
+    assert 2000 < lines["core"] < 3150, lines
     assert 1000 < lines["program"] < 2300, lines
     assert 1000 < lines["library"] < 1900, lines
     assert lines["evaluation"] < 200, lines
@@ -138,6 +138,18 @@ def test_the_command_line_starts_without_the_model_libraries():
         "import sys; from zero3d.cli import main; main(['plugins']); "
         "heavy = ('diffusers', 'transformers', 'av', 'omegaconf', 'numba', 'trimesh'); "
         "print([m for m in heavy if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, encoding="utf-8")
+    assert done.stdout.strip().endswith("[]"), done.stdout[-300:]
+
+
+def test_help_and_completion_start_without_torch_or_numpy():
+    """Whatever is installed: a component that needs them is promised (`Lazy`), not imported."""
+    code = (
+        "import contextlib, sys\n"
+        "from zero3d.cli import main\n"
+        "with contextlib.suppress(SystemExit): main(['--help'])\n"
+        "print([m for m in ('torch', 'numpy', 'yaml', 'rich', 'PIL') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, encoding="utf-8")
     assert done.stdout.strip().endswith("[]"), done.stdout[-300:]

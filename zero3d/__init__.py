@@ -2,10 +2,11 @@
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 try:
     os.getcwd()
-except OSError:  # torch, which is imported below, would end the program with a line that says nothing of it
+except OSError:  # torch would end the program with a line that says nothing of it
     sys.stderr.write("zero3d: the working folder has been deleted; change to another one\n")
     sys.exit(2)
 
@@ -14,9 +15,14 @@ if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
     os.environ["GOMP_SPINCOUNT"] = "20000"
 
 from zero3d.errors import ExportError, PictureError, PluginError, RecipeError, RunError, UserError
-from zero3d.hookspecs import API_VERSION, hookimpl
+from zero3d.hookspecs import API_VERSION, Lazy, hookimpl
+from zero3d.lazy import lazily
 from zero3d.schedule import Schedule
-from zero3d.values import Cameras, ImageGradient, LossContext, Picture, Step, Subject, View, ViewGradient
+
+if TYPE_CHECKING:
+    from zero3d.values import Cameras, ImageGradient, LossContext, Picture, Step, Subject, View, ViewGradient
+
+__getattr__ = lazily(__name__, {"values": "Cameras ImageGradient LossContext Picture Step Subject View ViewGradient"})
 
 __version__ = "0.1.0"
 
@@ -48,6 +54,7 @@ __all__ = [
     "Cameras",
     "ExportError",
     "ImageGradient",
+    "Lazy",
     "LossContext",
     "Picture",
     "PUBLIC_MODULES",

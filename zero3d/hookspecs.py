@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pluggy
 
@@ -21,6 +22,19 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 """Marks a plug-in's implementation: put it before `def register_components(register)`."""
 
 
+@dataclass(frozen=True)
+class Lazy:
+    """A component that is imported when somebody asks for it, so that the command line starts without its libraries.
+
+    kind, name: those of the class. target: "module:Class". summary: of a command, its docstring's first line, for `--help`.
+    """
+
+    kind: str
+    name: str
+    target: str
+    summary: str = ""
+
+
 @hookspec
-def register_components(register: Callable[[type[Component]], None]) -> None:
-    """Call `register(cls)` once for every component class that this plug-in provides."""
+def register_components(register: Callable[[type[Component] | Lazy], None]) -> None:
+    """Call `register(cls)`, or `register(Lazy(kind, name, "module:Class"))`, once for every component of this plug-in."""

@@ -12,10 +12,11 @@ import pluggy
 
 from zero3d import __version__, hookspecs
 from zero3d.api_changes import outdated
-from zero3d.errors import PluginError, UserError, one_line
+from zero3d.errors import PluginError
+from zero3d.hookspecs import Lazy
 from zero3d.interfaces import Component
 from zero3d.local_plugins import GROUP, find_local
-from zero3d.registry import BrokenPlugin, Registered, Registry, check_component
+from zero3d.registry import BrokenPlugin, Promised, Registered, Registry, check_component, check_promise, reason
 
 
 def load_plugins(local: Sequence[str | Path] = ()) -> Registry:
@@ -33,7 +34,7 @@ def load_plugins(local: Sequence[str | Path] = ()) -> Registry:
         try:
             register_plugin(registry, plugin.load(), plugin.name, plugin.package, plugin.version, str(plugin.path))
         except (Exception, SystemExit) as error:  # somebody else's code
-            raise PluginError(f"--plugin {plugin.path}: {plugin.name}: {_reason(error)}") from error
+            raise PluginError(f"--plugin {plugin.path}: {plugin.name}: {reason(error)}") from error
     here = {(_canonical(plugin.package), plugin.name) for plugin in found}
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         if (_canonical(point.dist.name if point.dist else ""), point.name) not in here:
@@ -54,13 +55,20 @@ def register_plugin(
     if stated != str(hookspecs.API_VERSION):
         raise PluginError(_other_api(plugin, name, stated, package, path))
     found = _components(plugin, name)
-    for component in found:
-        check_component(component)  # all of them before the first is added: a plug-in is loaded whole or not at all
-    for component in found:
-        registry.add(Registered(component, name, package, version, path))
+    origin = (name, package, version, path)
+    entries = [Promised(one, *origin) if isinstance(one, Lazy) else Registered(one, *origin) for one in found]
+    if path:  # asked for by name: what is wrong with it is told now
+        entries = [entry.kept() if isinstance(entry, Promised) else entry for entry in entries]
+    for entry in entries:  # all of them before the first is added: a plug-in is loaded whole or not at all
+        if isinstance(entry, Registered):
+            check_component(entry.component)
+        else:
+            check_promise(entry.lazy)
+    for entry in entries:
+        registry.add(entry)
 
 
-def _components(plugin: Any, name: str) -> list[type[Component]]:
+def _components(plugin: Any, name: str) -> list[type[Component] | Lazy]:
     """What its hook registers, unchecked.
 
     Raises:
@@ -75,7 +83,7 @@ def _components(plugin: Any, name: str) -> list[type[Component]]:
         raise TypeError(str(error)) from None
     if not manager.hook.register_components.get_hookimpls():
         raise TypeError(f"{name} has no hook implementation; decorate `register_components` with zero3d.hookimpl")
-    found: list[type[Component]] = []
+    found: list[type[Component] | Lazy] = []
     manager.hook.register_components(register=found.append)
     return found
 
@@ -87,7 +95,7 @@ def _other_api(plugin: Any, name: str, stated: str, package: str, path: str) -> 
         changed = [
             f"{component.__qualname__}: {line}"
             for component in _components(plugin, name)
-            if (line := outdated(component))
+            if not isinstance(component, Lazy) and (line := outdated(component))
         ]
     except Exception:  # somebody else's code, of another API
         changed = []
@@ -111,13 +119,7 @@ def _load(registry: Registry, point: EntryPoint) -> None:
     try:
         register_plugin(registry, point.load(), point.name, package, version)
     except (Exception, SystemExit) as error:  # somebody else's code: whatever it raises, the others must still load
-        registry.broken.append(BrokenPlugin(point.name, package, _reason(error), error))
-
-
-def _reason(error: BaseException) -> str:
-    """One line; a UserError explains itself."""
-    kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-    return one_line(f"{kind}{error}")
+        registry.broken.append(BrokenPlugin(point.name, package, reason(error), error))
 
 
 def _canonical(package: str) -> str:

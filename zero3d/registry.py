@@ -4,14 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint
 
+from zero3d import interfaces
 from zero3d.api_changes import outdated
-from zero3d.errors import RecipeError, did_you_mean
-from zero3d.interfaces import INTERFACES, Component
+from zero3d.errors import PluginError, RecipeError, UserError, did_you_mean, one_line
+from zero3d.hookspecs import Lazy
+from zero3d.interfaces import Component
 
-KINDS: dict[str, type[Component]] = {interface.kind: interface for interface in INTERFACES}
+
+class _Kinds(Mapping[str, type[Component]]):
+    """Imports an interface when it is asked for."""
+
+    def __getitem__(self, kind: str) -> type[Component]:
+        found: type[Component] = getattr(interfaces, interfaces.KINDS[kind])
+        return found
+
+    def __contains__(self, kind: object) -> bool:
+        return kind in interfaces.KINDS
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(interfaces.KINDS)
+
+    def __len__(self) -> int:
+        return len(interfaces.KINDS)
+
+
+KINDS: Mapping[str, type[Component]] = _Kinds()
 """Kind -> its interface."""
 
 
@@ -24,6 +47,38 @@ class Registered:
     package: str
     version: str
     path: str = ""
+
+    @property
+    def module(self) -> str:
+        return self.component.__module__
+
+
+@dataclass(frozen=True)
+class Promised:
+    """A component that is imported when it is asked for (`Lazy`), with what `Registered` has of it."""
+
+    lazy: Lazy
+    plugin: str
+    package: str
+    version: str
+    path: str = ""
+
+    @property
+    def module(self) -> str:
+        return self.lazy.target.partition(":")[0]
+
+    def kept(self) -> Registered:
+        """The component itself.
+
+        Raises:
+            TypeError: it is not what was promised, or breaks the rules of `Component`. Or whatever its module raises.
+        """
+        lazy, point = self.lazy, EntryPoint(self.lazy.name, self.lazy.target, "")
+        component = point.load()
+        check_component(component)
+        if (component.kind, component.name) != (lazy.kind, lazy.name):
+            raise TypeError(f"{lazy.target} is {component.kind} {component.name!r}, not {lazy.kind} {lazy.name!r}")
+        return Registered(component, self.plugin, self.package, self.version, self.path)
 
 
 @dataclass(frozen=True)
@@ -40,17 +95,21 @@ class Registry:
     """What is installed. Look-ups fail with the nearest known name, and with the plug-ins that failed to load."""
 
     def __init__(self) -> None:
-        self._entries: dict[tuple[str, str], list[Registered]] = {}
+        self._entries: dict[tuple[str, str], list[Registered | Promised]] = {}
         self.broken: list[BrokenPlugin] = []
+        self._dropped: set[tuple[str, str]] = set()
 
-    def add(self, entry: Registered) -> None:
+    def add(self, entry: Registered | Promised) -> None:
         """Register a component.
 
         Raises:
             TypeError: the class breaks the rules of `Component`; the message says which.
         """
-        check_component(entry.component)
-        key = (entry.component.kind, entry.component.name)
+        if isinstance(entry, Promised):
+            key = (entry.lazy.kind, entry.lazy.name)
+        else:
+            check_component(entry.component)
+            key = (entry.component.kind, entry.component.name)
         self._entries.setdefault(key, []).append(entry)
 
     def get(self, kind: str, name: str, place: str) -> type[Component]:
@@ -63,7 +122,7 @@ class Registry:
 
     def entry(self, kind: str, name: str, place: str) -> Registered:
         """Like `get`, with the package it came from."""
-        found = self._entries.get((kind, name), [])
+        found = self._kept(kind, name)
         if not found:
             raise RecipeError(f"{place}: no {kind} called {name!r}.{did_you_mean(name, self.names(kind))}{self.failed}")
         if len(found) > 1:
@@ -75,14 +134,49 @@ class Registry:
         """The registered names of a kind, sorted."""
         return sorted(name for entry_kind, name in self._entries if entry_kind == kind)
 
-    def all(self) -> list[Registered]:
-        """Every registered component, by kind and name."""
+    def all(self, kind: str | None = None, name: str | None = None) -> list[Registered]:
+        """Every registered component (of that kind, and name), by kind and name; each is imported. What fails goes to
+        `broken`."""
+        keys = [key for key in sorted(self._entries) if kind in (None, key[0]) and name in (None, key[1])]
+        found = [entry for key in keys for entry in self._kept(*key)]
+        return [entry for entry in found if not self._lost(entry)]
+
+    def brought(self) -> list[Registered | Promised]:
+        """Every registered component as it was registered; nothing is imported."""
         return [entry for key in sorted(self._entries) for entry in self._entries[key]]
+
+    def _kept(self, kind: str, name: str) -> list[Registered]:
+        """The components of that name, imported. A plug-in of which one fails is none: all that it brought goes."""
+        for entry in list(self._entries.get((kind, name), ())):
+            if isinstance(entry, Promised):
+                try:
+                    kept = entry.kept()
+                except (Exception, SystemExit) as error:  # somebody else's code
+                    self._drop(entry, error)
+                else:
+                    entries = self._entries[kind, name]
+                    entries[entries.index(entry)] = kept
+        return [entry for entry in self._entries.get((kind, name), ()) if isinstance(entry, Registered)]
+
+    def _drop(self, entry: Promised, error: BaseException) -> None:
+        """Raises: PluginError, if it was asked for by name."""
+        if entry.path:
+            raise PluginError(f"--plugin {entry.path}: {entry.plugin}: {reason(error)}") from error
+        self.broken.append(BrokenPlugin(entry.plugin, entry.package, reason(error), error))
+        self._dropped.add((entry.plugin, entry.package))
+        for key, entries in list(self._entries.items()):
+            self._entries[key] = [other for other in entries if not self._lost(other)]
+            if not self._entries[key]:
+                del self._entries[key]
+
+    def _lost(self, entry: Registered | Promised) -> bool:
+        """Whether its plug-in has turned out to be broken."""
+        return (entry.plugin, entry.package) in self._dropped
 
     @property
     def local(self) -> dict[str, str]:
         """The plug-ins that are not installed, and the path that each was loaded from."""
-        return {entry.plugin: entry.path for entry in self.all() if entry.path}
+        return {entry.plugin: entry.path for entry in self.brought() if entry.path}
 
     @property
     def failed(self) -> str:
@@ -97,7 +191,8 @@ def check_component(component: type[Component]) -> None:
         TypeError: it is no subclass of an interface, is abstract (without a `build` of its own), or lacks `name`, a
             docstring or a dataclass `Config`.
     """
-    if not (inspect.isclass(component) and any(issubclass(component, interface) for interface in INTERFACES)):
+    interface = KINDS.get(kind) if isinstance(kind := getattr(component, "kind", None), str) else None
+    if not (inspect.isclass(component) and interface and issubclass(component, interface)):
         raise TypeError(f"{component!r} is no subclass of an interface in zero3d.interfaces")
     where = f"{component.__module__}.{component.__qualname__}"
     changed = outdated(component)
@@ -112,3 +207,21 @@ def check_component(component: type[Component]) -> None:
         raise TypeError(f"{where} has no docstring; its first line is what `zero3d plugins` shows")
     if not (inspect.isclass(component.Config) and dataclasses.is_dataclass(component.Config)):
         raise TypeError(f"{where}.Config is no dataclass")
+
+
+def check_promise(lazy: Lazy) -> None:
+    """Hold a `Lazy` against what can be told without importing its target.
+
+    Raises:
+        TypeError: a kind that there is not, or a target that is no "module:Class".
+    """
+    if lazy.kind not in KINDS:
+        raise TypeError(f"{lazy!r}: no kind {lazy.kind!r}; one of {', '.join(KINDS)}")
+    if not re.fullmatch(r"[\w.]+:\w+", lazy.target) or not lazy.name:
+        raise TypeError(f'{lazy!r}: the target is written "module:Class", and the name is the class\'s')
+
+
+def reason(error: BaseException) -> str:
+    """Why a plug-in cannot be loaded, in one line; a UserError explains itself."""
+    kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+    return one_line(f"{kind}{error}")

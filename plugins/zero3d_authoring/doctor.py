@@ -28,16 +28,17 @@ def doctor(registry: Registry) -> int:
 
 def plugin_findings(registry: Registry) -> list[Finding]:
     """Every broken plug-in and every name that two of them claim; one line if there are none."""
+    entries_of_all = registry.all()  # first: what cannot be imported is known to be broken then
     found = [Finding(FAIL, f"plug-in {b.plugin} ({b.package})", b.error, remedy(b)) for b in registry.broken]
     claims: dict[tuple[str, str], list[Registered]] = defaultdict(list)
-    for entry in registry.all():
+    for entry in entries_of_all:
         claims[entry.component.kind, entry.component.name].append(entry)
     for (kind, name), entries in claims.items():
         if len(entries) > 1:
             packages = sorted({entry.package for entry in entries})
             mend = f"pip uninstall {packages[-1]}, or the other, or ask their authors to rename it"
             found.append(Finding(FAIL, f"{kind} {name}", f"claimed by {' and '.join(packages)}", mend))
-    plugins = {(entry.package, entry.plugin) for entry in registry.all()}
+    plugins = {(entry.package, entry.plugin) for entry in entries_of_all}
     return found or [Finding(OK, "plug-ins", f"{len(plugins)} with {len(claims)} components")]
 
 

@@ -15,7 +15,7 @@ OWN_KEYS = ("image", "images")
 
 
 class Batch(Command):
-    """Run a recipe over many pictures: a run's folder for each, tables, a page of all; again, it goes on where it ended."""
+    """Run a recipe over many pictures: a run's folder for each, tables, a page; again, it goes on where it ended."""
 
     name: ClassVar[str] = "batch"
 

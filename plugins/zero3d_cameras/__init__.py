@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zero3d import hookimpl
+from zero3d import Lazy, hookimpl
 from zero3d.interfaces import Component
 
 
 @hookimpl
-def register_components(register: Callable[[type[Component]], None]) -> None:
-    from zero3d_cameras.published import PublishedCameras
-    from zero3d_cameras.sphere import SphereCameras
-
-    register(PublishedCameras)
-    register(SphereCameras)
+def register_components(register: Callable[[type[Component] | Lazy], None]) -> None:
+    register(Lazy("camera_sampler", "zero123", "zero3d_cameras.published:PublishedCameras"))
+    register(Lazy("camera_sampler", "sphere", "zero3d_cameras.sphere:SphereCameras"))

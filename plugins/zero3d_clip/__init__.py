@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zero3d import hookimpl
+from zero3d import Lazy, hookimpl
 from zero3d.interfaces import Component
 
 
 @hookimpl
-def register_components(register: Callable[[type[Component]], None]) -> None:
+def register_components(register: Callable[[type[Component] | Lazy], None]) -> None:
     """Registers this package's components."""
-    from zero3d_clip.consistency import ClipConsistency
-    from zero3d_clip.encoder import ClipEncoder
-    from zero3d_clip.guidance import ClipGuidance
-
-    for component in (ClipConsistency, ClipEncoder, ClipGuidance):
-        register(component)
+    register(Lazy("regularizer", "clip_consistency", "zero3d_clip.consistency:ClipConsistency"))
+    register(Lazy("encoder", "clip", "zero3d_clip.encoder:ClipEncoder"))
+    register(Lazy("guidance", "clip", "zero3d_clip.guidance:ClipGuidance"))

@@ -4,19 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zero3d import hookimpl
+from zero3d import Lazy, hookimpl
 from zero3d.interfaces import Component
 
 
 @hookimpl
-def register_components(register: Callable[[type[Component]], None]) -> None:
-    from zero3d_diagnostics.azimuth_loss import AzimuthLoss
-    from zero3d_diagnostics.gradients import Gradients
-    from zero3d_diagnostics.guidance_preview import GuidancePreview
-    from zero3d_diagnostics.plan_command import PlanCommand
-    from zero3d_diagnostics.recipes.command import Recipes
-    from zero3d_diagnostics.tensorboard import TensorBoard
-    from zero3d_diagnostics.weights.command import Weights
-
-    for component in (AzimuthLoss, Gradients, GuidancePreview, PlanCommand, Recipes, TensorBoard, Weights):
-        register(component)
+def register_components(register: Callable[[type[Component] | Lazy], None]) -> None:
+    register(
+        Lazy(
+            "command",
+            "plan",
+            "zero3d_diagnostics.plan_command:PlanCommand",
+            "Say what a run would do, without a step, a weight read or a file written: `zero3d run --dry-run`.",
+        )
+    )
+    register(
+        Lazy(
+            "command",
+            "recipes",
+            "zero3d_diagnostics.recipes.command:Recipes",
+            "List the recipes: what each makes, needs and costs, and whether its weights are here; copy one.",
+        )
+    )
+    register(
+        Lazy(
+            "command",
+            "weights",
+            "zero3d_diagnostics.weights.command:Weights",
+            "List, inspect or convert published weights.",
+        )
+    )
+    register(Lazy("observer", "azimuth_loss", "zero3d_diagnostics.azimuth_loss:AzimuthLoss"))
+    register(Lazy("observer", "gradients", "zero3d_diagnostics.gradients:Gradients"))
+    register(Lazy("observer", "guidance_preview", "zero3d_diagnostics.guidance_preview:GuidancePreview"))
+    register(Lazy("observer", "tensorboard", "zero3d_diagnostics.tensorboard:TensorBoard"))

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zero3d import hookimpl
+from zero3d import Lazy, hookimpl
 from zero3d.interfaces import Component
 
 
 @hookimpl
-def register_components(register: Callable[[type[Component]], None]) -> None:
-    from zero3d_metrics.command.evaluate import Evaluate
-    from zero3d_metrics.components.pictures import LpipsMetric, Psnr, Ssim
-    from zero3d_metrics.components.shapes import Chamfer, FScore, NormalConsistency, VolumeIou
-
-    for component in (Evaluate, Chamfer, FScore, NormalConsistency, VolumeIou, Psnr, Ssim, LpipsMetric):
-        register(component)
+def register_components(register: Callable[[type[Component] | Lazy], None]) -> None:
+    register(
+        Lazy(
+            "command",
+            "eval",
+            "zero3d_metrics.command.evaluate:Evaluate",
+            "Score a run, mesh or splat file: PSNR, SSIM on views; Chamfer distance, F-score, normals, IoU to a mesh.",
+        )
+    )
+    register(Lazy("metric", "chamfer", "zero3d_metrics.components.shapes:Chamfer"))
+    register(Lazy("metric", "fscore", "zero3d_metrics.components.shapes:FScore"))
+    register(Lazy("metric", "normal_consistency", "zero3d_metrics.components.shapes:NormalConsistency"))
+    register(Lazy("metric", "iou", "zero3d_metrics.components.shapes:VolumeIou"))
+    register(Lazy("metric", "psnr", "zero3d_metrics.components.pictures:Psnr"))
+    register(Lazy("metric", "ssim", "zero3d_metrics.components.pictures:Ssim"))
+    register(Lazy("metric", "lpips", "zero3d_metrics.components.pictures:LpipsMetric"))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zero3d import hookimpl
+from zero3d import Lazy, hookimpl
 from zero3d.interfaces import Component
 
 
 @hookimpl
-def register_components(register: Callable[[type[Component]], None]) -> None:
+def register_components(register: Callable[[type[Component] | Lazy], None]) -> None:
     """Registers this package's components."""
-    from zero3d_mvdream.denoiser import ImageDream, MvDream
-
-    register(MvDream)
-    register(ImageDream)
+    register(Lazy("denoiser", "mvdream", "zero3d_mvdream.denoiser:MvDream"))
+    register(Lazy("denoiser", "imagedream", "zero3d_mvdream.denoiser:ImageDream"))

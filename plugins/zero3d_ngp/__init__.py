@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zero3d import hookimpl
+from zero3d import Lazy, hookimpl
 from zero3d.interfaces import Component
 
 
 @hookimpl
-def register_components(register: Callable[[type[Component]], None]) -> None:
-    from zero3d_ngp.field import HashGridField
-
-    register(HashGridField)
+def register_components(register: Callable[[type[Component] | Lazy], None]) -> None:
+    register(Lazy("representation", "hash_grid", "zero3d_ngp.field:HashGridField"))

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zero3d import hookimpl
+from zero3d import Lazy, hookimpl
 from zero3d.interfaces import Component
 
 
 @hookimpl
-def register_components(register: Callable[[type[Component]], None]) -> None:
-    from zero3d_observers.preview import Preview
-    from zero3d_observers.progress import Progress
-    from zero3d_observers.turntable import Turntable
-
-    for component in (Preview, Progress, Turntable):
-        register(component)
+def register_components(register: Callable[[type[Component] | Lazy], None]) -> None:
+    register(Lazy("observer", "preview", "zero3d_observers.preview:Preview"))
+    register(Lazy("observer", "progress", "zero3d_observers.progress:Progress"))
+    register(Lazy("observer", "turntable", "zero3d_observers.turntable:Turntable"))

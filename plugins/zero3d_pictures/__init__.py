@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zero3d import hookimpl
+from zero3d import Lazy, hookimpl
 from zero3d.interfaces import Component
 
 
 @hookimpl
-def register_components(register: Callable[[type[Component]], None]) -> None:
-    from zero3d_pictures.file import PictureFile
-
-    register(PictureFile)
+def register_components(register: Callable[[type[Component] | Lazy], None]) -> None:
+    register(Lazy("image_source", "file", "zero3d_pictures.file:PictureFile"))

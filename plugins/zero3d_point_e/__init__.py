@@ -1,14 +1,14 @@
 """Point-E: a reconstructor by point cloud diffusion."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
-from zero3d import hookimpl
+from zero3d import Lazy, hookimpl
 from zero3d.interfaces import Component
 
 
 @hookimpl
-def register_components(register: Callable[[type[Component]], None]) -> None:
+def register_components(register: Callable[[type[Component] | Lazy], None]) -> None:
     """Registers this package's components."""
-    from zero3d_point_e.reconstructor import PointE
-
-    register(PointE)
+    register(Lazy("reconstructor", "point_e", "zero3d_point_e.reconstructor:PointE"))

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zero3d import hookimpl
+from zero3d import Lazy, hookimpl
 from zero3d.interfaces import Component
 
 
 @hookimpl
-def register_components(register: Callable[[type[Component]], None]) -> None:
-    from zero3d_procedural.dataset import ProceduralObjects
-    from zero3d_procedural.evaluation import HeldOutObjects
-
-    register(ProceduralObjects)
-    register(HeldOutObjects)
+def register_components(register: Callable[[type[Component] | Lazy], None]) -> None:
+    register(Lazy("dataset", "procedural", "zero3d_procedural.dataset:ProceduralObjects"))
+    register(Lazy("evaluation_set", "procedural", "zero3d_procedural.evaluation:HeldOutObjects"))

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zero3d import hookimpl
+from zero3d import Lazy, hookimpl
 from zero3d.interfaces import Component
 
 
 @hookimpl
-def register_components(register: Callable[[type[Component]], None]) -> None:
-    from zero3d_report.command import MakeReport
-    from zero3d_report.observer import Report
-
-    for component in (MakeReport, Report):
-        register(component)
+def register_components(register: Callable[[type[Component] | Lazy], None]) -> None:
+    register(
+        Lazy(
+            "command",
+            "report",
+            "zero3d_report.command:MakeReport",
+            "Make a run's report.html anew, of an older or a stopped run too: one file that needs no network.",
+        )
+    )
+    register(Lazy("observer", "report", "zero3d_report.observer:Report"))

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zero3d import hookimpl
+from zero3d import Lazy, hookimpl
 from zero3d.interfaces import Component
 
 
 @hookimpl
-def register_components(register: Callable[[type[Component]], None]) -> None:
-    from zero3d_sdf.eikonal import Eikonal
-    from zero3d_sdf.field import SDFField
-
-    register(Eikonal)
-    register(SDFField)
+def register_components(register: Callable[[type[Component] | Lazy], None]) -> None:
+    register(Lazy("regularizer", "eikonal", "zero3d_sdf.eikonal:Eikonal"))
+    register(Lazy("representation", "sdf", "zero3d_sdf.field:SDFField"))

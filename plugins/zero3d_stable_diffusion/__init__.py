@@ -1,16 +1,15 @@
 """Stable Diffusion and its kin as teachers: words, DeepFloyd IF, Image Variations."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
-from zero3d import hookimpl
+from zero3d import Lazy, hookimpl
 from zero3d.interfaces import Component
 
 
 @hookimpl
-def register_components(register: Callable[[type[Component]], None]) -> None:
-    from zero3d_stable_diffusion.deepfloyd_if import DeepFloydIF
-    from zero3d_stable_diffusion.image_variations import ImageVariations
-    from zero3d_stable_diffusion.stable_diffusion import StableDiffusion
-
-    for component in (StableDiffusion, DeepFloydIF, ImageVariations):
-        register(component)
+def register_components(register: Callable[[type[Component] | Lazy], None]) -> None:
+    register(Lazy("denoiser", "stable_diffusion", "zero3d_stable_diffusion.stable_diffusion:StableDiffusion"))
+    register(Lazy("denoiser", "deepfloyd_if", "zero3d_stable_diffusion.deepfloyd_if:DeepFloydIF"))
+    register(Lazy("denoiser", "image_variations", "zero3d_stable_diffusion.image_variations:ImageVariations"))

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zero3d import hookimpl
+from zero3d import Lazy, hookimpl
 from zero3d.interfaces import Component
 
 
 @hookimpl
-def register_components(register: Callable[[type[Component]], None]) -> None:
-    from zero3d_zero123.component import Zero123
-    from zero3d_zero123.nano.reconstructor import NanoLift
-    from zero3d_zero123.training.denoiser import FineTuned
-
-    for component in (Zero123, NanoLift, FineTuned):
-        register(component)
+def register_components(register: Callable[[type[Component] | Lazy], None]) -> None:
+    register(Lazy("denoiser", "zero123", "zero3d_zero123.component:Zero123"))
+    register(Lazy("reconstructor", "nano_lift", "zero3d_zero123.nano.reconstructor:NanoLift"))
+    register(Lazy("denoiser", "zero123_finetune", "zero3d_zero123.training.denoiser:FineTuned"))

@@ -2,12 +2,13 @@
 
 import pytest
 
+import zero3d
 from tests.core import toy
-from zero3d import hookimpl
+from zero3d import Lazy, hookimpl, interfaces, testing
 from zero3d.errors import PluginError, RecipeError
 from zero3d.interfaces import Regularizer
 from zero3d.plugins import load_plugins, register_plugin
-from zero3d.registry import Registered, Registry
+from zero3d.registry import KINDS, Promised, Registered, Registry
 
 
 def test_first_party_plugins_load_by_entry_point():
@@ -48,6 +49,67 @@ def test_a_stranger_registers_like_we_do():
     register_plugin(registry, plugin(toy.Bright), "mine", "my-package", "1.2")
     entry = registry.entry("regularizer", "bright", "here")
     assert (entry.package, entry.version) == ("my-package", "1.2")
+
+
+BRIGHT = Lazy("regularizer", "bright", "tests.core.toy:Bright")
+
+
+def test_a_promised_component_is_imported_when_asked_for_and_is_then_like_any_other():
+    registry = Registry()
+    register_plugin(registry, plugin(BRIGHT, toy.Deep), "mine", "my-package", "1.2")
+    assert registry.names("regularizer") == ["bright", "deep"]
+    assert [entry.module for entry in registry.brought()] == ["tests.core.toy"] * 2
+    assert registry.entry("regularizer", "bright", "here") == Registered(toy.Bright, "mine", "my-package", "1.2")
+    assert [entry.component for entry in registry.all("regularizer")] == [toy.Bright, toy.Deep]
+
+
+@pytest.mark.parametrize(
+    ("promise", "told"),
+    [
+        (
+            Lazy("regularizer", "bright", "no_such_module:Bright"),
+            "ModuleNotFoundError: No module named 'no_such_module'",
+        ),
+        (Lazy("regularizer", "bright", "tests.core.toy:Bleak"), "has no attribute 'Bleak'"),
+        (Lazy("guidance", "bright", "tests.core.toy:Bright"), "is regularizer 'bright', not guidance 'bright'"),
+        (Lazy("regularizer", "light", "tests.core.toy:Bright"), "is regularizer 'bright', not regularizer 'light'"),
+        (Lazy("regularizer", "bright", "tests.core.test_plugins:Unfinished"), "does not implement penalty"),
+    ],
+)
+def test_a_promise_that_is_not_kept_breaks_its_plugin_whole_and_is_told(promise, told):
+    registry = Registry()
+    register_plugin(registry, plugin(toy.Deep, promise), "mine", "my-package", "1")
+    register_plugin(registry, plugin(toy.Pull), "other", "other-package", "1")
+    with pytest.raises(RecipeError) as error:
+        registry.get(promise.kind, promise.name, "here")
+    assert "Plug-in 'mine' failed to load: " in str(error.value)
+    assert told in str(error.value)
+    assert [(broken.plugin, broken.package) for broken in registry.broken] == [("mine", "my-package")]
+    assert [entry.component for entry in registry.all()] == [toy.Pull], "what it brought beside is gone too"
+    with pytest.raises((TypeError, ImportError, AttributeError)):  # of one that is named on the command line: at once
+        register_plugin(Registry(), plugin(promise), "mine", path="here")
+
+
+@pytest.mark.parametrize(
+    ("promise", "told"),
+    [(Lazy("glitter", "x", "a:B"), "no kind 'glitter'"), (Lazy("denoiser", "x", "a.b"), "module:Class")],
+)
+def test_a_promise_that_cannot_be_kept_is_refused_at_once(promise, told):
+    with pytest.raises(TypeError, match=told):
+        register_plugin(Registry(), plugin(promise), "mine")
+
+
+def test_every_command_of_ours_says_in_its_promise_what_it_says_itself():
+    for promised in [e for e in load_plugins().brought() if isinstance(e, Promised) and e.lazy.kind == "command"]:
+        assert promised.lazy.summary == promised.kept().component.__doc__.splitlines()[0]
+
+
+def test_every_name_that_is_imported_late_is_there_and_is_its_kinds():
+    for package in (zero3d, interfaces, testing):
+        assert [name for name in package.__all__ if not hasattr(package, name)] == []
+    assert {kind: interface.kind for kind, interface in KINDS.items()} == {kind: kind for kind in KINDS}
+    with pytest.raises(ImportError):
+        from zero3d import no_such_name  # noqa: F401
 
 
 def test_a_misspelt_hook_is_an_error():

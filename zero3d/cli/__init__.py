@@ -43,7 +43,8 @@ def _main(argv: Sequence[str]) -> int:
         if common.offline:
             os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports the hub's client, which reads it then
         registry = load_plugins(common.plugin)
-        parser, commands = make_parser(registry)
+        wanted = next((word for word in rest if not word.startswith("-")), "-")
+        parser, commands = make_parser(registry, None if wanted == "plugins" else wanted)  # which tells of all of them
         arguments, late = parser.parse_known_args(rest)
         if late and (not hasattr(arguments, "overrides") or any(text.startswith("-") for text in late)):
             parser.error(f"unrecognized arguments: {' '.join(late)}")
@@ -87,8 +88,10 @@ def _dispatch(arguments: argparse.Namespace, registry: Registry, commands: dict[
         arguments.command = "plan"
     if arguments.command in ("run", "resume", "export", "reconstruct", "recipe"):
         return _own(arguments, registry)
-    registry.entry("command", arguments.command, "zero3d")  # two plug-ins may claim it
-    return commands[arguments.command].run(arguments)
+    entry = registry.entry("command", arguments.command, "zero3d")  # two plug-ins may claim it
+    command = commands.get(arguments.command) or entry.component(entry.component.Config())  # plan, for run --dry-run
+    assert isinstance(command, Command)
+    return command.run(arguments)
 
 
 def _own(arguments: argparse.Namespace, registry: Registry) -> int:

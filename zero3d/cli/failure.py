@@ -40,9 +40,7 @@ def _shortened(text: str) -> str:
 
 def _author(error: Exception, registry: Registry | None) -> str:
     """The package of the plug-in that raised it; empty if it is zero3d's own."""
-    packages = (
-        {entry.component.__module__.partition(".")[0]: entry.package for entry in registry.all()} if registry else {}
-    )
+    packages = {entry.module.partition(".")[0]: entry.package for entry in registry.brought()} if registry else {}
     ours = {**packages, "zero3d": "zero3d"}
     modules = [
         str(frame.f_globals.get("__name__", "")).partition(".")[0]

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from zero3d.errors import PluginError
 from zero3d.interfaces import Command
-from zero3d.registry import BrokenPlugin, Registry
+from zero3d.registry import BrokenPlugin, Promised, Registry
 
 DESCRIPTION = """One picture in, a 3D model out.
 
@@ -44,8 +44,11 @@ def common_options() -> argparse.ArgumentParser:
     return parser
 
 
-def make_parser(registry: Registry) -> tuple[argparse.ArgumentParser, dict[str, Command]]:
+def make_parser(registry: Registry, wanted: str | None = None) -> tuple[argparse.ArgumentParser, dict[str, Command]]:
     """The parser, and the plug-ins' commands by name. One that cannot join goes to `registry.broken`.
+
+    `wanted`: the one command whose arguments matter; of the others that wait to be imported (`Lazy`) only name and summary
+    are there. None for all.
 
     Raises:
         PluginError: a command of a plug-in named with `--plugin` cannot join.
@@ -87,22 +90,32 @@ def make_parser(registry: Registry) -> tuple[argparse.ArgumentParser, dict[str, 
     check.add_argument("recipe", help="a recipe's name, or a YAML file")
     _add_overrides(check)
     commands: dict[str, Command] = {}
-    for entry in registry.all():
-        if issubclass(entry.component, Command) and entry.component.name not in commands:
+    waiting = {e.lazy.name: e.lazy.summary for e in registry.brought() if isinstance(e, Promised)} if wanted else {}
+    for name in registry.names(Command.kind):
+        if waiting.get(name) and name != wanted:
+            sub.add_parser(name, parents=common, help=_escaped(waiting[name]))
+            continue
+        for entry in registry.all(Command.kind, name)[:1]:  # two plug-ins may claim it
             try:
                 command = entry.component(entry.component.Config())
+                assert isinstance(command, Command)
                 command.add_arguments(argparse.ArgumentParser(parents=common))  # tried, before it is offered
-                line = "".join((command.__doc__ or "").strip().splitlines()[:1]).replace("%", "%%")
-                own = sub.add_parser(command.name, parents=common, help=line)
+                line = "".join((command.__doc__ or "").strip().splitlines()[:1])
+                own = sub.add_parser(name, parents=common, help=_escaped(line))
                 command.add_arguments(own)
-                commands[command.name] = command
+                commands[name] = command
             except Exception as error:  # somebody else's code: the other commands must still work
-                reason = f"command {entry.component.name!r}: {type(error).__name__}: {error}"
+                reason = f"command {name!r}: {type(error).__name__}: {error}"
                 if entry.path:
                     raise PluginError(f"--plugin {entry.path}: {reason}") from error
                 registry.broken.append(BrokenPlugin(entry.plugin, entry.package, reason, error))
                 parser.failed = registry.failed
+    parser.failed = registry.failed
     return parser, commands
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%%")
 
 
 def _add_overrides(

@@ -193,7 +193,7 @@ def _pictures(folder: Path) -> list[str]:
 def _observed(manifest: dict[str, Any], registry: Registry) -> Iterator[str]:
     components = manifest.get("components")
     named = set(map(str, components.values())) if isinstance(components, dict) else set()
-    for entry in registry.all():
+    for entry in registry.all(Observer.kind):
         component = entry.component
         if issubclass(component, Observer) and f"{component.__module__}.{component.__qualname__}" in named:
             yield from (name for name in component.writes if is_file_name(name.rstrip("/")))

@@ -31,7 +31,7 @@ def make_manifest(registry: Registry, components: dict[str, str], notes: list[st
         "platform": platform.platform(),
         "threads": torch.get_num_threads(),
         "packages": {name: found for name in REPORTED_PACKAGES if (found := _version(name))},
-        "plugins": {entry.plugin: f"{entry.package} {entry.version}" for entry in registry.all()},
+        "plugins": {entry.plugin: f"{entry.package} {entry.version}" for entry in registry.brought()},
         "local_plugins": registry.local,
         "components": components,
         "notes": notes,
@@ -60,7 +60,7 @@ def missing_plugins(folder: Path, registry: Registry) -> str:
         made_with = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["local_plugins"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
-    here = {entry.plugin for entry in registry.all()}
+    here = {entry.plugin for entry in registry.brought()}
     return "".join(
         f" The run was made with --plugin {path}; give that again." for n, path in made_with.items() if n not in here
     )

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zero3d.hookspecs import hookimpl
+from zero3d.hookspecs import Lazy, hookimpl
 from zero3d.interfaces import Component
-from zero3d.testing.gaussian import GaussianDenoiser
-from zero3d.testing.oracle import OracleDenoiser
 
 
 @hookimpl
-def register_components(register: Callable[[type[Component]], None]) -> None:
-    register(GaussianDenoiser)
-    register(OracleDenoiser)
+def register_components(register: Callable[[type[Component] | Lazy], None]) -> None:
+    register(Lazy("denoiser", "gaussian", "zero3d.testing.gaussian:GaussianDenoiser"))
+    register(Lazy("denoiser", "oracle", "zero3d.testing.oracle:OracleDenoiser"))

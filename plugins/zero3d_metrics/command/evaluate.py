@@ -26,7 +26,7 @@ MOST_POINTS = 5_000_000
 
 
 class Evaluate(Command):
-    """Score a run, mesh or splat file: PSNR and SSIM on views; Chamfer distance, F-score, normals, volume IoU to a mesh."""
+    """Score a run, mesh or splat file: PSNR, SSIM on views; Chamfer distance, F-score, normals, IoU to a mesh."""
 
     name: ClassVar[str] = "eval"
     extras: ClassVar[Mapping[str, str]] = {"draco": "DracoPy", "meshopt": "meshoptimizer"}  # of glTF files

@@ -73,7 +73,7 @@ def open_model(path: Path, registry: Registry) -> OpenedModel | None:
     Raises:
         UserError: neither a mesh nor anything that a representation reads, or damaged.
     """
-    known = [e.component for e in registry.all() if issubclass(e.component, Representation)]
+    known = [e.component for e in registry.all(Representation.kind) if issubclass(e.component, Representation)]
     for kind in known:
         found = kind.from_file(path)
         if found is not None:
@@ -93,7 +93,7 @@ def _renderer(representation: Representation, registry: Registry) -> Renderer:
     Raises:
         UserError: none does.
     """
-    fit = [e.component for e in registry.all() if issubclass(e.component, Renderer)]
+    fit = [e.component for e in registry.all(Renderer.kind) if issubclass(e.component, Renderer)]
     fit = [kind for kind in fit if isinstance(representation, kind.accepts)]
     if not fit:
         raise UserError(f"eval: no installed renderer draws {representation.name}; install the plug-in that has one")
