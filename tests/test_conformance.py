@@ -604,6 +604,7 @@ for name, options in {
     "report": {},
     "tensorboard": {},
     "turntable": {"frames": 2, "size": 16},
+    "viewer": {"port": 0},
 }.items():
     case(f"observer {name}")(plain(check_observer, **options))
 

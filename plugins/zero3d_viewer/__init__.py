@@ -1,5 +1,7 @@
 """The live viewer: `zero3d view`, and an observer."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 from zero3d import hookimpl
@@ -8,4 +10,8 @@ from zero3d.interfaces import Component
 
 @hookimpl
 def register_components(register: Callable[[type[Component]], None]) -> None:
-    """Registers this package's components."""
+    from zero3d_viewer.command import View
+    from zero3d_viewer.observer import Viewer
+
+    for component in (View, Viewer):
+        register(component)

@@ -88,6 +88,19 @@ field(STEPS, after_step=lambda self, step, optimizer: setattr(self.strength, "da
 field("param_groups give lr_scale, not lr", param_groups=lambda self: [{"params": list(self.parameters()), "lr": 1.0}])
 
 
+def splats(change):
+    """A cloud whose answer is changed: change(centres, covariances, features, opacities)."""
+    return {"splats": lambda self: change(*lawful.Blobs.splats(self))}
+
+
+cloud = of(check_representation, lawful.Blobs)
+cloud("splats are (N, 3), (N, 3, 3), (N, C), (N,)", **splats(lambda m, c, f, o: (m, c, f, o[:, None])))
+cloud("covariances are some", **splats(lambda m, c, f, o: (m, c + torch.tensor([[0.0, 0, 1], [0] * 3, [0] * 3]), f, o)))
+cloud("covariances are some", **splats(lambda m, c, f, o: (m, -c, f, o)))
+cloud("opacities, and RGB, lie in [0, 1]", **splats(lambda m, c, f, o: (m, c, f, o + 0.1)))
+cloud("opacities, and RGB, lie in [0, 1]", **splats(lambda m, c, f, o: (m, c, f + 1, o)))
+
+
 class Swells(lawful.Field):
     """Its colours become more, and their moments follow."""
 

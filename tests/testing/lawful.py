@@ -29,6 +29,7 @@ from zero3d.interfaces import (
     Regularizer,
     Renderer,
     SourcePicture,
+    SplatCloud,
     TrainableDenoiser,
     TrainingBatch,
 )
@@ -120,6 +121,15 @@ class Field(SphereField):
 
     def initialise(self, step):
         self.strength.copy_(1 + torch.rand((), generator=step.generator("strength")))
+
+
+class Blobs(Field, SplatCloud):
+    """Two Gaussians as large as its strength, one of them flat."""
+
+    def splats(self):
+        size = self.strength.square()
+        covariances = torch.diag_embed(torch.stack([size, size, 0 * size]).expand(2, 3))
+        return torch.eye(3)[:2], covariances, self.colour.expand(2, 3), torch.tensor([0.0, 1.0])
 
 
 class Exact(Renderer):

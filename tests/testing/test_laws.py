@@ -79,6 +79,7 @@ def test_the_lawful_pass():
     testing.check_regularizer(variant(lawful.Dark, **broken_terms.penalty(broken_terms.detached_half)), smooth=False)
     broken_views.check_renderer(lawful.Exact)
     testing.check_representation(lawful.Field)
+    testing.check_representation(lawful.Blobs)
     testing.check_guidance(lawful.Apart, prior=None)
     broken_models.check_one(GaussianDenoiser)
     broken_models.check_one(lawful.Open)

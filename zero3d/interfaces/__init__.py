@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         RadianceField,
         Representation,
         RowOptimizer,
+        SplatCloud,
         SurfaceRepresentation,
     )
     from zero3d.interfaces.trainable_denoiser import TrainableDenoiser, TrainingBatch
@@ -96,7 +97,7 @@ _find = lazily(
         "reconstructor": "Reconstructor",
         "regularizer": "Regularizer",
         "renderer": "Renderer",
-        "representation": "PointCloud RadianceField Representation RowOptimizer SurfaceRepresentation",
+        "representation": "PointCloud RadianceField Representation RowOptimizer SplatCloud SurfaceRepresentation",
         "trainable_denoiser": "TrainableDenoiser TrainingBatch",
     },
 )
@@ -153,6 +154,7 @@ __all__ = [
     "ShapeMetric",
     "Share",
     "SourcePicture",
+    "SplatCloud",
     "SurfaceRepresentation",
     "Teacher",
     "TrainableDenoiser",

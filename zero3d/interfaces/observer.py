@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from zero3d.interfaces.component import Component
+from zero3d.interfaces.representation import Representation
 from zero3d.values import Cameras, Picture, Step, StepTerms, View
 
 
@@ -19,7 +20,9 @@ class RunView:
 
     `picture`: the first input picture, prepared, or None. `input_camera`: where it was taken from; without a picture, in
     front of the object. `draw(cameras)` renders without a graph and without touching the run's random streams; `decode`
-    makes RGB of it.
+    makes RGB of it. `representation`: what is optimised, to be read between steps, never changed; None outside a run.
+    `stop(export)`: ask the run to end after this step as Ctrl-C does, its checkpoint saved, with the exports of what there
+    is or without; `stopping()`: whether somebody has asked, for an observer that makes the run wait.
     """
 
     folder: Path
@@ -30,6 +33,9 @@ class RunView:
     draw: Callable[[Cameras], View]
     decode: Callable[[Tensor], Tensor]
     resolution: int
+    representation: Representation | None = None
+    stop: Callable[[bool], None] = lambda export: None
+    stopping: Callable[[], bool] = lambda: False
 
 
 class Observer(Component):

@@ -193,3 +193,14 @@ class PointCloud(Representation):
     @abstractmethod
     def points(self) -> tuple[Tensor, Tensor]:
         """Places (N, 3) in world axes, features (N, C) as RadianceField's: RGB in [0, 1], or a latent."""
+
+
+class SplatCloud(Representation):
+    """3D Gaussians that are splatted: what splat viewers show. (It may be a RadianceField, too.)"""
+
+    @abstractmethod
+    def splats(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Centres (N, 3) in world axes, covariances (N, 3, 3), features (N, C) as RadianceField's, opacities (N,) in [0, 1].
+
+        Features of all directions at once: the mean over the sphere, RGB in [0, 1] or a latent.
+        """

@@ -2,6 +2,7 @@
 
 from zero3d.run.exports import export
 from zero3d.run.one_shot import one_shot
+from zero3d.run.opened import open_representation
 from zero3d.run.resume import resume
 from zero3d.run.session import Session, open_session, say
 from zero3d.run.start import Plan, check, plan, plans, run
@@ -15,6 +16,7 @@ __all__ = [
     "check",
     "export",
     "one_shot",
+    "open_representation",
     "open_session",
     "plan",
     "plans",

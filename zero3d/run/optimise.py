@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from zero3d import checkpoint
@@ -23,38 +24,53 @@ def optimise(session: Session, first_step: int) -> Session:
 
     Raises:
         WriteError: the disk is full, or the folder is not ours to write; the line says how to go on.
-        KeyboardInterrupt: stopped by the user, after the checkpoint was saved.
+        KeyboardInterrupt: stopped by the user or an observer, after the checkpoint was saved.
+        ExportError: an observer stopped it and wanted exports, but there is no surface yet; the checkpoint is saved.
     """
     session.parts.representation.tell = session.tell
     try:
-        reached = _steps(session, first_step)
-        if reached == session.engine.total_steps:
+        reached, wish = _steps(session, first_step)
+        total = session.engine.total_steps
+        if reached < total:
+            session.tell(f"stopped after step {reached} of {total}; go on with: zero3d resume {session.folder}")
+        if reached == total or wish.export:
             write_exports(session)
-            return session
     except WriteError as error:
         raise WriteError(f"{error}; then go on with: zero3d resume {session.folder}") from error
-    total = session.engine.total_steps
-    session.tell(f"stopped after step {reached} of {total}; go on with: zero3d resume {session.folder}")
-    raise KeyboardInterrupt
+    if reached < total:
+        raise KeyboardInterrupt
+    return session
 
 
-def _steps(session: Session, first_step: int) -> int:
-    """The steps with all that listens to them; the index of the next one."""
+@dataclass
+class _Wish:
+    """To end after the current step: of an observer, or of Ctrl-C."""
+
+    stop: bool = False
+    export: bool = False
+
+    def ask(self, export: bool) -> None:
+        self.stop, self.export = True, self.export or export
+
+
+def _steps(session: Session, first_step: int) -> tuple[int, _Wish]:
+    """The steps with all that listens to them; the index of the next one, and what ended them."""
     engine, every = session.engine, session.recipe.options.checkpoint.every
-    view = session.view(first_step)
+    wish = _Wish()
+    view = replace(session.view(first_step), stop=wish.ask, stopping=lambda: wish.stop)
     observers = list(session.parts.observers.values())
     log = MetricsLog(session.folder, first_step)
     started = time.monotonic()
-    with _stop_on_interrupt() as interrupted:
+    with _stop_on_interrupt(wish):
 
         def after(index: int, figures: dict[str, float]) -> bool:
             record = {**figures, "seconds": round(time.monotonic() - started, 4)}
             log.write(index, record)
             for observer in observers:
                 observer.on_step(view, engine.at(index), record)
-            if (index + 1) % every == 0 or index + 1 == engine.total_steps or interrupted():
+            if (index + 1) % every == 0 or index + 1 == engine.total_steps or wish.stop:
                 checkpoint.save(engine, index + 1, session.folder)
-            return interrupted()
+            return wish.stop
 
         def look(terms: StepTerms) -> dict[str, float]:
             return {name: value for observer in observers for name, value in observer.on_terms(view, terms).items()}
@@ -75,26 +91,26 @@ def _steps(session: Session, first_step: int) -> int:
         finished = reached == engine.total_steps
         for observer in observers:
             observer.on_end(view, finished)
-    return reached
+    return reached, wish
 
 
 @contextlib.contextmanager
-def _stop_on_interrupt() -> Iterator[Callable[[], bool]]:
+def _stop_on_interrupt(wish: _Wish) -> Iterator[None]:
     """Turn the first Ctrl-C into a wish to stop after the current step; a second one stops at once."""
-    wished = False
+    pressed = False
 
     def handler(signum: int, stack: Any) -> None:
-        nonlocal wished
-        if wished:
+        nonlocal pressed
+        if pressed:
             raise KeyboardInterrupt
-        wished = True
+        pressed = wish.stop = True
 
     try:
         former = signal.signal(signal.SIGINT, handler)
     except ValueError:  # not the main thread: whoever embeds us keeps the signal
-        yield lambda: False
+        yield
         return
     try:
-        yield lambda: wished
+        yield
     finally:
         signal.signal(signal.SIGINT, former)

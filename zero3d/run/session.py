@@ -58,6 +58,7 @@ class Session:
             draw=self.engine.draw,
             decode=self.parts.decode,
             resolution=self.parts.cameras.resolution,
+            representation=self.parts.representation,
         )
 
 

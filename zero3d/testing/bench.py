@@ -85,6 +85,7 @@ def watch(engine: Engine, observers: Sequence[Observer], folder: Path, first: in
 
     `folder` is there; a run that stops before its last step ends as an interrupted one.
     """
+    asked: list[bool] = []
     view = RunView(
         folder=folder,
         steps=engine.total_steps,
@@ -94,6 +95,9 @@ def watch(engine: Engine, observers: Sequence[Observer], folder: Path, first: in
         draw=engine.draw,
         decode=lambda image: image,
         resolution=SIZE,
+        representation=engine.parts.representation,
+        stop=asked.append,
+        stopping=lambda: bool(asked),
     )
     log = MetricsLog(folder, first)
 
@@ -102,7 +106,7 @@ def watch(engine: Engine, observers: Sequence[Observer], folder: Path, first: in
         log.write(index, record)
         for observer in observers:
             observer.on_step(view, engine.at(index), record)
-        return index + 1 == stop
+        return index + 1 == stop or bool(asked)
 
     def look(terms: StepTerms) -> dict[str, float]:
         return {name: value for observer in observers for name, value in observer.on_terms(view, terms).items()}

@@ -11,7 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from zero3d.errors import StepError, UserError
-from zero3d.interfaces import PointCloud, RadianceField, Representation, RowOptimizer, SurfaceRepresentation
+from zero3d.interfaces import (
+    PointCloud,
+    RadianceField,
+    Representation,
+    RowOptimizer,
+    SplatCloud,
+    SurfaceRepresentation,
+)
 from zero3d.schedule import Schedule
 from zero3d.values import Step
 from zero3d_gaussians.cloud import growth, mcmc, start
@@ -26,7 +33,7 @@ FLATTEST = 1e-6
 """World units: no axis starts shorter."""
 
 
-class GaussianCloud(RadianceField):
+class GaussianCloud(RadianceField, SplatCloud):
     """3D Gaussians: centres, log scales, quaternions, opacity logits, spherical harmonics of degree 0 to 3."""
 
     name: ClassVar[str] = "gaussians"
@@ -140,6 +147,10 @@ class GaussianCloud(RadianceField):
     def opacities(self) -> Tensor:
         """(N,) in (0, 1)."""
         return self.opacity_logits.sigmoid()
+
+    def splats(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        axes, shown = self.axes(), self.shown(self.sh_base[:, 0])
+        return self.means, axes @ axes.mT, shown.clamp(max=1) if self.channels == 3 else shown, self.opacities()
 
     def harmonics(self) -> Tensor:
         """(N, K, C)."""

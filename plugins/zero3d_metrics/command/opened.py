@@ -16,6 +16,7 @@ from zero3d.interfaces import Component, Exporter, ExportSubject, Renderer, Repr
 from zero3d.mesh_files import load_mesh
 from zero3d.recipe import make_block
 from zero3d.registry import Registry
+from zero3d.run import open_representation
 from zero3d.values import Cameras, View
 
 SURFACE = "marching_cubes"
@@ -73,18 +74,8 @@ def open_model(path: Path, registry: Registry) -> OpenedModel | None:
     Raises:
         UserError: neither a mesh nor anything that a representation reads, or damaged.
     """
-    known = [e.component for e in registry.all(Representation.kind) if issubclass(e.component, Representation)]
-    for kind in known:
-        found = kind.from_file(path)
-        if found is not None:
-            return OpenedModel(path, found, _renderer(found, registry), registry)
-    if path.suffix.lower() == ".ply":  # which says what it holds only within
-        readers = [kind.name for kind in known if "from_file" in vars(kind)]
-        try:
-            load_mesh(path)
-        except UserError as error:
-            raise UserError(f"{error}{', or a file of ' if readers else ''}{' or '.join(readers)}") from None
-    return None
+    found = open_representation(path, registry)
+    return None if found is None else OpenedModel(path, found, _renderer(found, registry), registry)
 
 
 def _renderer(representation: Representation, registry: Registry) -> Renderer:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zero3d.interfaces import RadianceField, Representation
+from zero3d.interfaces import RadianceField, Representation, SplatCloud
 from zero3d.testing.laws.common import Laws, copied, fresh_step, same
 
 STEPS = 6
@@ -31,6 +31,7 @@ def check_representation(make: Callable[[], Representation]) -> None:
       a fresh one: what it counts and what the optimizer remembers follow its rows.
     - A RadianceField besides: density (N,), not negative and 0 outside the box, features (N, C), finite, in [0, 1] for
       RGB; any number of points, none among them; differentiable; a `spacing` above 0.
+    - A SplatCloud besides: centres (N, 3), covariances (N, 3, 3) that are some, features (N, C), opacities (N,) in [0, 1].
 
     Args:
         make: builds one, always with the same options, small enough for a test.
@@ -53,6 +54,8 @@ def check_representation(make: Callable[[], Representation]) -> None:
     _state(laws, second, make)
     if isinstance(first, RadianceField):
         _field(laws, first)
+    if isinstance(first, SplatCloud):
+        _splats(laws, first)
 
 
 def _groups(laws: Laws, representation: Representation) -> None:
@@ -208,3 +211,19 @@ def _field(laws: Laws, field: RadianceField) -> None:
     alike = again.shape == (27,) and torch.allclose(again, field.density(lattice).detach(), rtol=1e-3, atol=1e-4)
     laws("lattice_density is density on a lattice", alike, "they differ")
     laws("spacing is above 0", field.spacing > 0, f"{field.spacing}")
+
+
+def _splats(laws: Laws, cloud: SplatCloud) -> None:
+    centres, covariances, features, opacities = (part.detach() for part in cloud.splats())
+    found = tuple(tuple(part.shape) for part in (centres, covariances, features, opacities))
+    count = len(centres)
+    expected = (count, 3), (count, 3, 3), (count, cloud.channels), (count,)
+    laws("splats are (N, 3), (N, 3, 3), (N, C), (N,)", found == expected, f"{found}")
+    alike = torch.allclose(covariances, covariances.mT, rtol=1e-4, atol=1e-8)
+    least = float(torch.linalg.eigvalsh(covariances.double()).min()) if alike and count else 0.0
+    scale = float(covariances.abs().max()) if count else 0.0
+    laws("covariances are some", alike and least >= -1e-5 * scale, "not symmetric, or one has a negative variance")
+    inside = bool(((opacities >= 0) & (opacities <= 1)).all())
+    if cloud.channels == 3:
+        inside &= bool(((features >= -1e-5) & (features <= 1 + 1e-5)).all())
+    laws("opacities, and RGB, lie in [0, 1]", inside, "some do not")

@@ -1,0 +1,116 @@
+"""Who may see the page: viser itself asks nobody, so every request passes here first.
+
+The page stops runs and shows pictures that may be private. A page of somebody else's, open in the same browser, could
+reach it on the loopback address, under its own name (Origin) or under one that it has the name service lead there (Host).
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from ipaddress import ip_address
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is answered in place of the page; `cookie` to be set, `location` to go to."""
+
+    status: HTTPStatus
+    text: str
+    location: str = ""
+    cookie: str = ""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The rules. `token`: what a visitor must know; "" for none. `origins`: of other pages that may hold this one.
+
+    `name`: of the cookie; those of two servers on one host must differ, for ports do not part cookies.
+    """
+
+    token: str = ""
+    origins: Sequence[str] = field(default_factory=tuple)
+    name: str = "zero3d_viewer"
+
+    def verdict(self, path: str, headers: Sequence[tuple[str, str]]) -> Verdict | None:
+        """None for what may pass. `path`: with its query. `headers`: as they came, names in any case.
+
+        A token in the query is turned into a cookie, so that it stands in no address bar, history or referrer.
+        """
+        known: dict[str, list[str]] = {}
+        for name, value in headers:
+            known.setdefault(name.lower(), []).append(value)
+        hosts, origins = known.get("host", []), known.get("origin", [])
+        if len(hosts) != 1 or len(origins) > 1:
+            return Verdict(HTTPStatus.BAD_REQUEST, "one Host, and one Origin at the most")
+        if not self.token and not _is_loopback(hosts[0]):
+            return Verdict(HTTPStatus.FORBIDDEN, f"host {hosts[0]!r} is not this machine's loopback address")
+        if origins and not self._same(origins[0], hosts[0]):
+            return Verdict(HTTPStatus.FORBIDDEN, f"origin {origins[0]!r} is not allowed here")
+        if not self.token:
+            return None
+        place = urlsplit(path)
+        query = parse_qs(place.query, keep_blank_values=True)
+        given = query.pop("token", [])
+        upgrade = any(value.lower() == "websocket" for value in known.get("upgrade", []))
+        if any(self._knows(one) for one in given):
+            if upgrade:
+                return None
+            rest = urlencode(query, doseq=True)
+            own = place.path.lstrip("/\\")  # "//" or "/\\" would name another host
+            location = f"/{own}{'?' + rest if rest else ''}"
+            cookie = f"{self.name}={self.token}; Path=/; HttpOnly; SameSite=Strict"
+            return Verdict(HTTPStatus.SEE_OTHER, "", location, cookie)
+        cookies = [one.strip().partition("=") for line in known.get("cookie", []) for one in line.split(";")]
+        if any(name == self.name and self._knows(value) for name, _, value in cookies):
+            return None
+        return Verdict(HTTPStatus.UNAUTHORIZED, "a token is needed: open the address that was printed, with ?token=...")
+
+    @property
+    def ancestors(self) -> str:
+        """The Content-Security-Policy of every page: who may show it in a frame."""
+        return " ".join(["frame-ancestors 'self'", *self.origins])
+
+    def _knows(self, token: str) -> bool:
+        return hmac.compare_digest(token.encode(), self.token.encode())
+
+    def _same(self, origin: str, host: str) -> bool:
+        parts = urlsplit(origin)
+        own = parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower()
+        return own or origin.lower().rstrip("/") in [one.lower() for one in self.origins]
+
+
+def checked_origin(text: str) -> str:
+    """An origin as browsers send it, "http://127.0.0.1:8000".
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        parts = urlsplit(text.rstrip("/"))
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        good = False
+    if not good or parts.path or parts.query or parts.fragment or parts.username or set(text) & set(" ;,'\"*"):
+        raise ValueError(f"{text!r} is no origin; write scheme, host and port: http://127.0.0.1:8000")
+    return text.rstrip("/").lower()
+
+
+def is_loopback_address(host: str) -> bool:
+    """Whether a server at `host` is reached from this machine alone."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return urlsplit(f"//{host}").hostname in LOOPBACK_NAMES
+    except ValueError:
+        return False

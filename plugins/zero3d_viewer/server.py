@@ -1,0 +1,248 @@
+"""viser behind the gate, on a port that is ours before it starts; and the file that says where it is."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import logging
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from zero3d import RecipeError, RunError
+from zero3d.files import replacing
+from zero3d_viewer.gate import Gate, Verdict, checked_origin, is_loopback_address
+
+FILE = "viewer.json"
+"""In the run's folder while it is watched: url, host, port, token, pid."""
+SHORTEST = 16
+"""Characters of a token."""
+_starting = threading.Lock()
+
+
+@dataclass
+class Address:
+    """Where the page is served, and who may come. Options of the observer and of the command alike.
+
+    host: the address to serve at; any but the loopback one needs a token. port: 0 takes a free one. token: what visitors
+    must know, 16 letters, digits, - or _ at least; "auto" makes one, "" asks for none. origins: of other pages that may hold
+    this one in a frame, such as "http://127.0.0.1:8000".
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    token: str = ""
+    origins: Sequence[str] = ()
+
+    def check(self) -> None:
+        """Raises ValueError, which begins with the option's name."""
+        if not 0 <= self.port < 2**16:
+            raise ValueError(f"port: {self.port}; 1 to 65535, or 0 for a free one")
+        plain = all(c.isascii() and (c.isalnum() or c in "-_") for c in self.token)
+        if self.token not in ("", "auto") and not (plain and len(self.token) >= SHORTEST):
+            raise ValueError(f"token: {SHORTEST} or more letters, digits, - or _; or auto for one that nobody guesses")
+        if not self.token and not is_loopback_address(self.host):
+            raise ValueError(
+                f"host: {self.host!r} lets everyone in who reaches it; add token=auto, or keep 127.0.0.1 and look from "
+                "elsewhere with: ssh -L 8080:127.0.0.1:8080 THIS_MACHINE"
+            )
+        for origin in self.origins:
+            try:
+                checked_origin(origin)
+            except ValueError as error:
+                raise ValueError(f"origins: {error}") from None
+
+
+def check_installed(place: str) -> None:
+    """Raises RecipeError where viser is missing."""
+    if find_spec("viser") is None:
+        raise RecipeError(f"{place}: needs the package viser, which is not installed; pip install 'zero3d[viewer]'")
+
+
+class Server:
+    """A running viser server, `viser`, that lets in whom the gate does."""
+
+    def __init__(self, address: Address, place: str) -> None:
+        """Start it.
+
+        Raises:
+            RunError: the port is in use, the address is not this machine's, or viser is one that cannot be guarded. Lines
+                begin with `place`.
+        """
+        token = secrets.token_urlsafe(24) if address.token == "auto" else address.token
+        listening = _listening(address, place)
+        self.host, self.port, self.token = address.host, listening.getsockname()[1], token
+        self.gate = Gate(token, [checked_origin(origin) for origin in address.origins], f"zero3d_viewer_{self.port}")
+        self._clients: set[int] = set()
+        self.visits = 0
+        """How many connections there have been."""
+        try:
+            self.viser = self._start(listening, place)
+        except BaseException:
+            listening.close()
+            raise
+
+    @property
+    def clients(self) -> int:
+        """How many are connected now."""
+        return len(self._clients)
+
+    @property
+    def url(self) -> str:
+        """What to open, with the token."""
+        name = "127.0.0.1" if self.host in ("0.0.0.0", "") else self.host
+        shown = f"[{name}]" if ":" in name else name
+        return f"http://{shown}:{self.port}/{'?token=' + self.token if self.token else ''}"
+
+    def write(self, folder: Path) -> None:
+        """`folder`/viewer.json, for programs: readable by the owner alone, as it holds the token."""
+        told = {"url": self.url, "host": self.host, "port": self.port, "token": self.token, "pid": os.getpid()}
+        with replacing(folder / FILE) as temporary:
+            temporary.chmod(0o600)
+            temporary.write_text(json.dumps(told) + "\n", encoding="utf-8")
+
+    def close(self, folder: Path | None = None) -> None:
+        """Stop serving; remove `folder`/viewer.json."""
+        if folder is not None:
+            (folder / FILE).unlink(missing_ok=True)
+        with _quiet():
+            self.viser.stop()
+
+    def _start(self, listening: socket.socket, place: str) -> Any:
+        """viser has no place for a gate, so while it starts its `serve` is ours: the real one, with the gate before it."""
+        import viser
+        import viser.infra._infra as infra
+        import websockets.asyncio.server as real
+
+        served = threading.Event()
+
+        def serve(handler: Any, host: str, port: int, **options: Any) -> Any:
+            served.set()
+            options |= {"process_request": self._guarded(options["process_request"]), "logger": _silent()}
+            return real.serve(self._counted(handler), sock=listening, **options)
+
+        unguarded = RunError(
+            f"{place}: viser {viser.__version__} cannot be guarded by this zero3d; pip install 'viser==1.1.1'"
+        )
+        with _starting, _quiet():
+            modules = getattr(infra, "websockets", None)
+            if modules is None:
+                raise unguarded
+            stand_in = _Instead(modules, asyncio=SimpleNamespace(server=_Instead(real, serve=serve)))
+            vars(infra)["websockets"] = stand_in
+            try:
+                server = viser.ViserServer(host="127.0.0.1", port=self.port, label="zero3d", verbose=False)
+            finally:
+                vars(infra)["websockets"] = modules
+            if not served.is_set():
+                server.stop()
+                raise unguarded
+        _no_tunnel(server)
+        return server
+
+    def _counted(self, handler: Any) -> Any:
+        async def counted(connection: Any) -> None:
+            self._clients.add(id(connection))
+            self.visits += 1
+            try:
+                await handler(connection)
+            finally:
+                self._clients.discard(id(connection))
+
+        return counted
+
+    def _guarded(self, process: Any) -> Any:
+        from websockets import Headers
+        from websockets.http11 import Response
+
+        def guarded(connection: Any, request: Any) -> Any:
+            verdict = self.gate.verdict(request.path, list(request.headers.raw_items()))
+            if verdict is not None:
+                return Response(verdict.status.value, verdict.status.phrase, Headers(_headers(verdict)), _body(verdict))
+            answer = process(connection, request)
+            if answer is not None:
+                answer.headers["Content-Security-Policy"] = self.gate.ancestors
+                answer.headers["Referrer-Policy"] = "no-referrer"
+                answer.headers["X-Content-Type-Options"] = "nosniff"
+            return answer
+
+        return guarded
+
+
+def _headers(verdict: Verdict) -> dict[str, str]:
+    told = {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(_body(verdict)))}
+    told |= {"Location": verdict.location} if verdict.location else {}
+    return told | ({"Set-Cookie": verdict.cookie} if verdict.cookie else {})
+
+
+def _body(verdict: Verdict) -> bytes:
+    return f"zero3d: {verdict.text}\n".encode()
+
+
+class _Instead:
+    """A module with some of its names replaced."""
+
+    def __init__(self, module: Any, **names: Any) -> None:
+        self._module = module
+        vars(self).update(names)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+
+def _no_tunnel(server: Any) -> None:
+    """Every visitor could have viser ask a foreign server for a public address of this page; none may."""
+    from viser import _messages
+
+    server._websock_server.unregister_handler(_messages.ShareUrlRequest)
+
+
+def _silent() -> logging.Logger:
+    """Of refused and broken requests, which are no news to whoever watches a run."""
+    logger = logging.getLogger("zero3d_viewer.websockets")
+    logger.setLevel(logging.CRITICAL + 1)
+    return logger
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """viser prints panels on stdout, which is the command's."""
+    import rich
+
+    console = rich.get_console()
+    former, console.quiet = console.quiet, True
+    try:
+        yield
+    finally:
+        console.quiet = former
+
+
+def _listening(address: Address, place: str) -> socket.socket:
+    """A socket bound to the address."""
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, where = found[0]
+        made = socket.socket(family, kind, protocol)
+    except (OSError, UnicodeError) as error:
+        raise RunError(f"{place}: host {address.host!r} is no address ({error}); give one of this machine") from None
+    try:
+        if os.name == "posix":  # else a port that was in use a minute ago would be refused
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(where)
+    except OSError as error:
+        made.close()
+        if error.errno == errno.EADDRINUSE:
+            raise RunError(f"{place}: port {address.port} is in use; give another, or port=0 for a free one") from None
+        reason = error.strerror or error
+        raise RunError(
+            f"{place}: {address.host} port {address.port}: {reason}; give an address of this machine"
+        ) from None
+    return made
