@@ -30,10 +30,10 @@ SIDE = 96
 
 @dataclass
 class ViewerConfig:
-    """`host`, `port` (0: a free one), `token` (auto, or 16 characters and more; needed beside a host that others reach),
-    `origins` (of pages that may hold this one in a frame): where it is served, and to whom. `rate`: pictures a second, 0.1
-    to 5. `show`: model, or render for the run's own renderer. `detail`: cells along a field's longest side, 8 to 128.
-    `splats`: sent at the most. `open`: whether to open a browser.
+    """`host`: the address it is served at; any but the loopback one needs a token. `port`: 0 takes a free one. `token`: what
+    visitors must know, 16 characters or more, or auto. `origins`: of pages that may hold this one in a frame. `rate`:
+    pictures a second, 0.1 to 5. `show`: model, or render for the run's own renderer. `detail`: cells along a field's longest
+    side, 8 to 128. `splats`: sent at the most, 100 to 500000. `open`: whether to open a browser.
     """
 
     host: str = "127.0.0.1"
