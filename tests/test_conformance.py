@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from tests.plugins import clip_tiny, evaluation_sets_data
-from tests.plugins.metrics_tiny import lpips_weights
+from tests.plugins.metrics_tiny import lpips_weights, save_clip_vision
 from tests.plugins.mvdream_tiny import save_folder as save_mvdream
 from tests.plugins.novel_views_tiny import save_sv3d, save_zero123plus, sv3d_config
 from tests.plugins.sd_tiny import save_deepfloyd, save_stable_diffusion, save_variations
@@ -720,6 +720,21 @@ def shape_metric(component, bench):
 def picture_metric(component, bench):
     check_metric(component(component.Config()))
     check_metric(component(component.Config(quantise="truncate", outside="white")))
+
+
+@case("metric fid", "metric kid")
+def set_metric(component, bench):
+    save_clip_vision(bench.folder / "clip")
+    metric = component(component.Config(weights=str(bench.folder / "clip"), features="clip"))
+    metric.load(torch.device("cpu"))
+    check_metric(metric)
+
+
+@case("metric clip_similarity")
+def clip_similarity(component, bench):
+    metric = component(component.Config())
+    metric.use_encoder(clip_tiny.make_encoder(clip_tiny.save_folder(bench.folder / "clip")))
+    check_metric(metric)
 
 
 @case("metric lpips")

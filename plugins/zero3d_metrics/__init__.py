@@ -25,3 +25,6 @@ def register_components(register: Callable[[type[Component] | Lazy], None]) -> N
     register(Lazy("metric", "psnr", "zero3d_metrics.components.pictures:Psnr"))
     register(Lazy("metric", "ssim", "zero3d_metrics.components.pictures:Ssim"))
     register(Lazy("metric", "lpips", "zero3d_metrics.components.pictures:LpipsMetric"))
+    register(Lazy("metric", "clip_similarity", "zero3d_metrics.components.pictures:ClipSimilarity"))
+    register(Lazy("metric", "fid", "zero3d_metrics.components.sets:Fid"))
+    register(Lazy("metric", "kid", "zero3d_metrics.components.sets:Kid"))

@@ -5,12 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zero3d import UserError
-from zero3d.interfaces import Encoder
-from zero3d.recipe import make_block
+from zero3d.evaluation import make_encoder
 from zero3d.registry import Registry
-
-PLACE = "eval: --encoder"
 
 
 class Likeness:
@@ -22,18 +18,9 @@ class Likeness:
         Raises:
             UserError: there is no such encoder, its weights cannot be read, or it reads no pictures or words.
         """
-        self.name, separator, weights = said.partition(":")
-        if not separator or not weights:
-            raise UserError(f"{PLACE} {said}: write TYPE:WEIGHTS, for example clip:openai/clip-vit-base-patch32")
-        options = {"type": self.name, "weights": weights}
-        self._encoder: Encoder = make_block(registry, "encoder", "eval", "--encoder", options).build()
-        missing = {"picture", *(["prompt"] if prompt else [])} - self._encoder.reads
-        if missing:
-            raise UserError(
-                f"{PLACE} {said}: reads {', '.join(sorted(self._encoder.reads))}, and not the {', '.join(sorted(missing))}"
-                "; take another, or leave out --prompt"
-            )
-        self._encoder.load(torch.device("cpu"))
+        self.name = said.partition(":")[0]
+        reads = {"picture", *(["prompt"] if prompt else [])}
+        self._encoder = make_encoder(registry, said, "eval", "--encoder", reads)
         self._words = self._encoder.encode_texts([prompt]) if prompt else None
 
     @torch.no_grad()

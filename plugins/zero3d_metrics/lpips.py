@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from zero3d import UserError
+from zero3d_metrics.states import read_state
 
 MEAN, STD = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 """LPIPS' own input scaling, of pictures in [-1, 1]."""
@@ -60,6 +61,7 @@ OLD_SUMS = {
 }
 """And of version 0.0, whose network had not the input scaling."""
 TRUNK_FILES = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth"}
+WANTED = "AlexNet's or VGG16's weights (torchvision's)"
 SMALLEST = 32
 """Pixels a side that the networks need."""
 
@@ -84,11 +86,11 @@ class Lpips(nn.Module):
             UserError: missing, unreadable, a tensor is absent or of another shape, or the heads are not version 0.1's.
         """
         super().__init__()
-        state, where = _read(file, place), f"{place} {file}"
+        state, where = read_state(file, place, WANTED), f"{place} {file}"
         first = state.get("features.0.weight")
         self.net = "vgg" if first is not None and tuple(first.shape[2:]) == (3, 3) else "alex"
         if heads is not None:
-            state, where_heads = {**state, **_read(heads, place)}, f"{place} {heads}"
+            state, where_heads = {**state, **read_state(heads, place, "LPIPS' heads")}, f"{place} {heads}"
         elif any(name.startswith("lin") for name in state):
             where_heads = where
         else:
@@ -160,20 +162,6 @@ def _check_heads(sums: list[float], net: str, own: bool, where: str) -> None:
         )
 
 
-def _read(file: Path, place: str) -> dict[str, Any]:
-    if not file.is_file():
-        raise UserError(f"{place} {file}: no such file; give AlexNet's or VGG16's weights (torchvision's)")
-    try:
-        if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(file)
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-        return state
-    except Exception as error:  # a damaged file fails in as many ways as there are readers
-        raise UserError(f"{place} {file}: cannot be read as a state dict ({type(error).__name__})") from None
-
-
 def _packaged_heads(net: str, where: str) -> dict[str, Any]:
     """LPIPS' heads from an installed package, without importing it."""
     for package, folder in HEADS:
@@ -181,7 +169,7 @@ def _packaged_heads(net: str, where: str) -> dict[str, Any]:
         for root in (spec.submodule_search_locations or ()) if spec else ():
             heads = Path(root, folder, f"{net}.pth")
             if heads.is_file():
-                return _read(heads, f"{package}'s")
+                return read_state(heads, f"{package}'s", "LPIPS' heads")
     raise UserError(f"{where}: has the network and no heads (linK.model.1.weight); pip install lpips brings them")
 
 

@@ -138,7 +138,7 @@ def test_a_run_of_stages_is_its_last_one_with_a_result(folder, tmp_path):
 
 def test_equal_pictures_stay_json(folder, tmp_path, monkeypatch):
     values = iter([torch.inf, 20.0, 30.0, torch.inf, torch.inf, torch.inf])
-    monkeypatch.setattr("zero3d_metrics.command.pictures.psnr", lambda image, truth: torch.tensor([next(values)]))
+    monkeypatch.setattr("zero3d_metrics.components.pictures.psnr", lambda *_: torch.tensor([next(values)]))
     out = tmp_path / "f.json"
     command = ["eval", str(folder / "truth.glb"), "--views", str(folder / "nerf"), "--json", str(out)]
     assert main(command) == 0
@@ -147,6 +147,39 @@ def test_equal_pictures_stay_json(folder, tmp_path, monkeypatch):
     assert "1 of 3 views are equal" in figures["notes"][0]
     assert main(command) == 0
     assert json.loads(out.read_text(encoding="utf-8"), parse_constant=pytest.fail)["psnr"] is None
+
+
+def test_means_of_views_have_deviations_and_masked_figures(folder, tmp_path, capsys):
+    """Half of each true picture is transparent, and what stands there is wrong."""
+    layout = json.loads((folder / "nerf" / "transforms.json").read_text(encoding="utf-8"))
+    for index in range(3):
+        rgba = numpy.asarray(Image.open(folder / "nerf" / f"r_{index}.png").convert("RGBA")).copy()
+        rgba[:, : SIZE // 2, 3] = 0
+        Image.fromarray(rgba).save(tmp_path / f"r_{index}.png")
+    write(tmp_path / "transforms.json", json.dumps(layout))
+    found = evaluated(
+        tmp_path, folder / "truth.glb", "--views", tmp_path, "--masks", "--metrics", "psnr:quantise=round"
+    )
+    assert found["psnr_masked"] > 50 > found["psnr"]
+    assert found["ssim_masked"] > 0.9 > found["ssim"]  # windows at the mask's edge look beyond it
+    assert found["psnr_8bit_masked"] is None  # equal in 8 bits
+    assert found["psnr_8bit"] == pytest.approx(found["psnr"], abs=0.1)
+    assert 0 < found["psnr_std"] < found["psnr"]
+    assert found["views"] == 3
+    assert f"{found['psnr']:.4f} ± {found['psnr_std']:.4f}" in capsys.readouterr().out
+    assert main(["eval", str(folder / "truth.glb"), "--views", str(folder / "nerf"), "--masks"]) == 2
+    assert "has no transparent pixel" in capsys.readouterr().err
+
+
+def test_further_metrics_by_name(folder, tmp_path, capsys):
+    mesh = folder / "truth.glb"
+    found = evaluated(
+        tmp_path, mesh, "--mesh", mesh, "--metrics", "iou:grid=mesh2sdf,voxels=32", "chamfer:sample=vertices"
+    )
+    assert found["iou_mesh2sdf"] == 1
+    assert found["chamfer_vertices"] == pytest.approx(0, abs=1e-9)
+    assert main(["eval", str(mesh), "--mesh", str(mesh), "--metrics", "psnr"]) == 2
+    assert "compares pictures; give --views" in capsys.readouterr().err
 
 
 def evaluated(tmp_path, *arguments):

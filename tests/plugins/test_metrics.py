@@ -8,6 +8,7 @@ import torch
 import trimesh
 from scipy.linalg import sqrtm
 
+from tests.plugins.metrics_tiny import save_clip_vision
 from zero3d import UserError
 from zero3d_metrics.fid import ClipFeatures, frechet_distance
 from zero3d_metrics.image import psnr, ssim
@@ -204,14 +205,7 @@ def test_a_pickle_with_code_is_not_run(tmp_path):
 
 
 def test_clip_features(tmp_path):
-    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
-
-    torch.manual_seed(0)
-    config = CLIPVisionConfig(
-        hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=32, patch_size=16,
-        projection_dim=8,
-    )  # fmt: skip
-    CLIPVisionModelWithProjection(config).save_pretrained(tmp_path / "clip")
+    save_clip_vision(tmp_path / "clip")
     features = ClipFeatures(tmp_path / "clip")
     a, b = rand(3, 40, 40, 3), rand(3, 40, 40, 3, seed=1)
     assert features(a).shape == (3, 8)

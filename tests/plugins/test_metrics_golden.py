@@ -7,7 +7,6 @@ import torch
 from tests.plugins.metrics_tiny import GOLDEN, lpips_weights
 from zero3d import UserError
 from zero3d_metrics.components.pictures import LpipsMetric, Psnr, Ssim
-from zero3d_metrics.fid import frechet_distance
 from zero3d_metrics.image import psnr
 from zero3d_metrics.lpips import OLD_SUMS, SUMS, Lpips
 
@@ -96,17 +95,6 @@ def test_what_cannot_be_compared_is_told():
             component(component.Config()).pictures(a, b if component is Ssim else b[:, :4])
     with pytest.raises(UserError, match="a mask without a pixel"):
         Psnr(Psnr.Config()).pictures(a, b, torch.zeros(1, 8, 8, dtype=torch.bool))
-
-
-def test_frechet_distance():
-    rng = numpy.random.default_rng(0)
-    one, two = rng.standard_normal((64, 16)), 1.2 * rng.standard_normal((80, 16)) + 0.3
-    few = rng.standard_normal((8, 16)) + 0.5
-    sets = {"X|Y": (one, two), "X|X": (one, one), "X|Z (fewer pictures than dimensions)": (one, few)}
-    sets["Z|Z[:5] (both singular)"] = (few, few[:5])
-    for name, pair in sets.items():
-        found = frechet_distance(*map(torch.from_numpy, pair))
-        assert found == pytest.approx(GOLDEN["frechet"][name]["exact_40_digits"], abs=1e-11)
 
 
 @pytest.mark.parametrize("net", ["alex", "vgg"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from zero3d import UserError, folder
-from zero3d.interfaces import Command
+from zero3d.evaluation import make_metric, metric_options
+from zero3d.interfaces import Command, Metric, ShapeMetric
 from zero3d.mesh_files import FORMATS, load_mesh, normalise
 from zero3d.mesh_placing import turned
 from zero3d.registry import Registry
@@ -77,12 +78,21 @@ class Evaluate(Command):
             help="an encoder's likeness of views, for example clip:openai/clip-vit-base-patch32 or clip:FOLDER",
         )
         add("--prompt", metavar="TEXT", help="with --encoder: the likeness of the views to these words too")
+        add("--masks", action="store_true", help="figures of views inside the true views' alpha too, as NAME_masked")
+        add(
+            "--metrics",
+            nargs="+",
+            default=[],
+            metavar="NAME[:OPTION=VALUE,...]",
+            help="further metrics, for example iou:grid=mesh2sdf (see: zero3d plugins --kind metric)",
+        )
         add("--json", type=Path, help="where the figures go (default: eval.json in the run)")
 
     def run(self, arguments: argparse.Namespace) -> int:
         _check(arguments)
         target = Path(arguments.run)
         report = Report()
+        metrics = _metrics(arguments)
         opened = None if target.is_dir() else open_model(target, arguments.registry)
         if arguments.mesh:
             _score_shape(
@@ -90,11 +100,12 @@ class Evaluate(Command):
                 load_mesh(arguments.mesh, arguments.up),
                 arguments,
                 report,
+                metrics,
             )
         if arguments.views:
             from zero3d_metrics.command.pictures import score_views
 
-            score_views(opened.draw if opened else _drawer(target, arguments.registry), arguments, report)
+            score_views(opened.draw if opened else _drawer(target, arguments.registry), arguments, report, metrics)
         out = arguments.json or (target / "eval.json" if target.is_dir() else None)
         if out:
             report.write(out)
@@ -105,6 +116,8 @@ class Evaluate(Command):
 def _check(arguments: argparse.Namespace) -> None:
     if not (arguments.mesh or arguments.views):
         raise UserError("eval: nothing to compare with; give --mesh FILE, --views DIR, or both")
+    if arguments.masks and not arguments.views:
+        raise UserError("eval: --masks belongs to pictures; give --views DIR")
     if (arguments.lpips or arguments.fid or arguments.encoder) and not arguments.views:
         raise UserError("eval: --lpips, --fid and --encoder compare pictures; give --views DIR")
     if arguments.prompt and not arguments.encoder:
@@ -119,6 +132,25 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UserError(f"eval: --yaw {arguments.yaw:g}; degrees, -360 to 360")
     if arguments.align != "none" and arguments.normalise != "both":
         raise UserError("eval: --align moves what --normalise leaves in its place; give one of them")
+
+
+def _metrics(arguments: argparse.Namespace) -> list[Metric]:
+    """Those of --metrics, loaded.
+
+    Raises:
+        UserError: unknown, badly written, or nothing is given that they could compare.
+    """
+    found = [
+        make_metric(arguments.registry, metric_options(said, "eval: --metrics"), "eval", f"--metrics {said}")
+        for said in arguments.metrics
+    ]
+    for metric, said in zip(found, arguments.metrics, strict=True):
+        needed = "mesh" if isinstance(metric, ShapeMetric) else "views"
+        if not getattr(arguments, needed):
+            raise UserError(
+                f"eval: --metrics {said}: compares {'shapes' if needed == 'mesh' else 'pictures'}; give --{needed}"
+            )
+    return found
 
 
 def _mesh_of(target: Path) -> Any:
@@ -156,7 +188,9 @@ def _drawer(target: Path, registry: Registry) -> Callable[[Cameras], Tensor]:
     return lambda cameras: scene.draw(cameras, light=None).image
 
 
-def _score_shape(mesh: Any, truth: Any, arguments: argparse.Namespace, report: Report) -> None:
+def _score_shape(
+    mesh: Any, truth: Any, arguments: argparse.Namespace, report: Report, metrics: Sequence[Metric]
+) -> None:
     if arguments.normalise != "none":  # SyncDreamer's order: to size, then turned
         truth = normalise(truth)
     truth = turned(truth, arguments.yaw)
@@ -169,6 +203,9 @@ def _score_shape(mesh: Any, truth: Any, arguments: argparse.Namespace, report: R
     report.add({many: figures.pop("chamfer")}, {many: floors.pop("chamfer")})
     report.add(figures, floors)
     report.add({"iou": volume_iou(mesh, truth, normalised="none")} | moved)
+    for metric in metrics:
+        if isinstance(metric, ShapeMetric):
+            report.add(dict(metric.shape(mesh, truth)), dict(metric.floor(truth)))
     report.notes += [note for m in (mesh, truth) for note in m.metadata.get("notes", ())]
     if arguments.normalise == "both" and arguments.align == "none":
         word = axes_word(mesh, truth, arguments.up, arguments.yaw)

@@ -32,6 +32,8 @@ class Report:
     floors: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     variants: dict[str, str] = field(default_factory=dict)
+    deviations: dict[str, float] = field(default_factory=dict)
+    """The standard deviation over views (with N - 1) of figures that are means of views, by the same names."""
 
     def add(self, figures: dict[str, Any], floors: dict[str, float] | None = None) -> None:
         """More figures, with the floors of some."""
@@ -40,12 +42,13 @@ class Report:
         self.variants |= {key: said for key, said in VARIANTS.items() if any(name.startswith(key) for name in figures)}
 
     def write(self, out: Path) -> None:
-        """As JSON: the figures at the top level, each floor under NAME_floor, then `variants` and `notes`.
+        """As JSON: figures at the top level, floors under NAME_floor, deviations under NAME_std, `variants`, `notes`.
 
         Raises:
             WriteError: the file cannot be written.
         """
         flat: dict[str, Any] = self.figures | {f"{name}_floor": value for name, value in self.floors.items()}
+        flat |= {f"{name}_std": value for name, value in self.deviations.items()}
         flat = {key: value if math.isfinite(value) else None for key, value in flat.items()}  # JSON has no infinity
         files.write_text(out, json.dumps(flat | {"variants": self.variants, "notes": self.notes}, indent=2) + "\n")
 
@@ -64,7 +67,8 @@ class Report:
             if key.startswith(("precision@", "recall@")):
                 continue
             floor = [_shown(self.floors[key]) if key in self.floors else ""] if self.floors else []
-            table.add_row(key, _shown(value), *floor)
+            spread = f" ± {_shown(self.deviations[key])}" if key in self.deviations else ""
+            table.add_row(key, _shown(value) + spread, *floor)
         console = Console()
         console.print(table)
         if self.floors:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy
@@ -23,8 +24,24 @@ LEAST_KEPT = 0.75
 """Share of a side that must be left when a picture is cropped about an off-centre principal point."""
 
 
+@dataclass(frozen=True)
+class MaskedView:
+    """A picture (1, H, W, 3) on white, its mask (1, H, W) bool, alpha above 1/2, or None without a transparent pixel."""
+
+    path: Path
+    rgb: Tensor
+    mask: Tensor | None
+    camera: Cameras
+
+
 def read_views(place: Path) -> Iterator[tuple[Tensor, Cameras]]:
-    """Each view as RGB (1, H, W, 3) on white with its camera.
+    """Each view of `read_masked_views` as RGB (1, H, W, 3) on white with its camera."""
+    for view in read_masked_views(place):
+        yield view.rgb, view.camera
+
+
+def read_masked_views(place: Path) -> Iterator[MaskedView]:
+    """Each view, on white, with its camera.
 
     `place` is a folder or a JSON file. Layouts: `transforms.json` (see `read_transforms`), or NNN.png beside NNN.npy (3x4
     world-to-camera, OpenGL axes).
@@ -54,12 +71,12 @@ def read_views(place: Path) -> Iterator[tuple[Tensor, Cameras]]:
         yield _view(path.with_suffix(".png"), pose, PUBLISHED_FOV, None)
 
 
-def _transforms(file: Path) -> Iterator[tuple[Tensor, Cameras]]:
+def _transforms(file: Path) -> Iterator[MaskedView]:
     for frame in read_transforms(file):
         yield _view(frame.path, torch.from_numpy(frame.pose), frame.fov, frame.lens)
 
 
-def _view(path: Path, camera_to_world: Tensor, fov: float | None, lens: Lens | None) -> tuple[Tensor, Cameras]:
+def _view(path: Path, camera_to_world: Tensor, fov: float | None, lens: Lens | None) -> MaskedView:
     try:
         image = Image.open(path).convert("RGBA")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -73,7 +90,9 @@ def _view(path: Path, camera_to_world: Tensor, fov: float | None, lens: Lens | N
     check_cameras(camera, str(path))
     rgba = numpy.asarray(image, dtype=numpy.float32) / 255
     rgb = torch.from_numpy(rgba[..., :3] * rgba[..., 3:] + 1 - rgba[..., 3:])[None]
-    return rgb, Cameras(camera.camera_to_world.float(), image.height, image.width, fov)
+    alpha = torch.from_numpy(rgba[..., 3])[None]
+    mask = None if bool((alpha == 1).all()) else alpha > 0.5
+    return MaskedView(path, rgb, mask, Cameras(camera.camera_to_world.float(), image.height, image.width, fov))
 
 
 def _straightened(image: Image.Image, lens: Lens, path: Path) -> tuple[Image.Image, float]:

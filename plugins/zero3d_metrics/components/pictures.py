@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from zero3d import UserError
-from zero3d.interfaces import PictureMetric
+from zero3d.interfaces import Encoder, PictureMetric
 from zero3d.interfaces.published import Published
 from zero3d_metrics.components.options import one_of
 from zero3d_metrics.image import FILLS, OUTSIDE, QUANTISED, SSIM, check_masks, filled, psnr, quantised, ssim
@@ -35,6 +35,11 @@ def _prepared(
     if masks is None or outside == "ignored":
         return images, truths, masks
     return filled(images, masks, FILLS[outside]), filled(truths, masks, FILLS[outside]), None
+
+
+def on_white(images: Tensor, truths: Tensor, masks: Tensor | None, who: str) -> tuple[Tensor, Tensor]:
+    """Both made white outside the masks, for what looks at whole pictures. Raises UserError: see `check_masks`."""
+    return _prepared(images, truths, masks, who, "white")[:2]
 
 
 @dataclass
@@ -73,7 +78,8 @@ class Psnr(PictureMetric):
 class SsimConfig:
     """Options of `ssim`. form: wang, skimage (EscherNet), torchmetrics (its default, SyncDreamer) or torchmetrics_range1.
 
-    quantise, outside: as of `psnr`; where the outside is ignored, the map of similarities is averaged inside the mask.
+    quantise, outside: as of `psnr`; where the outside is ignored, the map of similarities is averaged inside the mask,
+    and windows at its edge look beyond it.
     """
 
     form: str = "wang"
@@ -169,5 +175,46 @@ class LpipsMetric(PictureMetric):
     @torch.no_grad()
     def pictures(self, images: Tensor, truths: Tensor, masks: Tensor | None = None) -> Mapping[str, Tensor]:
         """Raises UserError: pictures under 32 pixels a side; see `check_masks`."""
-        a, b, _ = _prepared(images, truths, masks, "lpips", "white")
-        return {"lpips" if self.config.net == "alex" else "lpips_vgg": self._network(a, b).cpu()}
+        pair = on_white(images, truths, masks, self.name)
+        return {"lpips" if self.config.net == "alex" else "lpips_vgg": self._network(*pair).cpu()}
+
+
+@dataclass
+class ClipSimilarityConfig:
+    """Options of `clip_similarity`. encoder: TYPE:WEIGHTS, a registered encoder and where its weights are.
+
+    DreamGaussian's figure is of laion/CLIP-ViT-bigG-14-laion2B-39B-b160k: name the model beside it.
+    """
+
+    encoder: str = "clip:openai/clip-vit-base-patch32"
+
+    def __post_init__(self) -> None:
+        if not all(self.encoder.partition(":")):
+            raise ValueError(f"encoder: {self.encoder!r}; TYPE:WEIGHTS, for example clip:openai/clip-vit-base-patch32")
+
+
+class ClipSimilarity(PictureMetric):
+    """Cosine of an encoder's vectors of a picture and the true one, in [-1, 1]; outside a mask both are made white.
+
+    The truth may be the input, repeated for each render (DreamGaussian: 8 at elevation 0). `zero3d.evaluation.make_metric`
+    makes it with its encoder; who makes it otherwise calls `use_encoder` with a loaded one.
+    """
+
+    name: ClassVar[str] = "clip_similarity"
+    Config: ClassVar[type[Any]] = ClipSimilarityConfig
+    better: Literal["less", "more"] = "more"
+
+    def __init__(self, config: ClipSimilarityConfig) -> None:
+        super().__init__(config)
+        self.wants_encoder = config.encoder
+        self._encoder: Encoder | None = None
+
+    def use_encoder(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+
+    @torch.no_grad()
+    def pictures(self, images: Tensor, truths: Tensor, masks: Tensor | None = None) -> Mapping[str, Tensor]:
+        assert self._encoder is not None, "use_encoder comes first"
+        pair = on_white(images, truths, masks, self.name)
+        drawn, true = (self._encoder.encode_pictures(picture.float()) for picture in pair)
+        return {self.name: (drawn * true).sum(dim=1).cpu()}

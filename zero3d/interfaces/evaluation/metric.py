@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from zero3d.interfaces.component import Component
+from zero3d.interfaces.encoder import Encoder
 
 
 class Metric(Component):
@@ -17,6 +18,12 @@ class Metric(Component):
     kind: ClassVar[str] = "metric"
     better: Literal["less", "more"]
     """Which of two of its figures is the better one."""
+    wants_encoder: str = ""
+    """TYPE:WEIGHTS of the encoder that it compares by; "" for none. `zero3d.evaluation.make_metric` makes and loads it."""
+
+    def use_encoder(self, encoder: Encoder) -> None:
+        """Take the loaded encoder that `wants_encoder` names; called before `load`."""
+        raise TypeError(f"{self.name} asks for no encoder")
 
 
 class ShapeMetric(Metric):
