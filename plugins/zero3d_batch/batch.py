@@ -23,7 +23,7 @@ class Batch(Command):
         from zero3d_batch.many.drive import add_executor_arguments
 
         add = parser.add_argument
-        add("recipe", help="a YAML file, for example recipes/nano.yaml")
+        add("recipe", help="a recipe's name (see zero3d recipes) or file, for example nano or my.yaml")
         add(
             "pictures",
             nargs="+",

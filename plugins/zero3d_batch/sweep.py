@@ -16,7 +16,7 @@ class Sweep(Command):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         from zero3d_batch.many.drive import add_executor_arguments
 
-        parser.add_argument("recipe", help="a YAML file, for example recipes/nano.yaml")
+        parser.add_argument("recipe", help="a recipe's name (see zero3d recipes) or file, for example nano or my.yaml")
         parser.add_argument(
             "overrides",
             nargs="*",

@@ -18,6 +18,7 @@ from zero3d.cli import main
 from zero3d.errors import UserError
 from zero3d_batch.grid import Axis, read_axes, values_of
 from zero3d_batch.many.items import Names
+from zero3d_batch.pages import gallery
 from zero3d_batch.pictures import wanted_pictures
 
 PLUGIN = ["--plugin", str(Path(__file__).with_name("batch_toy.py"))]
@@ -86,6 +87,14 @@ def test_a_batch(place, capsys):
     Image.new("RGBA", (32, 32), "red").save(place / "pictures" / "bad<b>.png")
     assert batch("steps=13", "overwrite=true") == 0
     assert {row["status"] for row in table(place / "runs").values()} == {"done"}
+
+
+def test_a_large_gallery_has_further_pages(tmp_path, monkeypatch):
+    monkeypatch.setattr(gallery, "LONGEST_PAGE", 2)
+    gallery.write_gallery(tmp_path, [{"name": f"n{n}"} for n in range(5)])
+    pages = [(tmp_path / name).read_text(encoding="utf-8") for name in ("index.html", "index-2.html", "index-3.html")]
+    assert [re.findall('href="(n.)/"', page) for page in pages] == [["n0", "n1"], ["n2", "n3"], ["n4"]]
+    assert all('<a href="index-3.html">3</a>' in page for page in pages)
 
 
 def test_shards_share_pictures_and_table(place, capsys):
@@ -174,9 +183,18 @@ def test_pictures_of_lists_patterns_and_tables(place):
 
 def test_names_differ_on_any_system():
     names = Names()
-    given = [("a", "a.png"), ("A", "A.jpg"), ("a", "a.png"), ("index", "index.html"), ("table.csv",), ("CON",), ("..",)]
+    given = [
+        ("a", "a.png"),
+        ("A", "A.jpg"),
+        ("a", "a.png"),
+        ("index", "index.html"),
+        ("index.html",),
+        ("table.csv",),
+        ("CON",),
+        ("..",),
+    ]
     found = [names.of(*candidates) for candidates in given]
-    assert found == ["a", "A.jpg", "a.png", "index", "table.csv-2", "CON_", "run"]
+    assert found == ["a", "A.jpg", "a.png", "index", "index.html_", "table.csv-2", "CON_", "run"]
 
 
 def test_values_of_a_sweep():
@@ -216,7 +234,7 @@ def test_a_sweep(place, capsys):
     assert "target: 0.5" in recipe
     assert "seed: 1" in recipe
     page = (place / "runs" / "index.html").read_text(encoding="utf-8")
-    assert page.count('src="data:') == page.count("src=") == 8
+    assert page.count('src="data:') == page.count("src=") == 8 * 2  # each beside its picture
     assert page.count("<polyline") == 8  # one loss
     assert re.findall(r"<h2>(.*?)</h2>", page) == ["image green", "image red", "Losses", "Figures"]
     assert page.count("<th>0.5</th>") == 2  # down; seeds are across

@@ -12,7 +12,7 @@ from typing import Any
 
 from zero3d.errors import RunError, UserError
 from zero3d.interfaces import Executor, Job, Outcome
-from zero3d.recipe import typed
+from zero3d.recipe import recipes, typed
 from zero3d.registry import Registry
 from zero3d_batch.many.items import LOGS, Item, quoted, refuse_others, state_of
 from zero3d_batch.many.rows import ROWS, read_row, thumbnail, write_row
@@ -77,8 +77,8 @@ class Drive:
             UserError: a run with other keys is in the way, or the executor cannot work.
             KeyboardInterrupt: by the user; tables and page tell how far it went.
         """
-        refuse_others(self.mine, self.out / ROWS, self.common)
         states = self.states()
+        refuse_others(self.mine, states, self.common)
         todo = {item.name: item for item in self.mine if states[item.name] != "done"}
         done = len(self.mine) - len(todo)
         if done:
@@ -110,7 +110,7 @@ class Drive:
 
     def job(self, item: Item) -> Job:
         """Its payload is all that a worker needs."""
-        recipe = str(Path(self.recipe).absolute()) if Path(self.recipe).is_file() else self.recipe
+        recipe = self.recipe if self.recipe in recipes() else str(Path(self.recipe).absolute())
         image = [] if item.image is None else [f"image={quoted(item.image)}"]
         payload = {
             "recipe": recipe,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import json
 import re
@@ -85,6 +86,9 @@ def quoted(text: str) -> str:
 
 def state_of(place: Path, source: Mapping[str, Any], row: Path) -> str:
     """What lies there of a run with this mapping: "new", "half", "done"; else "other", a run with other keys."""
+    kept = read_row(row) if (place / folder.RECIPE).is_file() else {}
+    if kept.get("status") == "done" and kept.get("made_of") == digest(source):
+        return "done"
     if not folder.read_manifest(place) or not (place / folder.RECIPE).is_file():
         return "new"
     if difference(place, source):
@@ -93,7 +97,12 @@ def state_of(place: Path, source: Mapping[str, Any], row: Path) -> str:
     labels = list(images) if isinstance(images, Mapping) else ["image"] * (source.get("image") is not None)
     if not folder.is_whole(place, labels):
         return "new"  # killed over its first files
-    return "done" if read_row(row).get("status") == "done" else "half"
+    return "half"
+
+
+def digest(source: Mapping[str, Any]) -> str:
+    """Of a run's mapping: a row keeps it, which is read in no time beside a recipe.yaml."""
+    return hashlib.sha256(json.dumps(source, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def difference(place: Path, source: Mapping[str, Any]) -> str:
@@ -122,13 +131,13 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:60]}[...]"
 
 
-def refuse_others(items: Iterable[Item], rows: Path, overrides: Sequence[str]) -> None:
+def refuse_others(items: Iterable[Item], states: Mapping[str, str], overrides: Sequence[str]) -> None:
     """Raises RunError if a run with other keys is in one's place, unless the overrides end in overwrite=true."""
     given = [own.partition("=")[2].strip().lower() for own in overrides if own.partition("=")[0] == "overwrite"]
     if given and given[-1] == "true":
         return
     for item in items:
-        if state_of(item.folder, item.source, rows / f"{item.name}.json") == "other":
+        if states[item.name] == "other":
             raise RunError(
                 f"out: {item.folder} was made with other keys ({difference(item.folder, item.source)}); take another out, "
                 "or overwrite=true"
@@ -171,4 +180,5 @@ class Names:
 
 def _plain(text: str) -> str:
     name = re.sub(r"[^\w.+-]+", "_", text).strip("._")[:LONGEST_NAME].strip("._") or "run"
+    name = f"{name}_" if name.casefold().startswith("index") and name.casefold().endswith(".html") else name
     return f"{name}_" if name.partition(".")[0].upper() in DEVICES else name

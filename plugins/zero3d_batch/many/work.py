@@ -19,7 +19,7 @@ from zero3d import folder
 from zero3d.geometry import orbit
 from zero3d.plugins import load_plugins
 from zero3d.registry import Registry
-from zero3d_batch.many.items import quoted, state_of
+from zero3d_batch.many.items import digest, quoted, state_of
 from zero3d_batch.many.rows import THUMBNAIL, figures, step_seconds, thumbnail, write_row
 
 if TYPE_CHECKING:
@@ -53,7 +53,13 @@ def one_run(payload: Mapping[str, Any]) -> dict[str, Any]:
         session = runs.run(payload["recipe"], registry, [*payload["overrides"], f"out={quoted(str(out))}"])
     seconds = round(before + time.monotonic() - started, 2)
     kept = out / folder.picture_name(next(iter(session.recipe.images), ""), session.recipe.images)
-    found = {"status": "done", "seconds": seconds, "device": str(session.parts.device), **figures(out)}
+    found = {
+        "status": "done",
+        "made_of": digest(payload["source"]),
+        "seconds": seconds,
+        "device": str(session.parts.device),
+        **figures(out),
+    }
     write_row(row, {**payload["item"], **found, "picture": thumbnail(kept), "views": _views(session)})
     return {"seconds": seconds}
 

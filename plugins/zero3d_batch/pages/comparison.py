@@ -31,25 +31,26 @@ def _grids(out: Path, rows: Sequence[dict[str, Any]], axes: Sequence[str]) -> It
         if above:
             heading = ", ".join(f"{key} {value}" for key, value in zip(above, values, strict=True))
             yield f"<h2>{html.escape(heading)}</h2>"
-        yield _grid(out, own, down, across)
+        yield _grid(out, own, down, across, "image" in axes)
 
 
-def _grid(out: Path, rows: Sequence[dict[str, Any]], down: str, across: str) -> str:
+def _grid(out: Path, rows: Sequence[dict[str, Any]], down: str, across: str, own: bool) -> str:
+    """`own`: each beside its picture."""
     at = {(row["keys"].get(down, ""), row["keys"].get(across, "")): row for row in rows}
     lines, columns = (list(dict.fromkeys(key[n] for key in at)) for n in (0, 1))
     corner = html.escape(" \\ ".join(filter(None, (down, across))))
     head = f"<tr><th>{corner}</th>" + "".join(f"<th>{html.escape(c)}</th>" for c in columns) + "</tr>"
     body = "\n".join(
-        f"<tr><th>{html.escape(line)}</th>" + "".join(_cell(out, at.get((line, c))) for c in columns) + "</tr>"
+        f"<tr><th>{html.escape(line)}</th>" + "".join(_cell(out, at.get((line, c)), own) for c in columns) + "</tr>"
         for line in lines
     )
     return f'<div class="scroll"><table>{head}\n{body}</table></div>'
 
 
-def _cell(out: Path, row: dict[str, Any] | None) -> str:
+def _cell(out: Path, row: dict[str, Any] | None, own: bool) -> str:
     if row is None:
         return "<td></td>"
-    return f"<td>{pictures(row, own=False)}{links(out, row)}{told(row)}</td>"
+    return f"<td>{pictures(row, own)}{links(out, row)}{told(row)}</td>"
 
 
 def _curves(rows: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -15,7 +15,7 @@ body { font: 14px/1.4 system-ui, sans-serif; margin: 1.5em; color: #222; backgro
 h1 { font-size: 1.4em } h2 { font-size: 1.1em; margin-top: 1.6em }
 table { border-collapse: collapse } th, td { border: 1px solid #ddd; padding: .25em .5em; text-align: left;
 vertical-align: top } th { background: #f5f5f5 }
-img { display: block; image-rendering: auto } .pictures { display: flex; gap: 2px }
+img { display: block; image-rendering: auto } .pictures { display: flex; gap: 2px; align-items: flex-start }
 .cards { display: flex; flex-wrap: wrap; gap: 1em } .card { border: 1px solid #ddd; padding: .6em; max-width: 580px }
 .small { color: #666; font-size: 12px; overflow-wrap: anywhere } .failed { color: #a00 } .scroll { overflow-x: auto }
 .charts { display: flex; flex-wrap: wrap; gap: 1em } svg { background: #fafafa }

@@ -11,7 +11,7 @@ from typing import Any
 
 from zero3d.files import write_text
 
-NOT_IN_TABLES = ("picture", "views", "curves")
+NOT_IN_TABLES = ("picture", "views", "curves", "made_of")
 
 
 def flat(row: dict[str, Any]) -> dict[str, Any]:
