@@ -4,9 +4,10 @@ import importlib.util
 import json
 import sys
 
-import numpy
 import pytest
-import trimesh
+import torch
+
+from zero3d_procedural.evaluation import HeldOutConfig, HeldOutObjects
 
 
 def benchmark(name):
@@ -46,15 +47,23 @@ def test_a_pair_that_cannot_be_had_says_why(capsys, monkeypatch):
     assert told.count(" ms |") == 8
 
 
-@pytest.mark.parametrize(("extents", "z_up"), [((0.2, 1.5, 0.3), False), ((0.3, 0.2, 1.5), True)])
-def test_objects_stand_upright_whichever_axis_their_file_has_up(tmp_path, extents, z_up):
-    trimesh.creation.box(extents).export(tmp_path / "tower.stl")
-    tower, elevation, rgba = nano_solids.from_file(tmp_path / "tower.stl", 3, z_up)
-    assert tower.extents[2] == pytest.approx(1)
-    assert tower.volume == pytest.approx(0.2 * 0.3 * 1.5 / 1.5**3)
-    rows, columns = numpy.nonzero(rgba[..., 3] > 127)
-    assert 0 <= elevation <= 60
-    assert numpy.ptp(rows) > 2 * numpy.ptp(columns)
+def test_the_gate_of_nano_in_3d_names_what_is_missed():
+    columns = {"chamfer_20000": "less", "iou": "more", "normal_consistency": "more"}
+
+    def found(*means):
+        figures = {name: {"mean": mean} for name, mean in zip(columns, means, strict=True)}
+        return nano_solids.missed({"columns": columns, "rows": [{"method": "nano", "figures": figures}]})
+
+    assert found(0.055, 0.51, 0.81) == []
+    assert found(0.061, 0.51, 0.77) == ["chamfer_20000 0.0610, not 0.06", "normal_consistency 0.7700, not 0.78"]
+
+
+def test_objects_are_seen_as_the_evaluation_set_shows_them():
+    seed = nano_solids.FIRST_SEED
+    mesh, elevation, look = nano_solids.procedural_look(seed)
+    (one,) = HeldOutObjects(HeldOutConfig(objects=1, size=32)).objects()
+    rgba = torch.from_numpy(nano_solids.picture_of(mesh, elevation, 32, **look)).float() / 255
+    assert torch.equal(rgba, one.view(0).rgba)
 
 
 def test_gaussians_are_timed_against_their_reference():

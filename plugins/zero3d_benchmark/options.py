@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy
+from PIL import Image
 
 from zero3d.errors import RecipeError, UserError, did_you_mean
 from zero3d.interfaces import EvaluationObject, EvaluationSet, Executor
@@ -25,6 +30,10 @@ DATA_KEYS = ("path", "root", "data", "folder", "file")
 SOURCES = ("recipe", "reconstructor", "views", "predictions", "oracle")
 FLOOR = "floor"
 """The label of the truth against another sample of itself."""
+_DISC = numpy.where(numpy.hypot(*(numpy.mgrid[-1:1:96j, -1:1:96j]))[..., None] < 0.6, [200, 90, 40, 255], 0).astype(
+    numpy.uint8
+)
+"""A picture to check recipes with."""
 DEFAULT_PROTOCOL, DEFAULT_SET = "zero3d-solids", {"type": "procedural"}
 
 
@@ -33,9 +42,10 @@ class MethodOptions:
     """A method: one of recipe (a file), reconstructor (a name), views (a denoiser's name), predictions (a folder of an
     outside method's results) and oracle (true: the truth itself).
 
-    options: of the recipe (key.path: value), reconstructor or denoiser. up: vertical axis of predictions' files, y or z.
-    yaw_deg: by how much they are turned about it. turned: whether they stand as the input camera sees them (its azimuth 0),
-    and not as the data do. arguments: further words of `zero3d views`, as [--steps, 50]. tell_elevation: whether the
+    options: of the recipe (key.path: value), reconstructor or denoiser. picture: the recipe's key that takes the picture.
+    up: vertical axis of predictions' files, y or z. yaw_deg: by how much they are turned about it. turned: whether they
+    stand as the input camera sees them (its azimuth 0), and not as the data do. arguments: further words of `zero3d views`,
+    as [--steps, 50]. tell_elevation: whether the
     method is told how high the input camera stands; else it assumes what it does.
     """
 
@@ -46,6 +56,7 @@ class MethodOptions:
     oracle: bool = False
     options: dict[str, Any] = field(default_factory=dict)
     arguments: list[str] = field(default_factory=list)
+    picture: str = "image"
     up: str = "y"
     yaw_deg: float = 0.0
     turned: bool = True
@@ -66,10 +77,10 @@ class MethodOptions:
 @dataclass
 class BenchmarkOptions:
     """A benchmark's file. protocol: a shipped one's name or a YAML file. set: an evaluation set's type and options. methods:
-    label -> method. executor: who runs the jobs; null is this process. out: folder of the results. data: where the user's
-    copy lies, in place of the set's own option. objects: the first so many, or a list of names; null takes all. seed: of
-    all methods and samples. shard: i/n, the i-th of n parts of the objects. cache: folder of rendered pictures, out/cache by
-    default. tables: label -> keys that stand in place of these. table: which of them.
+    label -> method; null leaves one out. executor: who runs the jobs; null is this process. out: folder of the results.
+    data: where the user's copy lies, in place of the set's own option. objects: the first so many, or a list of names; null
+    takes all. seed: of all methods and samples. shard: i/n, the i-th of n parts of the objects. cache: folder of rendered
+    pictures, out/cache by default. tables: label -> keys that stand in place of these. table: which of them.
     """
 
     protocol: str = DEFAULT_PROTOCOL
@@ -153,6 +164,7 @@ def from_plain(plain: dict[str, Any], place: str, registry: Registry, runs: bool
     if not options.methods:
         raise RecipeError(f"{place}: methods: missing; name one, for example methods.oracle={{oracle: true}}")
     methods = {}
+    options.methods = {label: given for label, given in options.methods.items() if given is not None}
     for label, given in options.methods.items():
         where = f"{place}: methods.{label}"
         if check_label(label, where) == FLOOR:
@@ -165,6 +177,10 @@ def from_plain(plain: dict[str, Any], place: str, registry: Registry, runs: bool
         executor = make_block(registry, "executor", place, "executor", options.executor).build()
     objects = _objects(options, place, registry)
     if runs:
+        for label, metric in measures.all.items():
+            gone = [path for path in metric.weight_files() if not path.exists()]
+            if gone:
+                raise RecipeError(f"protocol {protocol.id}: metrics.{label}: {gone[0]}: no such file")
         for label, method in methods.items():
             _check_method(method, f"{place}: methods.{label}", registry, objects)
     return Benchmark(place, options, protocol, measures, methods, objects, executor)
@@ -173,15 +189,15 @@ def from_plain(plain: dict[str, Any], place: str, registry: Registry, runs: bool
 def recipe_of(method: MethodOptions, registry: Registry) -> tuple[str | RecipeText, list[str]]:
     """The recipe that a method runs, and its overrides."""
     if method.reconstructor:
-        given = {key if "." in key else f"start.{key}": value for key, value in method.options.items()}
+        config = registry.get("reconstructor", method.reconstructor, "reconstructor").Config
+        own = {option.name for option in dataclasses.fields(config)}
+        given = {f"start.{key}" if key in own else key: value for key, value in method.options.items()}
         return one_shot(method.reconstructor, registry), [_override(pair) for pair in given.items()]
     assert method.recipe is not None
     return method.recipe, [_override(pair) for pair in method.options.items()]
 
 
 def _override(pair: tuple[str, Any]) -> str:
-    import json
-
     key, value = pair
     return f"{key}={value if isinstance(value, str) else json.dumps(value)}"
 
@@ -246,21 +262,25 @@ def _check_method(method: MethodOptions, place: str, registry: Registry, objects
         _check_predictions(Path(method.predictions), place, objects)
     elif method.views:
         block = {"type": method.views, **method.options}
-        make_block(registry, "denoiser", f"{place}:", "views", block)
+        make_block(registry, "denoiser", f"{place}:", "views", block).build()
         registry.get("command", "views", place)
     elif not method.oracle:
         if method.reconstructor:
             registry.get("reconstructor", method.reconstructor, f"{place}.reconstructor")
-        try:
-            check(*_ordered(recipe_of(method, registry), registry))
-        except UserError as error:
-            raise RecipeError(f"{place}: {error}") from None
+        with tempfile.TemporaryDirectory() as folder:
+            shown = Path(folder) / "picture.png"
+            Image.fromarray(_DISC, "RGBA").save(shown)
+            try:
+                file, overrides = recipe_of(method, registry)
+                check(file, registry, [*given(method, shown, 20.0), *overrides])
+            except UserError as error:
+                raise RecipeError(f"{place}: {error}") from None
 
 
-def _ordered(
-    pair: tuple[str | RecipeText, list[str]], registry: Registry
-) -> tuple[str | RecipeText, Registry, list[str]]:
-    return pair[0], registry, pair[1]
+def given(method: MethodOptions, picture: Path, elevation_deg: float) -> list[str]:
+    """What every run is told of its picture, before the method's own options."""
+    told = [f"{method.picture}={json.dumps(str(picture))}", "observers={}", "input.mask=alpha"]
+    return [*told, f"input.elevation_deg={elevation_deg:.6f}"] if method.tell_elevation else told
 
 
 def _check_predictions(folder: Path, place: str, objects: Sequence[EvaluationObject]) -> None:

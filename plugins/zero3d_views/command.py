@@ -50,6 +50,12 @@ class Views(Command):
         add("--azimuth", default="0,45,90,180,270", metavar="A,B,…", help="+ moves the camera to its right")
         add("--elevation", default="0", metavar="A,B,…", help="+ moves the camera up")
         add("--distance", default="0", metavar="A,B,…", help="+ moves it away, world units (the input is at 2)")
+        add(
+            "--poses",
+            type=Path,
+            metavar="FILE",
+            help="in place of the lists: JSON, [[azimuth, elevation, distance], …]",
+        )
         add("--input-elevation", type=float, metavar="DEG", help="degrees the picture's camera looked down (20)")
         add("--samples", type=int, default=1, help="pictures of each view (1)")
         add("--seed", type=int, default=0, help="same seed, same pictures, whatever the batch (0)")
@@ -82,15 +88,11 @@ class Views(Command):
         from zero3d.parts import choose_device
         from zero3d.picture import frame
         from zero3d_views.output import check_out, write
-        from zero3d_views.poses import cameras_at, make_poses, parse_numbers
+        from zero3d_views.poses import cameras_at, read_poses
 
         started = time.monotonic()
         registry = arguments.registry
-        poses = make_poses(
-            parse_numbers(arguments.azimuth, "--azimuth"),
-            parse_numbers(arguments.elevation, "--elevation"),
-            parse_numbers(arguments.distance, "--distance"),
-        )
+        poses = read_poses(arguments.poses) if arguments.poses else _listed(arguments)
         sampler = _sampler(arguments)
         device = choose_device(arguments.device)
         out = check_out(arguments.out, arguments.overwrite)
@@ -121,6 +123,14 @@ class Views(Command):
         write(out, to_bytes(given.rgb), poses, rows, facts)
         print(f"wrote {len(poses) * arguments.samples} pictures and sheet.png to {arguments.out}")
         return 0
+
+
+def _listed(arguments: argparse.Namespace) -> list[Pose]:
+    """Every combination of the lists."""
+    from zero3d_views.poses import make_poses, parse_numbers
+
+    lists = (parse_numbers(getattr(arguments, name), f"--{name}") for name in ("azimuth", "elevation", "distance"))
+    return make_poses(*lists)
 
 
 def draw_views(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 
 import torch
 
@@ -60,6 +62,23 @@ def parse_numbers(text: str, option: str) -> list[float]:
 def make_poses(azimuths: list[float], elevations: list[float], distances: list[float]) -> list[Pose]:
     """Every combination."""
     return [Pose(*move) for move in product(azimuths, elevations, distances)]
+
+
+def read_poses(file: Path) -> list[Pose]:
+    """A JSON list of [azimuth, elevation, distance] in degrees and world units, relative to the input.
+
+    Raises:
+        RecipeError: it cannot be read, or holds something else.
+    """
+    try:
+        rows = json.loads(file.read_text(encoding="utf-8"))
+        poses = [Pose(*(float(number) for number in row)) for row in rows]
+        if not poses or not all(math.isfinite(n) for p in poses for n in (p.azimuth_deg, p.elevation_deg, p.distance)):
+            raise ValueError("no poses, or numbers that are not finite")
+    except (OSError, ValueError, TypeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RecipeError(f"--poses: {file}: {reason}; a JSON list of [azimuth, elevation, distance]") from None
+    return poses
 
 
 def cameras_at(poses: list[Pose], input_elevation_deg: float, size: int) -> Cameras:

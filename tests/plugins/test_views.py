@@ -18,7 +18,7 @@ from zero3d.interfaces import Teacher
 from zero3d.random import Generators
 from zero3d.testing.gaussian import GaussianConfig, GaussianDenoiser
 from zero3d.values import Picture, Subject
-from zero3d_views.poses import Pose, cameras_at, make_poses
+from zero3d_views.poses import Pose, cameras_at, make_poses, read_poses
 from zero3d_views.sampler import DemoSampler, Request, SchedulerSampler, demo_timesteps
 from zero3d_zero123.component import Zero123, Zero123Config
 
@@ -153,6 +153,18 @@ def test_other_schedulers_reach_the_prior_too(name):
 def test_what_cannot_be_drawn_is_refused_by_name(make, told):
     with pytest.raises(RecipeError, match=told):
         make()
+
+
+def test_poses_are_read_from_a_file(tmp_path):
+    file = tmp_path / "poses.json"
+    file.write_text("[[90, -10, 0.5], [0, 0, 0]]", encoding="utf-8")
+    assert read_poses(file) == [Pose(90, -10, 0.5), Pose(0, 0, 0)]
+    for text in ("[]", "{", "[[1, 2]]", "[[1, 2, NaN]]", '"far"', "3"):
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(RecipeError, match=r"--poses: .*a JSON list of"):
+            read_poses(file)
+    with pytest.raises(RecipeError, match="No such file"):
+        read_poses(tmp_path / "nowhere.json")
 
 
 def test_ddims_eta_reaches_diffusers():

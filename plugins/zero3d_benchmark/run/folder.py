@@ -13,6 +13,7 @@ from typing import Any
 
 from zero3d.errors import RunError
 from zero3d.files import write_text
+from zero3d.recipe import recipe_file
 from zero3d_benchmark.options import Benchmark, MethodOptions
 
 MANIFEST, CACHE, ROWS = "manifest.json", "cache", "objects"
@@ -70,9 +71,9 @@ def absolute(value: Any) -> Any:
 
 def method_record(method: MethodOptions) -> dict[str, Any]:
     """A method's options, with the hash of the recipe's file."""
-    kept = {key: value for key, value in vars(method).items() if value not in (None, {}, [], False)}
-    if method.recipe and Path(method.recipe).is_file():
-        kept["recipe_sha256"] = hashlib.sha256(Path(method.recipe).read_bytes()).hexdigest()
+    kept = {key: value for key, value in vars(method).items() if value not in (None, {}, [], False, "image")}
+    if method.recipe:
+        kept["recipe_sha256"] = hashlib.sha256(recipe_file(method.recipe).read_bytes()).hexdigest()
     return kept
 
 

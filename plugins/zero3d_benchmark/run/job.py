@@ -93,10 +93,10 @@ def _scored(benchmark: Benchmark, registry: Registry, label: str, truth: Truth, 
 
 
 def _shapes(benchmark: Benchmark, truth: Truth, made: Prediction) -> dict[str, float]:
-    if truth.mesh is None:
+    if truth.mesh is None and not truth.targets:
         raise UserError(f"protocol {benchmark.protocol.id} compares shapes, and there is no true mesh")
-    if made.mesh is None:
-        return {}  # pictures alone: its shape is not told
+    if made.mesh is None or truth.mesh is None:
+        return {}  # pictures alone: a shape is not told
     seed = benchmark.options.seed
     mesh, true = place(made.mesh, truth.mesh, benchmark.protocol.place, Placing(truth.azimuth_deg, seed))
     return {
@@ -109,7 +109,7 @@ def _shapes(benchmark: Benchmark, truth: Truth, made: Prediction) -> dict[str, f
 
 def _floors(benchmark: Benchmark, truth: Truth) -> dict[str, float]:
     if truth.mesh is None:
-        raise UserError("there is no true mesh")
+        return {}
     seed = benchmark.options.seed
     _, true = place(truth.mesh, truth.mesh, benchmark.protocol.place, Placing(truth.azimuth_deg, seed))
     return {

@@ -22,7 +22,7 @@ from zero3d.mesh_views import MeshScene
 from zero3d.recipe import load_recipe
 from zero3d.registry import Registry
 from zero3d.run import run
-from zero3d_benchmark.options import MethodOptions, prediction_file, recipe_of
+from zero3d_benchmark.options import MethodOptions, given, prediction_file, recipe_of
 from zero3d_benchmark.run.placing import to_world
 from zero3d_benchmark.run.truth import Truth
 
@@ -67,11 +67,9 @@ def _ran(method: MethodOptions, truth: Truth, registry: Registry, seed: int, fol
     """The mesh that a recipe, or a reconstructor's, exports."""
     file, overrides = recipe_of(method, registry)
     shown, out = truth.input, folder / "run"
-    given = [f"image={json.dumps(str(shown.path))}", f"out={json.dumps(str(out))}", f"seed={seed}"]
-    given += ["observers={}", "input.mask=alpha"]
-    given += [f"input.elevation_deg={truth.elevation_deg:.6f}"] if method.tell_elevation else []
+    told = [*given(method, shown.path, truth.elevation_deg), f"out={json.dumps(str(out))}", f"seed={seed}"]
     notes: list[str] = []
-    run(file, registry, [*given, *overrides], tell=notes.append)
+    run(file, registry, [*told, *overrides], tell=notes.append)
     files = [path for path in sorted(out.iterdir()) if path.suffix.lower().lstrip(".") in FORMATS]
     if not files:
         raise UserError(f"{file}: it exported no mesh ({', '.join(FORMATS)}); add export.mesh to it")
@@ -132,7 +130,7 @@ def _views(method: MethodOptions, truth: Truth, registry: Registry, seed: int, f
     parsed.registry = registry
     views.run(parsed)
     record = json.loads((folder / "views" / "views.json").read_text(encoding="utf-8"))
-    files = [folder / "views" / view["files"][0] for view in record["views"]]
+    files = [folder / "views" / view["file"] for view in record["views"]]
     size = truth.targets[0].rgba.shape
     pictures = []
     for path in files:
