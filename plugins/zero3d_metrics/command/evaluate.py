@@ -84,7 +84,7 @@ class Evaluate(Command):
             nargs="+",
             default=[],
             metavar="NAME[:OPTION=VALUE,...]",
-            help="further metrics, for example iou:grid=mesh2sdf (see: zero3d plugins --kind metric)",
+            help="further metrics, for example iou:grid=mesh2sdf (`zero3d plugins` lists them)",
         )
         add("--json", type=Path, help="where the figures go (default: eval.json in the run)")
 
