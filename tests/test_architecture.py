@@ -92,6 +92,7 @@ LIBRARY = (
     "mesh_files",
     "mesh_views",
     "mesh_placing",
+    "films",
     "glb",
     "weights",
     "pose_files",

@@ -31,6 +31,7 @@ PUBLIC_MODULES = (
     "zero3d.diffusion",
     "zero3d.errors",
     "zero3d.files",
+    "zero3d.films",
     "zero3d.geometry",
     "zero3d.interfaces",
     "zero3d.mesh_files",

@@ -61,6 +61,7 @@ class MeshScene:
         supersample: int = 2,
         light: Light | None = DEFAULT_LIGHT,
         texture: Texture | None = None,
+        normals: bool = False,
     ) -> View:
         """Draw B views.
 
@@ -68,14 +69,15 @@ class MeshScene:
             supersample: rays per pixel side; colours, opacity and depth are averaged over them.
             light: None for the bare surface colour.
             texture: from points (N, 3) on the surface and its colours there (N, 3) to other colours.
+            normals: whether to fill the view's, those of the triangles, towards the camera.
 
         Returns:
             image (B, H, W, 3) on white, opacity, and depth along the unit ray + (1 - opacity) * far.
         """
         fine = cameras.resized(cameras.height * supersample, cameras.width * supersample).to("cpu")
         origins, directions = (part.float() for part in rays(fine))
-        colour, hit, distance = self._cast(
-            origins.reshape(-1, 3).numpy(), directions.reshape(-1, 3).numpy(), light, texture
+        colour, hit, distance, towards = self._cast(
+            origins.reshape(-1, 3).numpy(), directions.reshape(-1, 3).numpy(), light, texture, normals
         )
         shape = (len(cameras), cameras.height, supersample, cameras.width, supersample)
 
@@ -83,12 +85,18 @@ class MeshScene:
             return torch.from_numpy(values.reshape(*shape, -1)).float().mean(dim=(2, 4))
 
         opacity = mean(hit)
-        return View(mean(colour), opacity, mean(numpy.where(hit, distance, FAR)))
+        seen = mean(towards) if normals else None
+        return View(mean(colour), opacity, mean(numpy.where(hit, distance, FAR)), normals=seen)
 
     def _cast(
-        self, origins: numpy.ndarray, directions: numpy.ndarray, light: Light | None, texture: Texture | None
-    ) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]:
-        """Colour on white (N, 3), hit (N,) and distance (N,) of the first surface along each ray."""
+        self,
+        origins: numpy.ndarray,
+        directions: numpy.ndarray,
+        light: Light | None,
+        texture: Texture | None,
+        normals: bool,
+    ) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray, numpy.ndarray]:
+        """Colour on white (N, 3), hit (N,), distance (N,) and, if asked for, normal (N, 3) of each ray's first surface."""
         origins, directions = (numpy.ascontiguousarray(a, dtype=numpy.float32) for a in (origins, directions))
         found = self._scene.run(origins, directions, output=True)
         face = found["primID"]
@@ -101,15 +109,24 @@ class MeshScene:
             value = self.mesh.visual.material.to_color(value)[:, :3] / 255.0
         if texture is not None:
             value = texture(origins[hit] + directions[hit] * found["tfar"][hit, None], value)
+        towards = numpy.zeros((len(face), 3) if normals else (0, 3))
+        if light is not None or normals:
+            normal = self._facing(chosen, directions[hit])
         if light is not None:
-            edges = self._corners[chosen]
-            normal = numpy.cross(edges[:, 1] - edges[:, 0], edges[:, 2] - edges[:, 0])
-            normal /= numpy.linalg.norm(normal, axis=1, keepdims=True) + 1e-12
-            facing = -numpy.sign((normal * directions[hit]).sum(axis=1, keepdims=True))
-            lit = numpy.clip((normal * facing) @ light.direction, 0, 1)[:, None]
+            lit = numpy.clip(normal @ light.direction, 0, 1)[:, None]
             value = value * (light.ambient + (1 - light.ambient) * lit)
+        if normals:
+            towards[hit] = normal
         colour[hit] = value
-        return colour, hit, found["tfar"]
+        return colour, hit, found["tfar"], towards
+
+    def _facing(self, faces: numpy.ndarray, directions: numpy.ndarray) -> numpy.ndarray:
+        """Unit normals (N, 3) of triangles, on the side that rays along `directions` come from."""
+        edges = self._corners[faces]
+        normal = numpy.cross(edges[:, 1] - edges[:, 0], edges[:, 2] - edges[:, 0])
+        normal /= numpy.linalg.norm(normal, axis=1, keepdims=True) + 1e-12
+        facing: numpy.ndarray = normal * -numpy.sign((normal * directions).sum(axis=1, keepdims=True))
+        return facing
 
 
 def draw_mesh(mesh: Any, cameras: Cameras, supersample: int = 2, light: Light | None = DEFAULT_LIGHT) -> View:

@@ -15,11 +15,6 @@ REACH = 0.75
 """Half the range of depth that pictures show, world units; the object's longest side is 1."""
 
 
-def to_uint8(image: Tensor) -> numpy.ndarray:
-    """(..., C) in [0, 1] -> uint8."""
-    return torch.round(255 * image.detach().cpu().clamp(0, 1)).to(torch.uint8).numpy()
-
-
 def enlarged(picture: numpy.ndarray, size: int) -> numpy.ndarray:
     """(H, W, 3) uint8, bicubic to size x size."""
     return numpy.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BICUBIC))

@@ -11,9 +11,10 @@ from PIL import Image
 from torch import Tensor
 
 from zero3d.files import replacing
+from zero3d.films import to_uint8
 from zero3d.interfaces import Observer, RunView
 from zero3d.values import Picture, Step
-from zero3d_observers.pictures import draw_around, enlarged, nearness, to_uint8
+from zero3d_observers.pictures import draw_around, enlarged, nearness
 
 
 @dataclass

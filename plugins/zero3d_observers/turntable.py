@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
-from zero3d.files import replacing
+import numpy
+
+from zero3d.films import to_uint8, write_film
 from zero3d.interfaces import Observer, RunView
-from zero3d_observers.pictures import draw_around, enlarged, to_uint8
+from zero3d_observers.pictures import draw_around, enlarged
 
 
 @dataclass
@@ -42,19 +43,9 @@ class Turntable(Observer):
     def on_end(self, run: RunView, finished: bool) -> None:
         if not finished:
             return
-        with replacing(run.folder / "turntable.mp4") as temporary:
-            self._encode(run, temporary)
+        frames = (self._frame(run, 360 * k / self.config.frames) for k in range(self.config.frames))
+        write_film(run.folder / "turntable.mp4", frames, self.config.fps)
 
-    def _encode(self, run: RunView, path: Path) -> None:
-        import av
-
-        # the index before the pictures, so that a browser shows the first while the rest is on its way
-        with av.open(str(path), "w", format="mp4", container_options={"movflags": "faststart"}) as container:
-            stream = container.add_stream("libx264", rate=self.config.fps, options={"crf": "20"})
-            stream.width = stream.height = self.config.size
-            stream.pix_fmt = "yuv420p"
-            for k in range(self.config.frames):
-                colour, _ = draw_around(run, 360 * k / self.config.frames, self.config.elevation_deg)
-                frame = av.VideoFrame.from_ndarray(enlarged(to_uint8(colour), self.config.size), format="rgb24")
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode())
+    def _frame(self, run: RunView, azimuth_deg: float) -> numpy.ndarray:
+        colour, _ = draw_around(run, azimuth_deg, self.config.elevation_deg)
+        return enlarged(to_uint8(colour), self.config.size)

@@ -1,4 +1,4 @@
-"""`zero3d report`: the page of a run, made anew."""
+"""`zero3d report`: the page of a run, made anew. `zero3d compare`: several runs on one."""
 
 from __future__ import annotations
 
@@ -24,6 +24,30 @@ class MakeReport(Command):
 
         check_page(arguments.out)
         print(write_report(arguments.run, arguments.out))
+        return 0
+
+
+class Compare(Command):
+    """Put several runs on one page: models that turn together, curves over each other, what their recipes differ in."""
+
+    name: ClassVar[str] = "compare"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("runs", nargs="+", metavar="RUN", help="the runs' folders, and out=FILE (compare.html)")
+        parser.add_argument("--out", type=Path, metavar="FILE", help="the same as out=FILE")
+        parser.add_argument("--force", action="store_true", help="compare runs of different pictures or prompts too")
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        from zero3d_report.compare import write_comparison
+
+        runs = [run for run in arguments.runs if not run.startswith("out=")]
+        outs = [Path(run.removeprefix("out=")) for run in arguments.runs if run.startswith("out=")]
+        outs += [arguments.out] if arguments.out else []
+        if len(outs) > 1:
+            raise UserError(f"compare: out: given {len(outs)} times; name one file")
+        out = outs[0] if outs else Path("compare.html")
+        check_page(out)
+        print(write_comparison(runs, out, arguments.force))
         return 0
 
 

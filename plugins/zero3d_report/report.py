@@ -110,13 +110,13 @@ def _health(run: Run, models: Iterable[tuple[Stage, Export, Model]]) -> Iterator
     for stage in run.stages:
         for export in stage.exports:
             where = f"{stage.name}: " if stage.name else ""
-            rows = [(key, _judged(key, value)) for key, value in export.figures.items()]
+            rows = [(key, judged(key, value)) for key, value in export.figures.items()]
             if id(export) in sizes:
                 rows.append(("size", f"{sizes[id(export)] / 1e6:.2f} MB"))
             yield f"<h2>The model {text(where + export.label)}</h2>" + table(rows, kind="facts")
 
 
-def _judged(key: str, value: Any) -> str:
+def judged(key: str, value: Any) -> str:
     """A figure, with a colour where it is good or bad by itself."""
     if isinstance(value, bool):
         word = "yes" if value else "no"

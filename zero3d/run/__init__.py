@@ -2,7 +2,7 @@
 
 from zero3d.run.exports import export
 from zero3d.run.one_shot import one_shot
-from zero3d.run.opened import open_representation
+from zero3d.run.opened import open_representation, renderer_for
 from zero3d.run.resume import resume
 from zero3d.run.session import Session, open_session, say
 from zero3d.run.start import Plan, check, plan, plans, run
@@ -20,6 +20,7 @@ __all__ = [
     "open_session",
     "plan",
     "plans",
+    "renderer_for",
     "resume",
     "run",
     "say",

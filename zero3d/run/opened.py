@@ -1,12 +1,15 @@
-"""A finished model in a file, opened without a run by whichever representation knows it."""
+"""A finished model in a file, opened without a run by whichever representation knows it, and what draws it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from zero3d.errors import UserError
-from zero3d.interfaces import Representation
+from zero3d.interfaces import Renderer, Representation
 from zero3d.mesh_files import load_mesh
+from zero3d.recipe import make_block
 from zero3d.registry import Registry
 
 
@@ -28,3 +31,23 @@ def open_representation(path: Path, registry: Registry) -> Representation | None
         except UserError as error:
             raise UserError(f"{error}{', or a file of ' if readers else ''}{' or '.join(readers)}") from None
     return None
+
+
+def renderer_for(representation: Representation, registry: Registry, command: str) -> Renderer:
+    """The one made for it, loaded: of all that accept it, that with the narrowest idea of what it draws.
+
+    `command` begins the error's line.
+
+    Raises:
+        UserError: none does.
+    """
+    fit = [e.component for e in registry.all(Renderer.kind) if issubclass(e.component, Renderer)]
+    fit = [kind for kind in fit if isinstance(representation, kind.accepts)]
+    if not fit:
+        raise UserError(
+            f"{command}: no installed renderer draws {representation.name}; install the plug-in that has one"
+        )
+    chosen = max(fit, key=lambda kind: len(kind.accepts.__mro__))
+    renderer: Renderer = make_block(registry, "renderer", command, "renderer", {"type": chosen.name}).build()
+    renderer.load(torch.device("cpu"))
+    return renderer

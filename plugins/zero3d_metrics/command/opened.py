@@ -16,7 +16,7 @@ from zero3d.interfaces import Component, Exporter, ExportSubject, Renderer, Repr
 from zero3d.mesh_files import load_mesh
 from zero3d.recipe import make_block
 from zero3d.registry import Registry
-from zero3d.run import open_representation
+from zero3d.run import open_representation, renderer_for
 from zero3d.values import Cameras, View
 
 SURFACE = "marching_cubes"
@@ -75,23 +75,7 @@ def open_model(path: Path, registry: Registry) -> OpenedModel | None:
         UserError: neither a mesh nor anything that a representation reads, or damaged.
     """
     found = open_representation(path, registry)
-    return None if found is None else OpenedModel(path, found, _renderer(found, registry), registry)
-
-
-def _renderer(representation: Representation, registry: Registry) -> Renderer:
-    """The one made for it: of all that accept it, that with the narrowest idea of what it draws.
-
-    Raises:
-        UserError: none does.
-    """
-    fit = [e.component for e in registry.all(Renderer.kind) if issubclass(e.component, Renderer)]
-    fit = [kind for kind in fit if isinstance(representation, kind.accepts)]
-    if not fit:
-        raise UserError(f"eval: no installed renderer draws {representation.name}; install the plug-in that has one")
-    chosen = max(fit, key=lambda kind: len(kind.accepts.__mro__))
-    renderer: Renderer = _build(registry, "renderer", chosen.name)
-    renderer.load(torch.device("cpu"))
-    return renderer
+    return None if found is None else OpenedModel(path, found, renderer_for(found, registry, "eval"), registry)
 
 
 def _build(registry: Registry, kind: str, name: str) -> Any:

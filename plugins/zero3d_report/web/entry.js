@@ -185,23 +185,28 @@ function buttons(viewers) {
   return bar;
 }
 
+async function started(element) {
+  const { model, kind, elevation, distance, fov, group } = element.dataset;
+  try {
+    const viewer = new Viewer(element, { elevation: +elevation, distance: +distance, fov: +fov });
+    const buffer = bytesOf(document.getElementById(model).textContent);
+    if (kind === 'discs') viewer.discs(buffer);
+    else await viewer.glb(buffer);
+    element.viewer = viewer;
+    element.dataset.state = 'shown';
+    return { group, viewer };
+  } catch (error) {
+    element.dataset.state = 'failed';
+    element.textContent = `The model cannot be shown here (${error.message || error}); open its file in a glTF viewer.`;
+    return null;
+  }
+}
+
 // Every element with data-model="ID OF A BASE64 BLOCK" becomes a viewer; those of one data-group move together.
 export async function start() {
   const groups = new Map();
-  for (const element of document.querySelectorAll('[data-model]')) {
-    const { model, kind, elevation, distance, fov, group } = element.dataset;
-    try {
-      const viewer = new Viewer(element, { elevation: +elevation, distance: +distance, fov: +fov });
-      const buffer = bytesOf(document.getElementById(model).textContent);
-      if (kind === 'discs') viewer.discs(buffer);
-      else await viewer.glb(buffer);
-      element.viewer = viewer;
-      element.dataset.state = 'shown';
-      groups.set(group, [...(groups.get(group) || []), viewer]);
-    } catch (error) {
-      element.dataset.state = 'failed';
-      element.textContent = `The model cannot be shown here (${error.message || error}); open its file in a glTF viewer.`;
-    }
+  for (const made of await Promise.all([...document.querySelectorAll('[data-model]')].map(started))) {
+    if (made) groups.set(made.group, [...(groups.get(made.group) || []), made.viewer]);
   }
   for (const [group, viewers] of groups) {
     for (const viewer of viewers) viewer.followers = viewers.filter((other) => other !== viewer);
