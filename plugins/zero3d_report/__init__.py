@@ -21,7 +21,7 @@ def register_components(register: Callable[[type[Component] | Lazy], None]) -> N
         ),
         "draw": (
             "zero3d_report.drawing.command:Draw",
-            "Draw a run's field, or an exported file, from around it or from given cameras: pictures, depth, normals, a film.",
+            "Draw a run's field, or an exported file, from around it or from given cameras: colour, depth, normals, a film.",
         ),
     }
     for name, (place, summary) in commands.items():

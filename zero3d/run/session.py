@@ -127,7 +127,7 @@ def _observed(recipe: Recipe, registry: Registry) -> Recipe:
     if named is None:
         return recipe
     taken = {*map(str, named), *(block.component.name for block in recipe.observers.values())}
-    found = [entry.component for entry in registry.all() if issubclass(entry.component, Observer)]
+    found = [entry.component for entry in registry.all(Observer.kind) if issubclass(entry.component, Observer)]
     names = dict.fromkeys(kind.name for kind in found if kind.always and kind.name not in taken)
     own = {name: make_block(registry, "observer", recipe.file, f"observers.{name}", {}, name) for name in names}
     return replace(recipe, observers={**recipe.observers, **own})

@@ -21,7 +21,7 @@ LARGEST = 4096
 
 
 class Draw(Command):
-    """Draw a run's field, or an exported file, from around it or from given cameras: pictures, depth, normals, a film."""
+    """Draw a run's field, or an exported file, from around it or from given cameras: colour, depth, normals, a film."""
 
     name: ClassVar[str] = "draw"
 
