@@ -14,6 +14,12 @@ class Plugins(Command):
     """What is installed; `show` a component's options, `doctor` for what is amiss, `new` for a plug-in of your own."""
 
     name: ClassVar[str] = "plugins"
+    examples: ClassVar[str] = """
+        zero3d plugins
+        zero3d plugins show opaque
+        zero3d plugins doctor
+        zero3d plugins new roundness --kind regularizer
+    """
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="machine-readable (the list alone)")

@@ -18,6 +18,10 @@ class Batch(Command):
     """Run a recipe over many pictures: a run's folder for each, tables, a page; again, it goes on where it ended."""
 
     name: ClassVar[str] = "batch"
+    examples: ClassVar[str] = """
+        zero3d batch nano pictures/ out=runs/all
+        zero3d batch nano 'pictures/*.png' out=runs/all --workers 2
+    """
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         from zero3d_batch.many.drive import add_executor_arguments

@@ -12,6 +12,9 @@ class Sweep(Command):
     """Run a recipe for every combination of values, and show them side by side: pictures, curves, figures."""
 
     name: ClassVar[str] = "sweep"
+    examples: ClassVar[str] = """
+        zero3d sweep nano image=cat.png guidance.sds.guidance_scale=1,2,4 out=runs/sweep
+    """
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         from zero3d_batch.many.drive import add_executor_arguments

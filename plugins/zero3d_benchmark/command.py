@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """
   zero3d benchmark benchmarks/solids.yaml out=runs/solids
-  zero3d benchmark recipes/nano.yaml protocol=zero3d-solids objects=3 out=runs/three
+  zero3d benchmark nano protocol=zero3d-solids objects=3 out=runs/three
   zero3d benchmark benchmarks/paper.yaml table=gso-3d data=GSO out=runs/gso --shard 2/8
   zero3d benchmark --merge runs/gso-1 runs/gso-2 out=runs/gso
   zero3d benchmark --protocols
@@ -27,10 +27,9 @@ class BenchmarkCommand(Command):
     """Score methods on objects with known truth, by a published protocol."""
 
     name: ClassVar[str] = "benchmark"
+    examples: ClassVar[str] = EXAMPLES
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.formatter_class = argparse.RawDescriptionHelpFormatter
-        parser.epilog = EXAMPLES
         parser.add_argument("file", nargs="?", help="a benchmark's file, or a recipe as its only method")
         parser.add_argument("overrides", nargs="*", metavar="key=value", help="out=FOLDER data=YOURS objects=3 ...")
         parser.add_argument("--shard", metavar="i/n", help="only the i-th of n parts of the objects")

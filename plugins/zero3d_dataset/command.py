@@ -27,6 +27,10 @@ class Dataset(Command):
     """Draw training pictures of meshes in the published layout, or check a folder of them."""
 
     name: ClassVar[str] = "dataset"
+    examples: ClassVar[str] = """
+        zero3d dataset render models/ --out data/ --size 256 --workers 8
+        zero3d dataset check data/
+    """
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, metavar="render|check")

@@ -12,6 +12,10 @@ class PlanCommand(Command):
     """Say what a run would do, without a step, a weight read or a file written: `zero3d run --dry-run`."""
 
     name: ClassVar[str] = "plan"
+    examples: ClassVar[str] = """
+        zero3d plan nano image=cat.png
+        zero3d plan mvdream prompt="a cat" steps=500
+    """
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("recipe", help="a recipe's name (nano), or a YAML file")

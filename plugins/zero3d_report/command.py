@@ -14,6 +14,9 @@ class MakeReport(Command):
     """Make a run's report.html anew, of an older or a stopped run too: one file that needs no network."""
 
     name: ClassVar[str] = "report"
+    examples: ClassVar[str] = """
+        zero3d report runs/nano-cat
+    """
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("run", help="the run's folder (its out)")

@@ -18,6 +18,11 @@ class Train(Command):
     """Train a denoiser on rendered objects, for example by the recipe train-nano."""
 
     name: ClassVar[str] = "train"
+    examples: ClassVar[str] = """
+        zero3d train train-nano out=runs/nano
+        zero3d train train-zero123 dataset.root=views_release
+        zero3d train train-nano out=runs/nano --resume
+    """
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("recipe", help="a recipe's name (train-nano, train-zero123), or a YAML file")

@@ -22,10 +22,9 @@ if TYPE_CHECKING:
     from zero3d_views.poses import Pose
     from zero3d_views.sampler import Sampler
 
-EXAMPLES = """angles are relative to the input and in degrees; every combination of the lists is drawn
-
-  zero3d views cat.png --azimuth 0,45,90 --out views/                    three views, from the embedded nano
-  zero3d views cat.png --weights kxic/zero123-xl --samples 4 --out views/  the published model, four samples of each
+EXAMPLES = """
+  zero3d views cat.png --azimuth 0,45,90 --out views/
+  zero3d views cat.png --weights kxic/zero123-xl --samples 4 --out views/
 """
 DEFAULT_ELEVATION_DEG = 20.0
 BYTES_A_PIXEL = 16 * 1024
@@ -38,10 +37,12 @@ class Views(Command):
     """Draw novel views of one picture."""
 
     name: ClassVar[str] = "views"
+    examples: ClassVar[str] = EXAMPLES
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.formatter_class = argparse.RawDescriptionHelpFormatter
-        parser.epilog = EXAMPLES
+        parser.description = (
+            f"{parser.description or self.__doc__} Angles in degrees, to the input's; all combinations are drawn."
+        )
         # argparse takes `-90,0,90` for an option: it knows single negative numbers only
         parser._negative_number_matcher = re.compile(r"-[\d.]")
         add = parser.add_argument

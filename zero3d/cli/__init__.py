@@ -26,6 +26,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `zero3d`. Returns the exit code; with `argv`, the streams of the process stay as they are."""
     if argv is not None:
         return _main(argv)
+    if "_ARGCOMPLETE" in os.environ:  # the shell asks what may follow
+        from zero3d.cli.completion import complete
+
+        complete()
     output = Output()
     code = _main(sys.argv[1:])
     lost = output.lost()
@@ -86,6 +90,11 @@ def _check_surroundings(argv: Sequence[str]) -> None:
 def _dispatch(arguments: argparse.Namespace, registry: Registry, commands: dict[str, Command]) -> int:
     if getattr(arguments, "dry_run", False):
         arguments.command = "plan"
+    if arguments.command == "completion":
+        from zero3d.cli.completion import script
+
+        print(script(arguments.shell))
+        return 0
     if arguments.command in ("run", "resume", "export", "reconstruct", "recipe"):
         return _own(arguments, registry)
     entry = registry.entry("command", arguments.command, "zero3d")  # two plug-ins may claim it

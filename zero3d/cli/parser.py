@@ -5,18 +5,17 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
+from zero3d.cli.layout import EXAMPLES, laid_out, shortened
 from zero3d.errors import PluginError
 from zero3d.interfaces import Command
 from zero3d.registry import BrokenPlugin, Promised, Registry
 
 DESCRIPTION = """One picture in, a 3D model out.
 
-  zero3d run nano image=cat.png out=runs/cat      make a model
-  zero3d run nano image=cat.png out=runs/cat input.elevation_deg=30 steps=800
-  zero3d resume runs/cat                                       go on after Ctrl-C or a crash
-  zero3d reconstruct nano_lift image=cat.png out=runs/lifted   one shot, without optimisation
-  zero3d export runs/cat export.mesh.resolution=256            write the model again
-  zero3d plugins                                               what is installed; show NAME, doctor, new NAME
+  zero3d run nano image=cat.png                       make a model in runs/nano-cat
+  zero3d recipes                                      what else there is to run
+  zero3d resume runs/nano-cat                         go on after Ctrl-C or a crash
+  zero3d export runs/nano-cat export.mesh.resolution=256     write the model again
 """
 
 
@@ -71,13 +70,13 @@ def make_parser(registry: Registry, wanted: str | None = None) -> tuple[argparse
     resume = sub.add_parser("resume", parents=common, help="go on with an interrupted run")
     resume.add_argument("run", help="the run's folder (its out)")
     resume.add_argument("overrides", nargs="*", metavar="steps=N", help="go on to another number of steps")
-    export = sub.add_parser("export", parents=common, help="write a run's model again, with other options if given")
+    export = sub.add_parser("export", parents=common, help="write a run's model again, with other options")
     export.add_argument("run", help="the run's folder (its out)")
     _add_overrides(export, "what exporting looks at, for example export.mesh.resolution=256")
     once = sub.add_parser(
         "reconstruct",
         parents=common,
-        help="make a 3D model at once, without optimisation, by one of the reconstructors",
+        help="make a 3D model at once by a reconstructor",
         description="Make a run's folder with what a reconstructor (see zero3d plugins) makes of a picture.",
     )
     once.add_argument("name", help="a reconstructor, for example nano_lift")
@@ -89,11 +88,28 @@ def make_parser(registry: Registry, wanted: str | None = None) -> tuple[argparse
     check = actions.add_parser("check", parents=common, help="is everything spelled right, and do the parts fit?")
     check.add_argument("recipe", help="a recipe's name, or a YAML file")
     _add_overrides(check)
+    shell = sub.add_parser(
+        "completion",
+        parents=common,
+        help="print a shell's script for completion",
+        description="Print the script with which a shell completes zero3d's commands, recipes, keys and values.",
+    )
+    shell.add_argument("shell", choices=("bash", "zsh", "fish"), help="which shell")
+    own_parsers = {
+        "run": run,
+        "resume": resume,
+        "export": export,
+        "reconstruct": once,
+        "check": check,
+        "completion": shell,
+    }
+    for name, own in own_parsers.items():
+        laid_out(own, EXAMPLES[name])
     commands: dict[str, Command] = {}
     waiting = {e.lazy.name: e.lazy.summary for e in registry.brought() if isinstance(e, Promised)} if wanted else {}
     for name in registry.names(Command.kind):
         if waiting.get(name) and name != wanted:
-            sub.add_parser(name, parents=common, help=_escaped(waiting[name]))
+            sub.add_parser(name, parents=common, help=shortened(waiting[name]))
             continue
         for entry in registry.all(Command.kind, name)[:1]:  # two plug-ins may claim it
             try:
@@ -101,8 +117,9 @@ def make_parser(registry: Registry, wanted: str | None = None) -> tuple[argparse
                 assert isinstance(command, Command)
                 command.add_arguments(argparse.ArgumentParser(parents=common))  # tried, before it is offered
                 line = "".join((command.__doc__ or "").strip().splitlines()[:1])
-                own = sub.add_parser(name, parents=common, help=_escaped(line))
+                own = sub.add_parser(name, parents=common, help=shortened(line), description=line.replace("%", "%%"))
                 command.add_arguments(own)
+                laid_out(own, command.examples)
                 commands[name] = command
             except Exception as error:  # somebody else's code: the other commands must still work
                 reason = f"command {name!r}: {type(error).__name__}: {error}"
@@ -112,10 +129,6 @@ def make_parser(registry: Registry, wanted: str | None = None) -> tuple[argparse
                 parser.failed = registry.failed
     parser.failed = registry.failed
     return parser, commands
-
-
-def _escaped(text: str) -> str:
-    return text.replace("%", "%%")
 
 
 def _add_overrides(

@@ -13,6 +13,8 @@ class Command(Component):
     """`zero3d NAME ...`; the class docstring's first line is its help. Heavy imports belong inside `run`."""
 
     kind: ClassVar[str] = "command"
+    examples: ClassVar[str] = ""
+    """Command lines, one a line, for the end of `--help`, which fits a screen with them."""
 
     @abstractmethod
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

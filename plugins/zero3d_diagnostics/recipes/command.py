@@ -23,7 +23,7 @@ CAUSE = re.compile(r"; | \(")
 COPY = "copy"
 USAGE = """zero3d recipes [NAME] [--folder DIR] [--json]
        zero3d recipes copy NAME [FILE.yaml]"""
-EXAMPLES = """examples:
+EXAMPLES = """
   zero3d recipes                       all of them
   zero3d recipes mvdream               one, with all that it needs
   zero3d recipes copy nano my.yaml     a file to change; then zero3d run my.yaml image=cat.png
@@ -34,13 +34,11 @@ class Recipes(Command):
     """List the recipes: what each makes, needs and costs, and whether its weights are here; copy one."""
 
     name: ClassVar[str] = "recipes"
+    examples: ClassVar[str] = EXAMPLES
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.usage = USAGE
-        parser.formatter_class = argparse.RawDescriptionHelpFormatter
-        parser.epilog = EXAMPLES
-        words = parser.add_argument("words", nargs="*", metavar="NAME", help="one recipe, or: copy NAME [FILE.yaml]")
-        words.completes = "recipe"  # type: ignore[attr-defined]
+        parser.add_argument("words", nargs="*", metavar="NAME", help="one recipe, or: copy NAME [FILE.yaml]")
         parser.add_argument("--folder", type=Path, help="where recipes lie (those that came with zero3d)")
         parser.add_argument("--json", action="store_true", help="for programs")
 

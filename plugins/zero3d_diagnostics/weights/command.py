@@ -16,6 +16,11 @@ class Weights(Command):
     """List, inspect or convert published weights."""
 
     name: ClassVar[str] = "weights"
+    examples: ClassVar[str] = """
+        zero3d weights list
+        zero3d weights inspect 105000.ckpt
+        zero3d weights convert 105000.ckpt zero123/
+    """
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, metavar="list|inspect|convert")

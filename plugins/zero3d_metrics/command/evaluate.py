@@ -30,6 +30,9 @@ class Evaluate(Command):
     """Score a run, mesh or splat file: PSNR, SSIM on views; Chamfer distance, F-score, normals, IoU to a mesh."""
 
     name: ClassVar[str] = "eval"
+    examples: ClassVar[str] = """
+        zero3d eval runs/nano-cat --mesh truth.glb --views views/
+    """
     extras: ClassVar[Mapping[str, str]] = {"draco": "DracoPy", "meshopt": "meshoptimizer"}  # of glTF files
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
