@@ -36,7 +36,7 @@ def common_options() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="PATH",
-        help="use the plug-in of a folder (with pyproject.toml) or .py file without installing it; may be repeated",
+        help="use the plug-in in this folder or .py file, too",
     )
     parser.add_argument("--offline", action="store_true", help="take weights that are here, never ask the network")
     parser.add_argument("--debug", action="store_true", help="show where in the program an error was raised")
