@@ -61,15 +61,15 @@ class Curves:
         return [name for name in self._values if name.endswith(ending)]
 
     def table(self, ending: str) -> tuple[numpy.ndarray, ...]:
-        """Steps, and a column for each of `names(ending)`: above 0, a gap filled by what was there before."""
+        """Steps, and a column for each of `names(ending)`: above 0, a gap filled by what was there before.
+
+        NaN, which is not drawn, before a term speaks first.
+        """
         columns = []
         for name in self.names(ending):
             column = numpy.full(len(self._steps), math.nan)
             column[: len(self._values[name])] = self._values[name]
             good = numpy.isfinite(column) & (column > 0)
-            if not good.any():
-                columns.append(numpy.full(len(column), 1e-9))
-                continue
-            last = numpy.maximum.accumulate(numpy.where(good, numpy.arange(len(column)), int(good.argmax())))
-            columns.append(column[last])
+            last = numpy.maximum.accumulate(numpy.where(good, numpy.arange(len(column)), -1))
+            columns.append(numpy.where(last >= 0, column[last], math.nan))
         return (numpy.array(self._steps, dtype=numpy.float64), *columns)

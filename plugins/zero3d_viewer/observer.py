@@ -98,6 +98,7 @@ class Viewer(Observer):
         self.page = Page(self.server.viser, self.control)
         self.page.want(render=config.show == "render")
         self._exhibit = self.page.exhibit("run")
+        self.page.look_from(0.0, 1.4)  # so far that the input camera is in sight
         self.page.frusta(self._exhibit, "input", run.input_camera, run.picture)
         self.server.write(run.folder)
         print(f"viewer: {self.server.url}", file=sys.stderr, flush=True)

@@ -152,6 +152,7 @@ class Page:
                 fov=2 * math.atan(math.tan(fovs[i] / 2) * cameras.height / cameras.width),
                 aspect=cameras.width / cameras.height,
                 scale=0.12,
+                thickness=0.005,
                 color=COLOURS.get(group.partition(".")[0], COLOURS["novel"]),
                 image=image if i == 0 else None,
                 wxyz=_quaternion(poses[i, :3, :3] * (1, -1, -1)),
@@ -229,7 +230,8 @@ class Page:
 
     def _folder(self, name: str) -> Any:
         if name not in self._folders:
-            self._folders[name] = self._viser.gui.add_folder(name)
+            first = name == "Teacher"  # whichever comes first
+            self._folders[name] = self._viser.gui.add_folder(name, order=1e6 + (0 if first else 1 + len(self._folders)))
         return self._folders[name]
 
     def _show_cameras(self) -> None:
