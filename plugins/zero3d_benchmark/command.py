@@ -8,11 +8,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from zero3d.errors import RecipeError, RunError
+from zero3d.errors import RecipeError, RunError, UserError
 from zero3d.interfaces import Command
 
 if TYPE_CHECKING:
     from zero3d_benchmark.options import Benchmark
+    from zero3d_benchmark.protocol import Measures, Protocol
 
 EXAMPLES = """
   zero3d benchmark benchmarks/solids.yaml out=runs/solids
@@ -54,7 +55,7 @@ class BenchmarkCommand(Command):
         from zero3d_benchmark.run.loop import carry_out
 
         out = carry_out(benchmark, arguments.registry, arguments.retry, _say)
-        return _report(out, benchmark)
+        return _report(out, benchmark.protocol, benchmark.measures, benchmark)
 
 
 def _say(line: str) -> None:
@@ -87,6 +88,7 @@ def _check_out(benchmark: Benchmark) -> None:
 
 def _merge(arguments: argparse.Namespace) -> int:
     from zero3d_benchmark.options import from_plain
+    from zero3d_benchmark.protocol import load, measures
     from zero3d_benchmark.run.folder import MANIFEST, read_manifest
     from zero3d_benchmark.run.loop import merge
 
@@ -104,16 +106,22 @@ def _merge(arguments: argparse.Namespace) -> int:
     plain = manifest.get("benchmark")
     if not isinstance(plain, dict):
         raise RunError(f"{out / MANIFEST}: does not say what was run")
-    if "data" in given:
-        plain = {**plain, "data": given["data"]}
-    return _report(out, from_plain({**plain, "shard": None}, str(out / MANIFEST), arguments.registry, runs=False))
+    plain = {**plain, "shard": None, **({"data": given["data"]} if "data" in given else {})}
+    try:
+        benchmark = from_plain(plain, str(out / MANIFEST), arguments.registry, runs=False)
+    except UserError as error:  # the data may lie elsewhere
+        _say(f"note: no grid of pictures: {error}")
+        protocol = load(plain["protocol"], str(out / MANIFEST))
+        protocol.metrics |= plain.get("metrics") or {}
+        return _report(out, protocol, measures(protocol, arguments.registry), None)
+    return _report(out, benchmark.protocol, benchmark.measures, benchmark)
 
 
-def _report(out: Path, benchmark: Benchmark) -> int:
-    """Write tables and page, print the table; 0 if every row is there and none has failed, else 1."""
+def _report(out: Path, protocol: Protocol, measured: Measures, benchmark: Benchmark | None) -> int:
+    """Write tables and page, print the table; 1 if an object failed, else 0."""
     from zero3d_benchmark.report import page, table
 
-    made = table.make(out, benchmark.protocol, benchmark.measures)
+    made = table.make(out, protocol, measured)
     table.write(made, out)
     page.write(out, made, benchmark)
     print(table.as_markdown(made))

@@ -80,7 +80,8 @@ class BenchmarkOptions:
     label -> method; null leaves one out. executor: who runs the jobs; null is this process. out: folder of the results.
     data: where the user's copy lies, in place of the set's own option. objects: the first so many, or a list of names; null
     takes all. seed: of all methods and samples. shard: i/n, the i-th of n parts of the objects. cache: folder of rendered
-    pictures, out/cache by default. tables: label -> keys that stand in place of these. table: which of them.
+    pictures, out/cache by default. metrics: more metrics, as of a protocol, beside its own (LPIPS, FID: they need weights).
+    tables: label -> keys that stand in place of these. table: which of them.
     """
 
     protocol: str = DEFAULT_PROTOCOL
@@ -93,6 +94,7 @@ class BenchmarkOptions:
     seed: int = 0
     shard: str | None = None
     cache: str | None = None
+    metrics: dict[str, Any] = field(default_factory=dict)
     tables: dict[str, Any] = field(default_factory=dict)
     table: str | None = None
 
@@ -160,6 +162,10 @@ def from_plain(plain: dict[str, Any], place: str, registry: Registry, runs: bool
     """
     options: BenchmarkOptions = typed(BenchmarkOptions, plain, f"{place}:")
     protocol = protocols.load(options.protocol, f"{place}: protocol")
+    for label, block in options.metrics.items():
+        if check_label(label, f"{place}: metrics.{label}") in protocol.metrics:
+            raise RecipeError(f"{place}: metrics.{label}: protocol {protocol.id} has one of that name; take another")
+        protocol.metrics[label] = block
     measures = protocols.measures(protocol, registry)
     if not options.methods:
         raise RecipeError(f"{place}: methods: missing; name one, for example methods.oracle={{oracle: true}}")

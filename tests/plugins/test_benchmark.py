@@ -158,6 +158,13 @@ def test_shards_joined_are_the_whole(files, whole, tmp_path, capsys):
     assert not rows[0] & rows[1]
     assert main(["benchmark", "--merge", str(tmp_path / "1"), str(tmp_path / "2"), f"out={tmp_path / 'both'}"]) == 1
     assert told(tmp_path / "both") == told(whole)
+    assert told(tmp_path / "1")["notes"][-1] == "2 objects, seed 0"
+    (tmp_path / "1/objects/known/bar.json").unlink()
+    words = ["--merge", str(tmp_path / "1"), f"out={tmp_path / 'part'}", f"data={tmp_path / 'moved'}"]
+    capsys.readouterr()
+    assert main(["benchmark", *words]) == 1
+    assert "no grid of pictures" in capsys.readouterr().err, "tables need no data"
+    assert told(tmp_path / "part")["notes"][-1] == "1 rows are not there yet"
     benchmark(files, tmp_path / "other", "seed=1", "objects=1")
     capsys.readouterr()
     assert main(["benchmark", "--merge", str(tmp_path / "1"), str(tmp_path / "other"), f"out={tmp_path / 'no'}"]) == 2
@@ -219,6 +226,8 @@ def test_what_a_method_made_is_put_back_where_the_object_stands(ball):
         (["methods.x={recipe: recipes/nano.yaml, options: {stepps: 3}}"], "Did you mean 'steps'?"),
         (["methods.x={predictions: nowhere}"], "methods.x.predictions: nowhere: no such folder"),
         (["methods.x={views: zero124}"], "Did you mean 'zero123'"),
+        (["metrics.psnr={type: psnr}"], "metrics.psnr: protocol small has one of that name"),
+        (["metrics.lpips={type: lpips, trunk: nowhere.pth}"], "metrics.lpips: nowhere.pth: no such file"),
         (["objects=[bra]"], "Did you mean 'bar'?"),
         (["objects=0"], "objects: 0; how many"),
         (["--shard", "3/2"], "shard: '3/2'; i/n"),
@@ -268,7 +277,7 @@ def test_published_rows_stand_beside_runs_of_their_own_protocol_alone():
     assert mcc.star
     assert not any(line.star for line in shown["syncdreamer-30"])
     one = next(line for line in shown["zero123-gso"] if line.method == "Zero-1-to-3")
-    assert set(one.figures) == {"psnr", "ssim", "chamfer", "iou"}, "Tables 1 and 3 of one source are one line"
+    assert set(one.figures) == {"psnr", "ssim", "lpips", "chamfer", "iou"}, "Tables 1 and 3 of one source are one line"
 
 
 def test_every_protocol_can_be_made_and_says_what_it_leaves_open():

@@ -109,6 +109,9 @@ def make(out: Path, protocol: Protocol, measures: Measures) -> Table:
     )
     shown = list(manifest.get("objects", {}))
     notes = [f"{len(shown)} objects, seed {manifest.get('seed')}"]
+    missing = sum(len(shown) - line.objects for line in lines if line.method in manifest.get("methods", {}))
+    missing += sum(len(shown) for label in manifest.get("methods", {}) if not by[label])
+    notes += [f"{missing} rows are not there yet"] if missing > 0 else []
     told = frozenset(label for label, method in manifest.get("methods", {}).items() if method.get("oracle"))
     return Table(protocol, columns, lines, published(protocol), failures, notes, told | {FLOOR})
 

@@ -110,7 +110,7 @@ def read_manifest(out: Path) -> dict[str, Any] | None:
     """
     path = out / MANIFEST
     if not path.is_file():
-        if out.exists() and (not out.is_dir() or any(entry.name[0] != "." for entry in out.iterdir())):
+        if out.exists() and (not out.is_dir() or any(map(_foreign, out.iterdir()))):
             raise RunError(f"out: {out} holds no benchmark and is not empty; name another folder")
         return None
     try:
@@ -120,6 +120,11 @@ def read_manifest(out: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, AttributeError) as error:
         raise RunError(f"{path}: no manifest of a benchmark ({error}); name another folder") from None
     return read
+
+
+def _foreign(entry: Path) -> bool:
+    """Whether a benchmark that was killed before its manifest stood would not have left it."""
+    return entry.name[0] != "." and entry.name not in (ROWS, "features", CACHE)
 
 
 def write_manifest(out: Path, manifest: Mapping[str, Any]) -> None:

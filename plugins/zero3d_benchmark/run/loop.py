@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,8 +28,8 @@ def carry_out(benchmark: Benchmark, registry: Registry, retry: bool, tell: Calla
     """
     out = Path(str(benchmark.options.out)).absolute()
     shard = (benchmark.options.shard or "").replace("/", "-of-")
-    former = folder.read_manifest(out)
-    manifest = folder.joined(former, folder.manifest_of(benchmark), f"out: {benchmark.options.out}")
+    manifest = folder.manifest_of(benchmark)
+    folder.joined(folder.read_manifest(out), manifest, f"out: {benchmark.options.out}")  # before anything is made
     labels = [*benchmark.methods, *([FLOOR] if benchmark.protocol.floors and benchmark.measures.shapes else [])]
     locks = out / f".lock{shard and '-' + shard}"
     try:
@@ -37,14 +39,18 @@ def carry_out(benchmark: Benchmark, registry: Registry, retry: bool, tell: Calla
         locks.mkdir(exist_ok=True)
     except OSError as error:
         raise cannot_write(out, error) from None
-    with only_writer(locks, f"out: {benchmark.options.out}"):
-        folder.write_manifest(out, manifest)
+    with only_writer(locks, f"out: {benchmark.options.out}"), contextlib.ExitStack() as stack:
+        with _alone(out, f"out: {benchmark.options.out}"):  # other shards may begin at the same time
+            both = folder.joined(folder.read_manifest(out), manifest, f"out: {benchmark.options.out}")
+            folder.write_manifest(out, both)
         jobs = list(_jobs(benchmark, registry, out, labels, retry))
         done = len(labels) * len(benchmark.mine) - len(jobs)
         if done:
             tell(f"{done} of {done + len(jobs)} are scored already")
         run = here if benchmark.executor is None else benchmark.executor.run
-        for number, outcome in enumerate(run(jobs), start=1):
+        outcomes = run(jobs)
+        stack.callback(getattr(outcomes, "close", lambda: None))  # which ends the workers, whatever happens here
+        for number, outcome in enumerate(outcomes, start=1):
             _tell(outcome, number, len(jobs), tell)
             payload = outcome.job.payload
             place = folder.row(out, payload["method"], payload["object"])
@@ -53,6 +59,21 @@ def carry_out(benchmark: Benchmark, registry: Registry, retry: bool, tell: Calla
                 write_text(place, json.dumps({**row, "seconds": round(outcome.seconds, 2)}, indent=1) + "\n")
     shutil.rmtree(locks, ignore_errors=True)
     return out
+
+
+@contextlib.contextmanager
+def _alone(out: Path, place: str) -> Iterator[None]:
+    """The only writer of the manifest; waits a little for others."""
+    with contextlib.ExitStack() as held:
+        for left in range(50, -1, -1):
+            try:
+                held.enter_context(only_writer(out, place))
+                break
+            except RunError:
+                if not left:
+                    raise
+                time.sleep(0.1)
+        yield
 
 
 def here(jobs: Iterable[Job]) -> Iterator[Outcome]:
