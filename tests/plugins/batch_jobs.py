@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -41,19 +40,3 @@ def work(payload):
 def calls(folder):
     path = Path(folder) / "calls"
     return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-
-
-def main(folder):
-    """A driver with one worker that waits: for tests that kill it or press Ctrl-C."""
-    from zero3d.interfaces import Job
-    from zero3d_batch.executors.processes import Processes, ProcessesOptions
-
-    job = Job("slow", "tests.plugins.batch_jobs:work", {"do": "wait", "folder": folder, "name": "slow"})
-    try:
-        list(Processes(ProcessesOptions(workers=1, gpus=0)).run([job]))
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
