@@ -43,6 +43,10 @@ class View(Command):
     """Show runs, finished or not, and GLB, OBJ, PLY, STL or splat files side by side in a browser."""
 
     name: ClassVar[str] = "view"
+    examples: ClassVar[str] = """
+        zero3d view runs/nano-cat
+        zero3d view runs/nano-cat mesh.glb
+    """
     extras: ClassVar[Mapping[str, str]] = {"viewer": "viser"}
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
