@@ -34,6 +34,9 @@ class Compare(Command):
     """Put several runs on one page: models that turn together, curves over each other, what their recipes differ in."""
 
     name: ClassVar[str] = "compare"
+    examples: ClassVar[str] = """
+        zero3d compare runs/nano-cat runs/nano-cat-2 --out both.html
+    """
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("runs", nargs="+", metavar="RUN", help="the runs' folders, and out=FILE (compare.html)")

@@ -24,6 +24,9 @@ class Draw(Command):
     """Draw a run's field, or an exported file, from around it or from given cameras: colour, depth, normals, a film."""
 
     name: ClassVar[str] = "draw"
+    examples: ClassVar[str] = """
+        zero3d draw runs/nano-cat --orbit 8 --depth --out views/
+    """
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         add = parser.add_argument
