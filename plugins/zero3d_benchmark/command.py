@@ -19,6 +19,7 @@ EXAMPLES = """
   zero3d benchmark benchmarks/solids.yaml out=runs/solids
   zero3d benchmark nano protocol=zero3d-solids objects=3 out=runs/three
   zero3d benchmark benchmarks/paper.yaml table=gso-3d data=GSO out=runs/gso --shard 2/8
+  zero3d benchmark --predictions theirs=MESHES protocol=sv3d-50 set.type=gso data=GSO out=runs/theirs
   zero3d benchmark --merge runs/gso-1 runs/gso-2 out=runs/gso
   zero3d benchmark --protocols
 """
@@ -34,6 +35,8 @@ class BenchmarkCommand(Command):
         parser.add_argument("file", nargs="?", help="a benchmark's file, or a recipe as its only method")
         parser.add_argument("overrides", nargs="*", metavar="key=value", help="out=FOLDER data=YOURS objects=3 ...")
         parser.add_argument("--shard", metavar="i/n", help="only the i-th of n parts of the objects")
+        told = "an outside method's results: OBJECT.glb or OBJECT/000.png in it; may be repeated"
+        parser.add_argument("--predictions", action="append", default=[], metavar="[LABEL=]FOLDER", help=told)
         parser.add_argument("--merge", action="append", nargs="+", metavar="FOLDER", help="join folders into out=")
         parser.add_argument("--retry", action="store_true", help="score anew what has failed")
         parser.add_argument("--protocols", action="store_true", help="list the protocols and stop")
@@ -43,14 +46,18 @@ class BenchmarkCommand(Command):
             return _list()
         if arguments.merge:
             return _merge(arguments)
-        if not arguments.file:
+        if arguments.file and "=" in arguments.file and not Path(arguments.file).exists():  # no file, but an override
+            arguments.overrides.insert(0, arguments.file)
+            arguments.file = None
+        if not arguments.file and not arguments.predictions:
             raise RecipeError(
                 "zero3d benchmark: no file; name a benchmark's file or a recipe, or --merge, or --protocols"
             )
         from zero3d_benchmark.options import read
 
         extra = [f"shard={arguments.shard}"] if arguments.shard else []
-        benchmark = read(arguments.file, [*arguments.overrides, *extra], arguments.registry)
+        overrides = [*arguments.overrides, *extra]
+        benchmark = read(arguments.file, overrides, arguments.registry, arguments.predictions)
         _check_out(benchmark)
         from zero3d_benchmark.run.loop import carry_out
 

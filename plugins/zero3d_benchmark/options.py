@@ -135,14 +135,19 @@ class Benchmark:
         return self.objects if part is None else self.objects[part[0] - 1 :: part[1]]
 
 
-def read(file: str, overrides: Sequence[str], registry: Registry) -> Benchmark:
-    """A benchmark's file, or a recipe as its only method, with key=value overrides; checked whole, nothing is run.
+def read(file: str | None, overrides: Sequence[str], registry: Registry, predictions: Sequence[str] = ()) -> Benchmark:
+    """A benchmark's file, a recipe as its only method, or neither, with key=value overrides; checked whole, nothing is run.
+
+    predictions: [LABEL=]FOLDER each, more methods; the label is the folder's name by default.
 
     Raises:
         UserError: a key, a name, a folder or a method's own recipe is wrong.
     """
     known = {option.name for option in dataclasses.fields(BenchmarkOptions)}
-    if {"methods", "tables", "protocol"} & set(read_yaml(file)):
+    if file is None:
+        file = "zero3d benchmark"
+        plain = read_yaml(RecipeText(file, "{}"), overrides)
+    elif {"methods", "tables", "protocol"} & set(read_yaml(file)):
         plain = read_yaml(file, overrides)
         plain |= _table(plain, file)
     else:
@@ -151,6 +156,11 @@ def read(file: str, overrides: Sequence[str], registry: Registry) -> Benchmark:
         theirs = dict(_pair(given) for given in overrides if given not in ours)
         label = re.sub(r"[^\w+-]", "-", Path(file).stem) or "recipe"
         plain = {"methods": {label: {"recipe": file, "options": theirs}}, **read_yaml(RecipeText(file, "{}"), ours)}
+    added = {}
+    for word in predictions:
+        label, _, folder = word.rpartition("=")
+        added[label or Path(folder).name] = {"predictions": folder}
+    plain["methods"] = {**(plain.get("methods") or {}), **added} if added else plain.get("methods") or {}
     return from_plain(plain, file, registry)
 
 

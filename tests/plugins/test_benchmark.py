@@ -13,13 +13,14 @@ import yaml
 
 from zero3d.cli import main
 from zero3d.geometry import orbit
+from zero3d.interfaces import Outcome
 from zero3d.mesh_files import load_mesh, normalise, save_mesh
 from zero3d.mesh_placing import turned
 from zero3d.plugins import load_plugins
 from zero3d_benchmark import protocol as protocols
 from zero3d_benchmark.options import from_plain, read
 from zero3d_benchmark.report import table
-from zero3d_benchmark.run import job, predict
+from zero3d_benchmark.run import job, placing, predict
 from zero3d_benchmark.run.truth import Truth
 
 REGISTRY = load_plugins()
@@ -349,3 +350,44 @@ def test_a_recipe_alone_is_a_benchmark_of_one_method():
     assert [one.name for one in found.objects] == ["1000005", "1000006"]
     (method,) = found.methods.items()
     assert (method[0], method[1].recipe, method[1].options) == ("nano", "nano", {"steps": "3"})
+
+
+def test_an_outside_methods_folder_needs_no_file(files, whole, tmp_path):
+    words = [f"protocol={files / 'small.yaml'}", "set.type=mesh_folder", f"data={files / 'truth'}", "executor=null"]
+    theirs = f"theirs={files / 'made'}"
+    assert main(["benchmark", "--predictions", theirs, *words, "objects=[slab]", f"out={tmp_path / 'out'}"]) == 0
+    rows = (tmp_path / "out/objects/theirs/slab.json", whole / "objects/outside/slab.json")
+    own, there = (json.loads(row.read_text(encoding="utf-8"))["figures"] for row in rows)
+    assert own == there
+
+
+def test_a_job_whose_workers_died_is_a_row(files, tmp_path, monkeypatch):
+    def dead(jobs):
+        for number, one in enumerate(jobs):
+            yield (
+                Outcome(one, error="its worker was killed 3 times")
+                if not number
+                else Outcome(one, job.score(one.payload))
+            )
+
+    monkeypatch.setattr("zero3d_benchmark.run.loop.here", dead)
+    assert benchmark(files, tmp_path, "objects=1") == 1
+    assert [(f["method"], f["error"]) for f in told(tmp_path)["failures"]] == [
+        ("known", "its worker was killed 3 times")
+    ]
+
+
+@pytest.mark.parametrize("steps", [[name] for name in protocols.PLACES if name != "zeroshape_search"], ids=str)
+def test_the_truth_placed_as_a_prediction_lies_on_itself(steps):
+    """However the input's camera stands; and every protocol's steps leave the meshes alone."""
+    truth = trimesh.creation.box((1.0, 0.6, 0.3)).subdivide()
+    truth.vertices *= 1 + truth.vertices @ [[0.5], [0.3], [0.8]]  # no turn of it is like another
+    truth.apply_translation([0.3, -0.2, 0.1])
+    before = numpy.array(truth.vertices)
+    mesh, true = placing.place(truth, truth, steps, placing.Placing(azimuth_deg=70.0, seed=0))
+    if steps[0].startswith("bbox_"):  # of one of the two alone
+        mesh, true = normalise(mesh), normalise(true)
+    slack = 0.05 if steps[0] in ("icp", "sv3d_icp", "zeroshape") else 1e-9  # random points
+    if steps != ["sv3d_icp"]:  # whose turn is done twice, as published
+        assert numpy.asarray(mesh.vertices) == pytest.approx(numpy.asarray(true.vertices), abs=slack)
+    assert numpy.array_equal(truth.vertices, before)

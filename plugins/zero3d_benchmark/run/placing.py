@@ -93,7 +93,7 @@ STEPS: dict[str, Callable[[Any, Any, Placing], tuple[Any, Any]]] = {
     "sv3d_icp": lambda mesh, truth, about: _sv3d(mesh, truth, about, with_icp=True),
     "zeroshape": _zeroshape,
     "zeroshape_search": lambda mesh, truth, about: _zeroshape(mesh, truth, about, search=True),
-    "right_angles": lambda mesh, truth, about: (right_angled(mesh, truth, about.seed), truth),
+    "right_angles": lambda mesh, truth, about: (right_angled(mesh, normalise(truth), about.seed), normalise(truth)),
     "icp": _icp,
 }
 
