@@ -94,6 +94,8 @@ LIBRARY = (
     "mesh_placing",
     "films",
     "glb",
+    "exr",
+    "map_files",
     "weights",
     "pose_files",
     "transforms",
@@ -115,7 +117,7 @@ def test_the_core_stays_small():
     lines = {key: sum(code_lines(path) for path in CORE if room(path) in names) for key, names in rooms.items()}
     assert 2000 < lines["core"] < 3150, lines
     assert 1000 < lines["program"] < 2300, lines
-    assert 1000 < lines["library"] < 1900, lines
+    assert 1000 < lines["library"] < 2100, lines
     assert lines["evaluation"] < 200, lines
     assert 1000 < lines["testing"] < 2550, lines
 

@@ -511,6 +511,13 @@ def point_e(component, bench):
     check_reconstructor(make(save_weights(bench.folder / "point_e")))
 
 
+@case("reconstructor mcc")
+def mcc(component, bench):
+    from tests.plugins.mcc_tiny import make, save_dome, save_weights
+
+    check_reconstructor(make(save_weights(bench.folder / "mcc"), depth=save_dome(bench.folder / "dome.npy")))
+
+
 @case("denoiser zero123")
 def zero123(component, bench):
     """Both that it may be: nano with the embedded weights, and the published network, tiny, with made-up ones."""

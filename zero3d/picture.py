@@ -9,7 +9,7 @@ import numpy
 import torch
 
 from zero3d.errors import PictureError
-from zero3d.values import Picture
+from zero3d.values import Picture, Window
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -27,11 +27,12 @@ SPECKS_SHARE = 0.02
 
 @dataclass(frozen=True)
 class Framed:
-    """A prepared picture, `scale` (frame pixels per source pixel) and lines to tell the user."""
+    """A prepared picture, `scale` (frame pixels per source pixel), lines to tell the user, what it shows of its source."""
 
     picture: Picture
     scale: float
     notes: tuple[str, ...]
+    window: Window
 
 
 def frame(rgba: numpy.ndarray, framing: str, size: int, middle: tuple[float, float] = (0.5, 0.5)) -> Framed:
@@ -65,7 +66,8 @@ def frame(rgba: numpy.ndarray, framing: str, size: int, middle: tuple[float, flo
     image = torch.from_numpy(_resample(rgba, centre, side, size))
     mask = image[..., 3:]
     picture = Picture((image[..., :3] + (1 - mask)).clamp(0, 1), mask)
-    return Framed(picture, size / side, tuple(_lint(opaque, longest, side, framing)))
+    window = Window(centre[1] - side / 2, centre[0] - side / 2, side, *opaque.shape)
+    return Framed(picture, size / side, tuple(_lint(opaque, longest, side, framing)), window)
 
 
 def _bounds(opaque: numpy.ndarray) -> tuple[int, int, int, int]:

@@ -157,16 +157,32 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Window:
+    """The square of its source that a prepared picture shows, in the source's pixels; it may reach beyond their edges.
+
+    `left`, `top`: of the square, `side` long. `height`, `width`: of the source.
+    """
+
+    left: float
+    top: float
+    side: float
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
 class PosedPicture:
     """A prepared picture with where it was taken from: one camera, whose size is that of its view in the optimisation.
 
-    `weight`: its share among the subject's pictures, above 0; a label names it in the recipe.
+    `weight`: its share among the subject's pictures, above 0; a label names it in the recipe. `window`: where the picture
+    lies in its source, for maps of the source's pixels; None where it is its own source.
     """
 
     label: str
     picture: Picture
     camera: Cameras
     weight: float = 1.0
+    window: Window | None = None
 
     def resized(self, size: int) -> PosedPicture:
         """Picture and camera of `size` x `size` pixels."""

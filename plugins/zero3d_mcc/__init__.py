@@ -9,3 +9,6 @@ from zero3d.interfaces import Component
 @hookimpl
 def register_components(register: Callable[[type[Component]], None]) -> None:
     """Registers this package's components."""
+    from zero3d_mcc.reconstructor import MccReconstructor
+
+    register(MccReconstructor)

@@ -65,6 +65,7 @@ class PointE(Reconstructor):
         self._clip = Clip(config.clip, "text" if config.model == TEXT else "vision") if makes else None
         self._networks: dict[str, Any] = {}
         self._device = torch.device("cpu")
+        self._details: dict[str, Any] = {}
         if self._clip is not None:
             self._check_widths(self._clip)
 
@@ -95,6 +96,9 @@ class PointE(Reconstructor):
 
         return convert(asked)
 
+    def details(self) -> Mapping[str, Any]:
+        return self._details
+
     def load(self, device: torch.device) -> None:
         self._device = device
         self._networks = {part: self._source.build(part, self._dtype).to(device) for part in self._source.parts}
@@ -105,6 +109,7 @@ class PointE(Reconstructor):
         """Raises: UserError, the cloud's signed distances have no surface."""
         if self._networks.keys() != set(self._source.parts):
             raise RuntimeError("load() first")
+        self._details = {}
         with torch.no_grad():
             coords, colours = self._points(subject, step)
             turn = self._turn(coords, subject)
@@ -155,6 +160,8 @@ class PointE(Reconstructor):
         if self.config.align == "silhouette" and subject.pictures:
             alpha, overlap = silhouette_azimuth(coords, subject.pictures[0])
             self.tell(f"note: the cloud's outline is the picture's from azimuth {alpha:.0f} (overlap {overlap:.2f})")
+            self._details["overlap"] = round(overlap, 4)
+        self._details |= {"alignment": self.config.align, "azimuth_deg": alpha}
         return turn_about_z(camera - alpha, coords)
 
     def _save(self, coords: Tensor, colours: Tensor, turn: Tensor) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from tests.plugins.evaluation_sets_data import exr
 from zero3d import UserError
-from zero3d_evaluation_sets.rtmv.exr import read_exr
+from zero3d.exr import read_exr
 
 
 def channels(height, width):

@@ -206,6 +206,11 @@ def test_reconstruct_makes_a_run(weights, tmp_path, capsys):
     assert mesh.visual.vertex_colors.std() > 0
     manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
     assert len(manifest["weights"]["start"]) == 4
+    start = manifest["start"]
+    assert (start["type"], start["alignment"]) == ("point_e", "silhouette")
+    assert 0 <= start["azimuth_deg"] < 360
+    assert 0 <= start["overlap"] <= 1
+    assert start["seconds"] > 0
     assert (tmp_path / "cloud.npz").is_file()
 
 

@@ -24,6 +24,18 @@ class Reconstructor(Component):
     tell: Callable[[str], None] = staticmethod(lambda line: None)
     """Takes a line for the user, before what takes long; set on the instance by whoever runs it."""
 
+    def check(self, subject: Subject) -> None:
+        """Refuse what cannot be used, before a weight is read; pictures may be of another size than `picture_resolution`.
+
+        Raises:
+            UserError: in one line.
+        """
+
+    def details(self) -> Mapping[str, Any]:
+        """What the manifest keeps of how the model was made, by name, as JSON holds it: licence, alignment, scale...; asked
+        after `reconstruct`. (Seconds and weights' hashes are kept of every one.)"""
+        return {}
+
     @abstractmethod
     def reconstruct(self, subject: Subject, step: Step) -> Representation:
         """The model in world axes, on the device of `load`; random numbers come from `step.generator(name)` alone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -96,7 +97,7 @@ def _plan(recipe: Recipe, parts: Parts, registry: Registry) -> Plan:
     framed, origin, notes = None, "none: the recipe has a prompt alone", []
     if all(block.component.reads_paths for block in recipe.images.values()):
         pictures = load_pictures(recipe, registry)
-        framed = frame_subject(recipe, pictures, parts)
+        framed = _framed(recipe, pictures, parts)
         origin = ", ".join((pictures.origins or {}).values()) or origin
         make_engine(recipe, parts, framed.subject)
         notes = [*pictures.notes, *framed.notes]
@@ -105,6 +106,13 @@ def _plan(recipe: Recipe, parts: Parts, registry: Registry) -> Plan:
     cameras = {label: camera_of(recipe, label) for label in recipe.images}
     cameras |= {posed.label: posed.camera for posed in framed.subject.pictures} if framed else {}
     return Plan(out_of(recipe), recipe, parts, cameras, framed, origin, notes + elevation_note(recipe))
+
+
+def _framed(recipe: Recipe, pictures: Pictures, parts: Parts) -> FramedSubject:
+    framed = frame_subject(recipe, pictures, parts)
+    if parts.start is not None:
+        parts.start.check(framed.subject)
+    return framed
 
 
 def _nothing_given(recipe: Recipe) -> str:
@@ -167,13 +175,18 @@ def start_stages(
     """
     recipe, out = recipes[0], out_of(recipes[0])
     parts = build_parts(recipe)
-    framed = frame_subject(recipe, pictures, parts)
+    framed = _framed(recipe, pictures, parts)
     load_parts(recipe, pictures, parts)
     engine = make_engine(recipe, parts, framed.subject)
     hashes = _weight_hashes(parts)
     if parts.start is not None:
         parts.start.tell = tell
+    begun = time.monotonic()
     beginning = former if former is not None else parts.reconstructed(subject_at(recipe, pictures), engine.at(0))
+    made: dict[str, Any] = {}
+    if parts.start is not None and former is None:
+        seconds = round(time.monotonic() - begun, 3)
+        made["start"] = {"type": parts.start.name, "seconds": seconds, **parts.start.details()}
     engine.initialise(beginning)
     del beginning, former  # theirs, and the reconstructor's weights, is memory that the optimisation has
     parts.start = None
@@ -187,6 +200,7 @@ def start_stages(
         input_pixels_per_source_pixel=_only({label: f.scale for label, f in framed.framed.items()}),
         weights=hashes,
         precision={label: str(denoiser.dtype).removeprefix("torch.") for label, denoiser in parts.denoisers.items()},
+        **made,
         **(asked or {}),
     )
     if fresh:

@@ -55,6 +55,7 @@ def frame_subject(recipe: Recipe, pictures: Pictures, parts: Parts) -> FramedSub
             f.picture,
             _camera(recipe, label, pictures).resized(sides[label], sides[label]),
             weight_of(recipe, label),
+            f.window,
         )
         for label, f in framed.items()
     )
@@ -65,14 +66,16 @@ def subject_at(recipe: Recipe, pictures: Pictures) -> Callable[[int], Subject]:
     """size -> the subject with every picture framed anew at `size` pixels, as a teacher reads it."""
 
     def at(size: int) -> Subject:
+        framed = {label: _framed(recipe, label, rgba, size) for label, rgba in pictures.rgba.items()}
         posed = tuple(
             PosedPicture(
                 label,
-                _framed(recipe, label, rgba, size).picture,
+                f.picture,
                 _camera(recipe, label, pictures).resized(size, size),
                 weight_of(recipe, label),
+                f.window,
             )
-            for label, rgba in pictures.rgba.items()
+            for label, f in framed.items()
         )
         return Subject(posed, prompt_of(recipe))
 

@@ -6,7 +6,7 @@ begins with `place`, the recipe's key ("denoiser.weights").
 
 from zero3d.interfaces.published import Conversion, Published, find, hub
 from zero3d.weights.autoencoder import Autoencoder, planes
-from zero3d.weights.cache import repository, snapshot
+from zero3d.weights.cache import local_folder, repository, snapshot
 from zero3d.weights.configs import Configs, changed_configs
 from zero3d.weights.folder import Choice, choose, index_of, local_files, part_config, read_json, variants
 from zero3d.weights.hub_folder import HUB_ID, HubFolder
@@ -51,6 +51,7 @@ __all__ = [
     "index_of",
     "is_pickled",
     "local_files",
+    "local_folder",
     "new_folder",
     "one_line",
     "open_tensors",

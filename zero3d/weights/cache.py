@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from zero3d.errors import RecipeError
+from zero3d.weights.hub_folder import HUB_ID
 
 PREFIX = "models--"
 
@@ -31,6 +32,27 @@ def snapshot(folder: Path, revision: str = "", place: str = "denoiser.weights") 
     if repositories:
         raise RecipeError(f"{place}: {folder} is the hub's cache; name one of {', '.join(repositories[:5])} in it")
     return folder
+
+
+def local_folder(named: str, place: str, remedy: str) -> Path:
+    """A folder, or a repository in the hub's cache by its id; nothing is fetched.
+
+    Raises:
+        RecipeError: neither is there; the line ends with `remedy`.
+    """
+    path = Path(named).expanduser()
+    if named and path.is_dir():
+        return snapshot(path, place=place)
+    if HUB_ID.fullmatch(named):
+        from huggingface_hub import constants
+
+        cached = Path(constants.HF_HUB_CACHE) / f"models--{named.replace('/', '--')}"
+        if cached.is_dir():
+            return snapshot(cached, place=place)
+        raise RecipeError(
+            f"{place}: {named!r} is neither a folder nor in the hub's cache, and nothing is fetched; {remedy}"
+        )
+    raise RecipeError(f"{place}: {named!r} is no folder; {remedy}" if named else f"{place}: missing; {remedy}")
 
 
 def repository(folder: Path) -> str:

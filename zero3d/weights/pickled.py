@@ -60,7 +60,7 @@ class _Reference:
 
 
 class PickledTensors(Mapping[str, Tensor]):
-    """The tensors of a checkpoint's `state_dict` (or of a bare dictionary of tensors), each mapped when asked for.
+    """The tensors of a checkpoint's `state_dict`, its `model`, or a bare dictionary of tensors, each mapped when asked for.
 
     A mapped tensor takes memory only where it is touched, and changes to it do not reach the file.
     `step`: the checkpoint's global_step, or None.
@@ -89,7 +89,9 @@ class PickledTensors(Mapping[str, Tensor]):
                 f"{place}: {path}: cannot be read as a checkpoint ({one_line(error)}); download it again"
             ) from None
         self._folder = program.removesuffix("data.pkl")
-        held = content.get("state_dict", content) if isinstance(content, dict) else {}
+        content = content if isinstance(content, dict) else {}
+        model = content.get("model")
+        held = content.get("state_dict", model if isinstance(model, dict) else content)
         self._references = {name: value for name, value in held.items() if isinstance(value, _Reference)}
         if not self._references:
             raise RecipeError(f"{place}: {path}: holds no tensors; give a checkpoint of weights")
@@ -164,7 +166,7 @@ class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module == "torch" and name in DTYPES:
             return DTYPES[name]
-        if module.split(".")[0] in ("pytorch_lightning", "lightning"):
+        if module.split(".")[0] in ("pytorch_lightning", "lightning") or (module, name) == ("argparse", "Namespace"):
             return type(name, (_Inert,), {})
         allowed = ALLOWED.get((module, name))
         if allowed is None:

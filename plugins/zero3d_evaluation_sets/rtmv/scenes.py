@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from zero3d import UserError
+from zero3d.exr import read_exr
 from zero3d.interfaces import EvaluationView
 from zero3d.mesh_files import linear_to_srgb
 from zero3d.transforms import Frame, read_transforms
@@ -21,7 +22,6 @@ from zero3d.values import PUBLISHED_FOV
 from zero3d_evaluation_sets.common.meshes import files_of, own_axes
 from zero3d_evaluation_sets.common.objects import FileObject, numbers, read_json
 from zero3d_evaluation_sets.common.pictures import centred, framed_view, posed, read_rgba
-from zero3d_evaluation_sets.rtmv.exr import read_exr
 
 FRAME = re.compile(r"\d{5}")
 EMPTY = 1000.0

@@ -10,9 +10,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from zero3d import RecipeError
-from zero3d.weights import check_fit, filled, open_tensors, read_json, variants
+from zero3d.weights import check_fit, filled, local_folder, open_tensors, read_json, variants
 from zero3d_point_e.weights.known import CLIP, KNOWN
-from zero3d_point_e.weights.source import local_folder
 
 PLACE = "start.clip"
 PREFIXES = {"vision": ("vision_model.", "visual_projection."), "text": ("text_model.", "text_projection.")}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from zero3d import RecipeError
-from zero3d.weights import HUB_ID, changed_configs, check_fit, filled, find, is_pickled, open_tensors, snapshot
+from zero3d.weights import changed_configs, check_fit, filled, find, is_pickled, local_folder, open_tensors
 from zero3d_point_e.network.distance import DistanceSize
 from zero3d_point_e.network.points import Size
 from zero3d_point_e.weights.known import DISTANCE, FILES, KNOWN, PARAMETERS, SIZES, UPSAMPLER, sketch
@@ -19,27 +19,6 @@ from zero3d_point_e.weights.known import DISTANCE, FILES, KNOWN, PARAMETERS, SIZ
 PLACE = "start.weights"
 PARTS = ("base", UPSAMPLER, DISTANCE)
 SUFFIXES = (".pt", ".pth", ".safetensors")
-
-
-def local_folder(named: str, place: str, remedy: str) -> Path:
-    """A folder, or a repository in the hub's cache by its id; nothing is fetched.
-
-    Raises:
-        RecipeError: neither is there; the line ends with `remedy`.
-    """
-    path = Path(named).expanduser()
-    if named and path.is_dir():
-        return snapshot(path, place=place)
-    if HUB_ID.fullmatch(named):
-        from huggingface_hub import constants
-
-        cached = Path(constants.HF_HUB_CACHE) / f"models--{named.replace('/', '--')}"
-        if cached.is_dir():
-            return snapshot(cached, place=place)
-        raise RecipeError(
-            f"{place}: {named!r} is neither a folder nor in the hub's cache, and nothing is fetched; {remedy}"
-        )
-    raise RecipeError(f"{place}: {named!r} is no folder; {remedy}" if named else f"{place}: missing; {remedy}")
 
 
 class Source:

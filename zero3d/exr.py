@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy
 
-from zero3d import UserError
+from zero3d.errors import UserError
 
 MAGIC = 20000630
 TILED, DEEP, PARTS = 0x200, 0x800, 0x1000

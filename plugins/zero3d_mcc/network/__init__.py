@@ -1,0 +1,1 @@
+"""MCC's networks, by their published tensor names."""

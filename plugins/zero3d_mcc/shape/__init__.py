@@ -1,0 +1,1 @@
+"""From the network's answers to a shape in the world."""
