@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from zero3d.interfaces import Regularizer
-from zero3d.values import LossContext
 from zero3d.map_files import read_map, sized
+from zero3d.values import LossContext
 from zero3d_losses.priors.seen import object_pixels
 
 COMPARISONS = ("pearson", "scale_invariant")

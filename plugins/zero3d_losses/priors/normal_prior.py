@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from zero3d.interfaces import Regularizer
-from zero3d.values import LossContext
 from zero3d.map_files import read_map, sized
+from zero3d.values import LossContext
 from zero3d_losses.priors.seen import object_pixels
 
 SHORTEST = 1e-3
