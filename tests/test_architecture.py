@@ -83,7 +83,7 @@ def code_lines(path):
 
 
 PROGRAM = (
-    *("run", "folder", "checkpoint", "cli", "__main__", "lock", "files", "processes", "picture"),
+    *("run", "folder", "checkpoint", "cli", "__main__", "lock", "files", "gate", "processes", "picture"),
     *("plugins", "local_plugins", "hookspecs", "api_changes", "recipe_names"),
 )
 """What makes a program of the core: run folders, the command line, files written whole, plug-ins and recipes found."""
@@ -116,7 +116,7 @@ def test_the_core_stays_small():
     rooms["core"] = {room(path) for path in CORE} - {name for names in rooms.values() for name in names}
     lines = {key: sum(code_lines(path) for path in CORE if room(path) in names) for key, names in rooms.items()}
     assert 2000 < lines["core"] < 3150, lines
-    assert 1000 < lines["program"] < 2300, lines
+    assert 1000 < lines["program"] < 2450, lines
     assert 1000 < lines["library"] < 2100, lines
     assert lines["evaluation"] < 200, lines
     assert 1000 < lines["testing"] < 2550, lines

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import logging
 import os
-import secrets
 import socket
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,46 +16,11 @@ from typing import Any
 
 from zero3d import RecipeError, RunError
 from zero3d.files import replacing
-from zero3d_viewer.gate import Gate, Verdict, checked_origin, is_loopback_address
+from zero3d.gate import Address, Gate, Verdict, checked_origin, listen, page_url
 
 FILE = "viewer.json"
 """In the run's folder while it is watched: url, host, port, token, pid."""
-SHORTEST = 16
-"""Characters of a token."""
 _starting = threading.Lock()
-
-
-@dataclass
-class Address:
-    """Where the page is served, and who may come. Options of the observer and of the command alike.
-
-    host: the address to serve at; any but the loopback one needs a token. port: 0 takes a free one. token: what visitors
-    must know, 16 letters, digits, - or _ at least; "auto" makes one, "" asks for none. origins: of other pages that may hold
-    this one in a frame, such as "http://127.0.0.1:8000".
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 8080
-    token: str = ""
-    origins: Sequence[str] = ()
-
-    def check(self) -> None:
-        """Raises ValueError, which begins with the option's name."""
-        if not 0 <= self.port < 2**16:
-            raise ValueError(f"port: {self.port}; 1 to 65535, or 0 for a free one")
-        plain = all(c.isascii() and (c.isalnum() or c in "-_") for c in self.token)
-        if self.token not in ("", "auto") and not (plain and len(self.token) >= SHORTEST):
-            raise ValueError(f"token: {SHORTEST} or more letters, digits, - or _; or auto for one that nobody guesses")
-        if not self.token and not is_loopback_address(self.host):
-            raise ValueError(
-                f"host: {self.host!r} lets everyone in who reaches it; add token=auto, or keep 127.0.0.1 and look from "
-                "elsewhere with: ssh -L 8080:127.0.0.1:8080 THIS_MACHINE"
-            )
-        for origin in self.origins:
-            try:
-                checked_origin(origin)
-            except ValueError as error:
-                raise ValueError(f"origins: {error}") from None
 
 
 def check_installed(place: str) -> None:
@@ -77,10 +39,11 @@ class Server:
             RunError: the port is in use, the address is not this machine's, or viser is one that cannot be guarded. Lines
                 begin with `place`.
         """
-        token = secrets.token_urlsafe(24) if address.token == "auto" else address.token
-        listening = _listening(address, place)
-        self.host, self.port, self.token = address.host, listening.getsockname()[1], token
-        self.gate = Gate(token, [checked_origin(origin) for origin in address.origins], f"zero3d_viewer_{self.port}")
+        listening = listen(address, place)
+        self.host, self.port, self.token = address.host, listening.getsockname()[1], address.made_token()
+        self.gate = Gate(
+            self.token, [checked_origin(origin) for origin in address.origins], f"zero3d_viewer_{self.port}"
+        )
         self._clients: set[int] = set()
         self.visits = 0
         """How many connections there have been."""
@@ -98,9 +61,7 @@ class Server:
     @property
     def url(self) -> str:
         """What to open, with the token."""
-        name = "127.0.0.1" if self.host in ("0.0.0.0", "") else self.host
-        shown = f"[{name}]" if ":" in name else name
-        return f"http://{shown}:{self.port}/{'?token=' + self.token if self.token else ''}"
+        return page_url(self.host, self.port, self.token)
 
     def write(self, folder: Path) -> None:
         """`folder`/viewer.json, for programs: readable by the owner alone, as it holds the token."""
@@ -223,26 +184,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         console.quiet = former
-
-
-def _listening(address: Address, place: str) -> socket.socket:
-    """A socket bound to the address."""
-    try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, where = found[0]
-        made = socket.socket(family, kind, protocol)
-    except (OSError, UnicodeError) as error:
-        raise RunError(f"{place}: host {address.host!r} is no address ({error}); give one of this machine") from None
-    try:
-        if os.name == "posix":  # else a port that was in use a minute ago would be refused
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(where)
-    except OSError as error:
-        made.close()
-        if error.errno == errno.EADDRINUSE:
-            raise RunError(f"{place}: port {address.port} is in use; give another, or port=0 for a free one") from None
-        reason = error.strerror or error
-        raise RunError(
-            f"{place}: {address.host} port {address.port}: {reason}; give an address of this machine"
-        ) from None
-    return made

@@ -9,9 +9,9 @@ from websockets.exceptions import InvalidStatus
 
 from tests.plugins.visits import TOKEN, messages, visit, wait_for
 from zero3d import RunError
+from zero3d.gate import Gate, checked_origin
 from zero3d.testing import SphereField
 from zero3d.testing.sphere import SphereConfig
-from zero3d_viewer.gate import Gate, checked_origin
 from zero3d_viewer.page import Page
 from zero3d_viewer.server import Address, Server
 from zero3d_viewer.shapes import shape_of

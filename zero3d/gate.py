@@ -1,19 +1,71 @@
-"""Who may see the page: viser itself asks nobody, so every request passes here first.
+"""Where a page is served, and who may see it: every request passes here first.
 
-The page stops runs and shows pictures that may be private. A page of somebody else's, open in the same browser, could
+A page stops runs and shows pictures that may be private. A page of somebody else's, open in the same browser, could
 reach it on the loopback address, under its own name (Origin) or under one that it has the name service lead there (Host).
 """
 
 from __future__ import annotations
 
+import errno
 import hmac
+import os
+import secrets
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from ipaddress import ip_address
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from zero3d.errors import RunError
+
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+SHORTEST = 16
+"""Characters of a token."""
+
+
+@dataclass
+class Address:
+    """Where the page is served, and who may come. Options of the observer and of the command alike.
+
+    host: the address to serve at; any but the loopback one needs a token. port: 0 takes a free one. token: what visitors
+    must know, 16 letters, digits, - or _ at least; "auto" makes one, "" asks for none. origins: of other pages that may hold
+    this one in a frame, such as "http://127.0.0.1:8000".
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    token: str = ""
+    origins: Sequence[str] = ()
+
+    def check(self) -> None:
+        """Raises ValueError, which begins with the option's name."""
+        if not 0 <= self.port < 2**16:
+            raise ValueError(f"port: {self.port}; 1 to 65535, or 0 for a free one")
+        plain = all(c.isascii() and (c.isalnum() or c in "-_") for c in self.token)
+        if self.token not in ("", "auto") and not (plain and len(self.token) >= SHORTEST):
+            raise ValueError(f"token: {SHORTEST} or more letters, digits, - or _; or auto for one that nobody guesses")
+        if not self.token and not is_loopback_address(self.host):
+            raise ValueError(
+                f"host: {self.host!r} lets everyone in who reaches it; add token=auto, or keep 127.0.0.1 and look from "
+                "elsewhere with: ssh -L 8080:127.0.0.1:8080 THIS_MACHINE"
+            )
+        for origin in self.origins:
+            try:
+                checked_origin(origin)
+            except ValueError as error:
+                raise ValueError(f"origins: {error}") from None
+
+    def made_token(self) -> str:
+        """The token, made if it is "auto"."""
+        return secrets.token_urlsafe(24) if self.token == "auto" else self.token
+
+
+def page_url(host: str, port: int, token: str) -> str:
+    """What to open in a browser."""
+    name = "127.0.0.1" if host in ("0.0.0.0", "") else host
+    shown = f"[{name}]" if ":" in name else name
+    return f"http://{shown}:{port}/{'?token=' + token if token else ''}"
 
 
 @dataclass(frozen=True)
@@ -114,3 +166,30 @@ def _is_loopback(host: str) -> bool:
         return urlsplit(f"//{host}").hostname in LOOPBACK_NAMES
     except ValueError:
         return False
+
+
+def listen(address: Address, place: str) -> socket.socket:
+    """A socket bound to the address.
+
+    Raises:
+        RunError: the port is in use, or the address is not this machine's. Lines begin with `place`.
+    """
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, where = found[0]
+        made = socket.socket(family, kind, protocol)
+    except (OSError, UnicodeError) as error:
+        raise RunError(f"{place}: host {address.host!r} is no address ({error}); give one of this machine") from None
+    try:
+        if os.name == "posix":  # else a port that was in use a minute ago would be refused
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(where)
+    except OSError as error:
+        made.close()
+        if error.errno == errno.EADDRINUSE:
+            raise RunError(f"{place}: port {address.port} is in use; give another, or port=0 for a free one") from None
+        reason = error.strerror or error
+        raise RunError(
+            f"{place}: {address.host} port {address.port}: {reason}; give an address of this machine"
+        ) from None
+    return made
