@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+LONGEST = 5.0
+"""Seconds of rest at the most: what took long once, as a kernel that is compiled does, may be quick the next time."""
+
 
 class Control:
     """Pause, step and stop. The page's threads ask; the run's thread waits, once after each of its steps."""
@@ -83,7 +86,8 @@ class Pace:
             yield
         finally:
             ended = self._clock()
-            self._next = max(started + self._least, ended + (ended - started) * (1 / self._share - 1))
+            rest = min((ended - started) * (1 / self._share - 1), LONGEST)
+            self._next = max(started + self._least, ended + rest)
 
 
 class Rate:

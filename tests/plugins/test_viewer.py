@@ -92,11 +92,11 @@ def quiet_idle():
 
 
 class TestPace:
-    @pytest.mark.parametrize(("cost", "gap"), [(0.001, 0.2), (0.1, 0.5), (1.0, 5.0)])
+    @pytest.mark.parametrize(("cost", "gap"), [(0.001, 0.2), (0.1, 0.5), (1.0, 5.0), (3.0, 8.0)])
     def test_neither_the_rate_nor_the_share_is_passed(self, cost, gap):
         now = [0.0]
         pace, starts = Pace(5, 0.2, lambda: now[0]), []
-        while now[0] < 20:
+        while now[0] < 40:
             if pace.due():
                 starts.append(now[0])
                 with pace.working():
