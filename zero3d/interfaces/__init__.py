@@ -54,8 +54,8 @@ if TYPE_CHECKING:
     )
     from zero3d.interfaces.trainable_denoiser import TrainableDenoiser, TrainingBatch
 
-    INTERFACES: tuple[type[Component], ...]
-
+INTERFACES: tuple[type[Component], ...]
+"""Of every kind of component there is: the interface, a class."""
 KINDS = {
     "background": "Background",
     "camera_sampler": "CameraSampler",
