@@ -18,7 +18,7 @@ from zero3d.cli.parser import make_parser
 from zero3d.interfaces import Command, Regularizer
 from zero3d.plugins import load_plugins
 from zero3d.recipe import CheckpointOptions, InputOptions, OptimizerOptions, RunOptions
-from zero3d.registry import KINDS
+from zero3d.registered import KINDS
 from zero3d_authoring.options import options_of
 from zero3d_authoring.show import example
 

@@ -67,7 +67,7 @@ def test_files_stay_small():
 
 
 def code_lines(path):
-    """How many lines hold code: no blank line, comment, docstring or list of a package's names."""
+    """How many lines hold code: no blank line, comment, docstring, list of a package's names or import for types alone."""
     source = path.read_text(encoding="utf-8")
     lines = set()
     skipped = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
@@ -77,14 +77,15 @@ def code_lines(path):
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             lines -= set(range(node.lineno, node.end_lineno + 1))
-        if isinstance(node, ast.Assign) and [getattr(name, "id", "") for name in node.targets] == ["__all__"]:
+        exports = isinstance(node, ast.Assign) and [getattr(name, "id", "") for name in node.targets] == ["__all__"]
+        if exports or (isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"):
             lines -= set(range(node.lineno, node.end_lineno + 1))
     return len(lines)
 
 
 PROGRAM = (
     *("run", "folder", "checkpoint", "cli", "__main__", "lock", "files", "gate", "processes", "picture"),
-    *("plugins", "local_plugins", "hookspecs", "api_changes", "recipe_names"),
+    *("plugins", "local_plugins", "hookspecs", "api_changes", "registered", "recipe_names"),
 )
 """What makes a program of the core: run folders, the command line, files written whole, plug-ins and recipes found."""
 LIBRARY = (
@@ -115,8 +116,8 @@ def test_the_core_stays_small():
     rooms = {"testing": ["testing"], "evaluation": ["evaluation"], "program": PROGRAM, "library": LIBRARY}
     rooms["core"] = {room(path) for path in CORE} - {name for names in rooms.values() for name in names}
     lines = {key: sum(code_lines(path) for path in CORE if room(path) in names) for key, names in rooms.items()}
-    assert 2000 < lines["core"] < 3150, lines
-    assert 1000 < lines["program"] < 2450, lines
+    assert 2000 < lines["core"] < 3000, lines
+    assert 1000 < lines["program"] < 2500, lines
     assert 1000 < lines["library"] < 2100, lines
     assert lines["evaluation"] < 200, lines
     assert 1000 < lines["testing"] < 2550, lines

@@ -40,6 +40,7 @@ PUBLIC_MODULES = (
     "zero3d.pose_files",
     "zero3d.random",
     "zero3d.recipe",
+    "zero3d.registered",
     "zero3d.registry",
     "zero3d.run",
     "zero3d.schedule",

@@ -16,7 +16,8 @@ from zero3d.errors import PluginError
 from zero3d.hookspecs import Lazy
 from zero3d.interfaces import Component
 from zero3d.local_plugins import GROUP, find_local
-from zero3d.registry import BrokenPlugin, Promised, Registered, Registry, check_component, check_promise, reason
+from zero3d.registered import Promised, Registered, check_component, check_promise, reason
+from zero3d.registry import BrokenPlugin, Registry
 
 
 def load_plugins(local: Sequence[str | Path] = ()) -> Registry:

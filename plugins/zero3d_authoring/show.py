@@ -9,7 +9,8 @@ from pathlib import Path
 from zero3d.errors import RecipeError, did_you_mean
 from zero3d.interfaces import Component, Regularizer
 from zero3d.recipe import BLOCK_MAPS, SINGLE_BLOCKS
-from zero3d.registry import KINDS, Registered, Registry
+from zero3d.registered import KINDS, Registered
+from zero3d.registry import Registry
 from zero3d_authoring.listing import contract
 from zero3d_authoring.options import Option, options_of, plain
 

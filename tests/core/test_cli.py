@@ -172,7 +172,7 @@ def test_a_component_without_a_docstring_is_refused_unless_python_dropped_it(mon
     with pytest.raises(TypeError, match="docstring"):
         check_component(Mute)
     flags = type("Flags", (), {"optimize": 2})
-    monkeypatch.setattr("zero3d.registry.sys.flags", flags)
+    monkeypatch.setattr("zero3d.registered.sys.flags", flags)
     Registry().add(Registered(Mute, "mute", "tests", "0"))
 
 
