@@ -396,7 +396,7 @@ def test_a_broken_command_is_told_and_harms_no_other(monkeypatch, capsys):
     assert len({broken.error for broken in registry.broken}) == 2
     with pytest.raises(SystemExit):
         cli.main(["--help"])
-    assert "Works in 100% of the cases." in " ".join(capsys.readouterr().out.split()), "however wide the terminal"
+    assert "Works in 100% of the cases" in " ".join(capsys.readouterr().out.split()), "however wide the terminal"
     with pytest.raises(SystemExit):
         cli.main(["awkward"])
     assert "no arguments today" in capsys.readouterr().err, "who misses the command is told why"
