@@ -23,20 +23,21 @@ class MccConfig:
     three says where the pixels' points lie; files show the picture as it was given, before it is framed, at any size of
     its shape. depth: a file of depths: .npy (H, W), a grey PNG of 16 bits, or an EXR; 0, nan and inf are unknown.
     depth_model: a depth estimator in transformers' layout, a folder or the hub id of one in the cache, which sees the
-    framed picture. points: a .npy (H, W, 3) or an EXR of points in the camera's axes, nan or inf where unknown.
-    depth_kind: metric, distances by an unknown factor; relative, inverse distances by an unknown factor and shift (DPT,
-    MiDaS, Depth Anything), of which the mask's 2nd and 98th percentile are put at `far` and `near`; auto, a file is
-    metric and a model is what it says. depth_scale: of a PNG, the length that 1 of its numbers counts. depth_along:
-    axis, along the camera's axis, or ray, along each pixel's ray. near, far: of relative depths, world units; auto is
-    0.5 before the camera's distance and 0.1 behind it. points_axes: opengl (x right, y up, z back), opencv (x right, y
-    down, z ahead) or pytorch3d (x left, y up, z ahead). erode: pixels, of 512, that the mask loses at its edge, where
-    depths mix object and background, 0 to 16. granularity: between the places that are asked, normalised units of a
-    grid 6 wide, 0.02 to 1. coarse: every coarse-th place is asked first, and all of them where the surface is, 1 to 16;
-    1 asks all at once. threshold: the probability above which a place is occupied, 0.01 to 0.99. temperature: of the
-    colours' softmax, 0.01 to 10. align: picture, scaled from the camera until the middle is as far away as the origin,
-    so that its view is the picture; unit, centred, the longest side 1; none, lengths are world units already.
-    save_cloud: a .ply that keeps the occupied places of the surface (glTF axes). dtype: what the networks compute in.
-    config: a JSON file {mcc: {entry: value}}, for networks that are not of the published size.
+    framed picture. points: a .npy (H, W, 3) or an EXR of points in the camera's axes, nan or inf where unknown, or an
+    .obj or .ply with a vertex for each pixel, row by row. depth_kind: metric, distances by an unknown factor; relative,
+    inverse distances by an unknown factor and shift (DPT, MiDaS, Depth Anything), of which the mask's 2nd and 98th
+    percentile are put at `far` and `near`; auto, a file is metric and a model is what it says. depth_scale: of a PNG,
+    the length that 1 of its numbers counts. depth_along: axis, along the camera's axis, or ray, along each pixel's ray.
+    near, far: of relative depths, world units; auto is 0.5 before the camera's distance and 0.1 behind it. points_axes:
+    opengl (x right, y up, z back), opencv (x right, y down, z ahead) or pytorch3d (x left, y up, z ahead). erode:
+    pixels, of 512, that the mask loses at its edge, where depths mix object and background, 0 to 16. granularity:
+    between the places that are asked, normalised units of a grid 6 wide, 0.02 to 1. coarse: every coarse-th place is
+    asked first, and all of them where the surface is, 1 to 16; 1 asks all at once. threshold: the probability above
+    which a place is occupied, 0.01 to 0.99. temperature: of the colours' softmax, 0.01 to 10. align: picture, scaled
+    from the camera until the middle is as far away as the origin, so that its view is the picture; unit, centred, the
+    longest side 1; none, lengths are world units already. save_cloud: a .ply that keeps the occupied places of the
+    surface (glTF axes). dtype: what the networks compute in. config: a JSON file {mcc: {entry: value}}, for networks
+    that are not of the published size.
     """
 
     weights: str = ""

@@ -31,7 +31,7 @@ from zero3d_mcc.weights.source import Source, report
 
 AT_ONCE = 2048
 """Places asked at a time; each is independent of the others."""
-SHARE = 0.2
+SHARE = 0.08
 """Of the grid's places, about how many are asked beside the coarse ones."""
 PATIENCE = 5.0
 """Seconds that may pass without a word."""
@@ -120,6 +120,7 @@ class MccReconstructor(Reconstructor):
                     f"start: nothing is occupied with a probability above {config.threshold:g} (the highest is "
                     f"{likely:.2g}); lower start.threshold, or look at the depths"
                 )
+            self._tell_cut(values)
             vertices, faces = march(values)
             outer = places(outermost(values).float(), count)
             coloured = [colours(self._ask(at, seen), config.temperature) for at in (vertices, outer)]
@@ -142,6 +143,11 @@ class MccReconstructor(Reconstructor):
             answers.append(self._network.ask(part[None], seen)[0])
             after()
         return torch.cat(answers)
+
+    def _tell_cut(self, values: Tensor) -> None:
+        ends = [values.select(axis, index) for axis in range(3) for index in (0, -1)]
+        if any(bool((end > 0).any()) for end in ends):
+            self.tell("note: the shape reaches the end of MCC's grid, and is cut off there")
 
     def _estimate(self, count: int) -> Callable[[], None]:
         """To be called after each part: after the second it says how long all take, if long."""

@@ -201,6 +201,28 @@ def test_points_in_other_axes_are_the_same(weights, ball, tmp_path):
     assert AXES["pytorch3d"] == (-1, 1, -1)  # x left, y up, z ahead
 
 
+def test_vertices_are_pixels_row_by_row(weights, ball, tmp_path):
+    """At half the picture's size, as phones have it."""
+    subject, depth = ball
+    posed = subject.pictures[0]
+    mask = posed.picture.mask[..., 0] > 0.5
+    own = unprojected(torch.where(mask, depth, 4.0), CAMERA, "ray")[::4, ::4]
+    numpy.save(tmp_path / "points.npy", own.numpy())
+    lines = [f"v {x:.9g} {y:.9g} {z:.9g} 0.5 0.5 0.5" for x, y, z in own.reshape(-1, 3).tolist()]
+    (tmp_path / "points.obj").write_text("\n".join(["# an app", *lines, "vn 0 0 1", "f 1 2 3"]), encoding="utf-8")
+    (tmp_path / "points.ply").write_bytes(trimesh.PointCloud(own.reshape(-1, 3).numpy()).export(file_type="ply"))
+    wanted, *found = (
+        make(weights, points=str(tmp_path / f"points.{kind}"))._depths.points(posed, mask)
+        for kind in ("npy", "obj", "ply")
+    )
+    assert wanted[mask].isfinite().all()
+    for points in found:
+        torch.testing.assert_close(points, wanted)
+    (tmp_path / "few.obj").write_text("\n".join(lines[:1000]), encoding="utf-8")
+    with pytest.raises(UserError, match=r"start.points: .*: 1000 vertices; the picture has 512x512 pixels, and one"):
+        make(weights, points=str(tmp_path / "few.obj")).check(subject)
+
+
 def test_depth_files(weights, ball, ball_file, tmp_path):
     """PNG of millimetres and EXR say the same as .npy."""
     import OpenEXR
@@ -289,6 +311,9 @@ def saved(folder, **arrays):
         ({"depth": "{tmp}/flat.npy"}, r"start.depth: .*flat.npy: float64 of shape \(4,\); \(H, W\) numbers are needed"),
         ({"depth": "", "points": "{tmp}/deep.npy"}, r"start.points: .*; \(H, W, 3\) numbers are needed"),
         ({"depth": "", "points": "a.png"}, r"start.points: a.png: no picture, but a .npy"),
+        ({"depth": "", "points": "a.obj"}, r"start.points: a.obj: no such file"),
+        ({"depth": "", "points": "{tmp}/bad.ply"}, r"start.points: .*no vertices can be read"),
+        ({"depth": "", "points": "{tmp}/bad.obj"}, r"start.points: .*no vertices can be read"),
         (
             {"depth": "", "depth_model": "Intel/dpt-large"},
             r"start.depth_model: .*nothing is fetched; fetch it with `hf",
@@ -299,6 +324,8 @@ def saved(folder, **arrays):
 )
 def test_what_is_wrong_is_one_line(weights, tmp_path, change, told):
     saved(tmp_path, flat=numpy.ones(4), deep=numpy.ones((4, 4)))
+    for name in ("bad.ply", "bad.obj"):
+        (tmp_path / name).write_text("v one two\n", encoding="utf-8")
     options = {**weights, "depth": save_dome(tmp_path / "depth.npy"), **change}
     with pytest.raises(RecipeError, match=told) as error:
         MccReconstructor(MccReconstructor.Config(**{k: v.format(tmp=tmp_path) for k, v in options.items()}))
@@ -324,6 +351,15 @@ def test_points_behind_the_camera_are_told(weights, ball, tmp_path):
     made = make(weights, points=str(tmp_path / "points.npy"))
     with pytest.raises(UserError, match=r"the points are not before the camera; say their axes by start.points_axes"):
         made.reconstruct(ball[0], fresh_step())
+
+
+def test_a_shape_that_is_cut_off_is_told(weights, ball, ball_file):
+    made, lines = make(weights, depth=ball_file), []
+    made._ask = lambda at, seen, after=None: torch.cat([at[:, :1] - 2, at], dim=-1)
+    made.tell = lines.append
+    solid = made.reconstruct(ball[0], fresh_step())
+    assert any("reaches the end of MCC's grid" in line for line in lines)
+    assert trimesh.Trimesh(*solid.surface()[:2]).is_watertight
 
 
 def test_nothing_occupied_is_told(weights, ball, ball_file):

@@ -12,6 +12,7 @@ from zero3d.map_files import read_map
 from zero3d.values import PosedPicture, Window
 from zero3d_mcc.depth.model import DepthModel
 from zero3d_mcc.depth.unproject import AXES, from_relative, in_frame, misfit, unprojected
+from zero3d_mcc.depth.vertices import SUFFIXES, as_map, read_vertices
 from zero3d_mcc.options import PLACES, MccConfig
 
 NEARER, FURTHER = 0.5, 0.1
@@ -29,15 +30,18 @@ class Depths:
         """
         self._config, self.told = config, ""
         self._map: Tensor | None = None
+        """(h, w, C) of the source picture, or vertices (N, 3)."""
         self._model: DepthModel | None = None
         if config.depth_model:
             self._model = DepthModel(config.depth_model, config.depth_kind)
         elif config.points:
             if Path(config.points).suffix.lower() == ".png":
                 raise RecipeError(
-                    f"start.points: {config.points}: no picture, but a .npy (H, W, 3) or an EXR of points"
+                    f"start.points: {config.points}: no picture, but a .npy (H, W, 3), .exr, .obj or .ply of points"
                 )
-            self._map = self._read(config.points, 3, "points") * torch.tensor(AXES[config.points_axes])
+            own = Path(config.points).suffix.lower() in SUFFIXES
+            read = read_vertices(config.points, "start.points") if own else self._read(config.points, 3, "points")
+            self._map = read * torch.tensor(AXES[config.points_axes])
         elif config.depth:
             found = self._read(config.depth, 1, "depth")
             self._map = found if self.kind == "relative" else torch.where(found > 0, found, torch.inf)
@@ -78,19 +82,26 @@ class Depths:
 
     def check(self, posed: PosedPicture) -> None:
         """Raises: UserError, the file's shape is not that of the picture."""
-        if self._map is None:
-            return
-        found = misfit(len(self._map), self._map.shape[1], _window(posed))
+        if self._map is not None:
+            self._whole(self._map, _window(posed))
+
+    def _whole(self, values: Tensor, window: Window) -> Tensor:
+        """(h, w, C) of the source picture."""
+        name = "points" if self._config.points else "depth"
+        place = f"start.{name}: {getattr(self._config, name)}"
+        if values.ndim == 2:
+            return as_map(values, window, place)
+        found = misfit(len(values), values.shape[1], window)
         if found:
-            name = "points" if self._config.points else "depth"
-            raise UserError(f"start.{name}: {getattr(self._config, name)}: {found}")
+            raise UserError(f"{place}: {found}")
+        return values
 
     def points(self, posed: PosedPicture, mask: Tensor) -> Tensor:
         """(H, W, 3) of the picture's pixels in its camera's axes, OpenGL's; inf where unknown. mask (H, W) bool."""
         config, rgb = self._config, posed.picture.rgb
         if self._map is not None:
-            self.check(posed)
-            seen = in_frame(self._map.to(rgb.device), _window(posed), len(rgb))
+            window = _window(posed)
+            seen = in_frame(self._whole(self._map, window).to(rgb.device), window, len(rgb))
             if config.points:
                 self.told = f"points of a file, axes of {config.points_axes}"
                 return seen

@@ -34,10 +34,10 @@ def asked(
 ) -> tuple[Tensor, int]:
     """What `value`, of places (N, 3), says on the grid, (G, G, G) indexed [x, y, z], and of how many places it was asked.
 
-    First every `stride`-th place along each axis is asked. Blocks of stride^3 cells whose corners, or whose neighbours'
-    corners, lie on both sides of `level` are then asked whole, and so are those into which the surface leads on, until it is
-    closed. In other blocks the numbers lie between the corners', on their side of the level. So each surface that passes a
-    coarse sample is as if all places had been asked; one that is finer than the stride may be missed. stride 1 asks all.
+    First every `stride`-th place along each axis is asked. Blocks of stride^3 cells whose corners lie on both sides of
+    `level` are then asked whole, and so are those into which the surface leads on, until it is closed. In other blocks
+    the numbers lie between the corners', on their side of the level. So each surface that passes a coarse sample is as
+    if all places had been asked; one that is finer than the stride may be missed. stride 1 asks all.
     """
     blocks = math.ceil((count - 1) / stride)
     side = blocks * stride + 1
@@ -51,7 +51,7 @@ def asked(
     known[::stride, ::stride, ::stride] = True
     found[::stride, ::stride, ::stride] = corners[0, 0]
     whole = torch.zeros((blocks,) * 3, dtype=torch.bool, device=device)
-    new = functional.max_pool3d(_mixed(found > level, stride)[None, None].float(), 3, 1, 1)[0, 0] > 0
+    new = _mixed(found > level, stride)
     while bool(new.any()):
         whole |= new
         index = (_covered(new, stride) & ~known).nonzero()
