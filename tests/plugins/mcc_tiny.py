@@ -65,15 +65,20 @@ def make(options, **more):
 def save_depth_model(folder, kind="dpt"):
     """A tiny random model of depth in transformers' layout."""
     from transformers import (
+        BeitConfig,
         DepthAnythingConfig,
         DepthAnythingForDepthEstimation,
         Dinov2Config,
         DPTConfig,
         DPTForDepthEstimation,
         DPTImageProcessor,
+        ZoeDepthConfig,
+        ZoeDepthForDepthEstimation,
+        ZoeDepthImageProcessor,
     )
 
     torch.manual_seed(0)
+    stages = ["stage1", "stage2", "stage3", "stage4"]
     small = {"hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, "image_size": 28, "patch_size": 14}
     wide = {"neck_hidden_sizes": [8, 8, 8, 8], "fusion_hidden_size": 8}
     if kind == "dpt":
@@ -85,12 +90,25 @@ def save_depth_model(folder, kind="dpt"):
             "backbone_out_indices": [0, 1, 2, 3],
         }
         module = DPTForDepthEstimation(DPTConfig(**sizes, **wide, is_hybrid=False, add_projection=False))
+    elif kind == "zoe":
+        sizes = {
+            **small,
+            "image_size": 32,
+            "patch_size": 16,
+            "intermediate_size": 32,
+            "use_relative_position_bias": True,
+        }
+        tower = BeitConfig(**sizes, out_features=stages, reshape_hidden_states=False)
+        bins = {"bin_configurations": [{"n_bins": 8, "min_depth": 0.001, "max_depth": 10.0}], "bin_embedding_dim": 8}
+        heads = {"bottleneck_features": 8, "num_attractors": [4, 2, 2, 1], "num_relative_features": 4}
+        module = ZoeDepthForDepthEstimation(ZoeDepthConfig(backbone_config=tower, **wide, **bins, **heads))
+        ZoeDepthImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
     else:
-        stages = ["stage1", "stage2", "stage3", "stage4"]
         tower = Dinov2Config(**small, out_features=stages, reshape_hidden_states=False)
         told = {"depth_estimation_type": kind, "max_depth": 4, "head_hidden_size": 4, "reassemble_hidden_size": 16}
         module = DepthAnythingForDepthEstimation(DepthAnythingConfig(backbone_config=tower, **wide, **told))
     module.save_pretrained(folder)
     side = small["image_size"] if kind != "dpt" else 32
-    DPTImageProcessor(size={"height": side, "width": side}).save_pretrained(folder)
+    if kind != "zoe":
+        DPTImageProcessor(size={"height": side, "width": side}).save_pretrained(folder)
     return str(folder)

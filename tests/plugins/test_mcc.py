@@ -20,6 +20,7 @@ from zero3d.picture import frame
 from zero3d.plugins import load_plugins
 from zero3d.testing.laws.common import fresh_step
 from zero3d.values import Picture, PosedPicture, Subject
+from zero3d_mcc.depth.model import DepthModel
 from zero3d_mcc.depth.unproject import AXES, eroded, from_relative, in_frame, unprojected
 from zero3d_mcc.reconstructor import MccReconstructor
 from zero3d_mcc.shape.grid import asked, dense
@@ -239,7 +240,7 @@ def test_depth_files(weights, ball, ball_file, tmp_path):
         torch.testing.assert_close(found[mask], wanted[mask], rtol=0, atol=2e-3 if name == "d.png" else 1e-6)
 
 
-@pytest.mark.parametrize("kind", ["dpt", "relative", "metric"])
+@pytest.mark.parametrize("kind", ["dpt", "relative", "metric", "zoe"])
 def test_models_of_depth(weights, ball, tmp_path, kind):
     folder = save_depth_model(tmp_path / "depth", kind)
     made = make(weights, depth_model=folder)
@@ -247,21 +248,44 @@ def test_models_of_depth(weights, ball, tmp_path, kind):
     made.check(subject)
     solid = made.reconstruct(subject, fresh_step())
     assert solid.points()[0].isfinite().all()
-    assert made.details()["depth"].startswith("metric" if kind == "metric" else "relative")
+    assert made.details()["depth"].startswith("metric" if kind in ("metric", "zoe") else "relative")
     mask = subject.pictures[0].picture.mask[..., 0] > 0.5
     ahead = -made._depths.points(subject.pictures[0], mask)[mask][:, 2]
     raw = made._depths._model(subject.pictures[0].picture.rgb)[mask]
-    if kind == "metric":
+    if kind in ("metric", "zoe"):
         torch.testing.assert_close(ahead, raw)
     else:
         low, high = (float(raw.quantile(share)) for share in (0.02, 0.98))
         expected = 1 / (1 / 2.1 + (raw - low) / (high - low) * (1 / 1.5 - 1 / 2.1))
         torch.testing.assert_close(ahead, expected, rtol=1e-4, atol=1e-4)
     assert made.size(torch.device("cpu"))[0] > sum(p.numel() for p in made._depths._model._module.parameters())
-    other = "relative" if kind == "metric" else "metric"
+    other = "relative" if kind in ("metric", "zoe") else "metric"
     with pytest.raises(RecipeError, match=rf"start.depth_kind: {other}, but .* is {made._depths.kind}; set") as error:
         make(weights, depth_model=folder, depth_kind=other)
     assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("kind", ["dpt", "zoe"])
+def test_a_models_depth_lies_on_the_pixels_it_is_of(tmp_path, kind):
+    """Whatever it pads and resizes: a model whose answer is the brightness it was shown."""
+    made = DepthModel(save_depth_model(tmp_path / "depth", kind))
+    made.load(torch.device("cpu"))
+    from transformers.modeling_outputs import DepthEstimatorOutput
+
+    class Echo:
+        device = torch.device("cpu")
+
+        def __call__(self, pixel_values):
+            return DepthEstimatorOutput(predicted_depth=pixel_values.mean(dim=1))
+
+    made._module = Echo()
+    y, x = torch.meshgrid(torch.linspace(0, 1, 96), torch.linspace(0, 1, 96), indexing="ij")
+    for shown in (x, y):
+        waves = 0.5 + 0.4 * torch.sin(8 * shown)
+        found, wanted = (part[12:-12, 12:-12] for part in (made(waves[..., None].expand(-1, -1, 3)), waves))
+        a, b = found - found.mean(), wanted - wanted.mean()
+        slope = (a * b).sum() / b.square().sum()
+        assert (a / slope - b).abs().max() < 0.05
 
 
 def test_reconstruct_makes_a_run(weights, tmp_path, capsys):

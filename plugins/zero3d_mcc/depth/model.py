@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+import math
 from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from zero3d import RecipeError
 from zero3d.weights import local_folder, one_line, read_json, refuse_impostor, variants, without_bars
@@ -41,6 +44,8 @@ class DepthModel:
             raise RecipeError(
                 f"{PLACE}: {self.folder}: no preprocessor_config.json; copy it from where the model is from"
             )
+        if self.config["model_type"] == "depth_pro" and importlib.util.find_spec("torchvision") is None:
+            raise RecipeError(f"{PLACE}: DepthPro in transformers needs torchvision: install it, or take another model")
         self._module: Any = None
         self._processor: Any = None
 
@@ -94,14 +99,25 @@ class DepthModel:
         shown = Image.fromarray((rgb.detach().cpu() * 255).round().clamp(0, 255).to(torch.uint8).numpy())
         given = self._processor(images=shown, return_tensors="pt").to(self._module.device)
         outputs = self._module(**given)
-        sizes: Any = {"target_sizes": [(height, width)]}
-        if self.config["model_type"] == "zoedepth":  # it pads the picture
-            sizes["source_sizes"] = [(height, width)]
-        (found,) = self._processor.post_process_depth_estimation(outputs, **sizes)
-        return torch.as_tensor(found["predicted_depth"]).float().reshape(height, width).to(rgb.device)
+        if self.config["model_type"] == "zoedepth":  # transformers' own way to undo its padding needs torchvision
+            margins = (
+                (0, 0) if not self._processor.do_pad else [int(math.sqrt(side / 2) * 3) for side in (height, width)]
+            )
+            found = _without(outputs.predicted_depth, height, width, *margins)
+        else:
+            (told,) = self._processor.post_process_depth_estimation(outputs, target_sizes=[(height, width)])
+            found = told["predicted_depth"]
+        return torch.as_tensor(found).float().reshape(height, width).to(rgb.device)
 
     def _blamed(self) -> Any:
         return _Blamed(self.folder)
+
+
+def _without(depth: Tensor, height: int, width: int, below: int, beside: int) -> Tensor:
+    """(1, h, w) of a padded picture -> (height, width) of what it was padded around."""
+    size = (height + 2 * below, width + 2 * beside)
+    whole = functional.interpolate(depth[None].float(), size, mode="bicubic", align_corners=False)[0, 0]
+    return whole[below : below + height, beside : beside + width]
 
 
 class _Blamed:
