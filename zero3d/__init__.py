@@ -28,6 +28,7 @@ __version__ = "0.1.0"
 
 PUBLIC_MODULES = (
     "zero3d",
+    "zero3d.api",
     "zero3d.diffusion",
     "zero3d.errors",
     "zero3d.files",

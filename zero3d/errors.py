@@ -34,6 +34,10 @@ class UserError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(one_line(message))
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows of it in a notebook: the line, and not the way through the program."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class RecipeError(UserError):
     """A recipe (or an override of it) asks for something that does not exist or cannot work."""

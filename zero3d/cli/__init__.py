@@ -115,8 +115,5 @@ def _own(arguments: argparse.Namespace, registry: Registry) -> int:
     elif arguments.command == "export":
         runs.export(arguments.run, registry, arguments.overrides)
     else:
-        for stage, parts in runs.check(arguments.recipe, registry, arguments.overrides):
-            weights = {t.label: t.weight for t in parts.guidances} | {t.label: t.weight for t in parts.regularizers}
-            terms = [f"{label} (weight {weight.extremes[1]:g})" for label, weight in weights.items()]
-            print(f"{stage.file}: good. {stage.options.steps} steps on {parts.device}; terms: {', '.join(terms)}")
+        print("\n".join(runs.check_lines(arguments.recipe, registry, arguments.overrides)))
     return 0

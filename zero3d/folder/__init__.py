@@ -1,6 +1,7 @@
 """A run's folder: made only when everything is checked, held by one process at a time, readable by people, movable."""
 
-from zero3d.folder.claim import REPORT, check_out, claimed, clear, create, save_picture, write_recipe
+from zero3d.folder.claim import check_out, claimed, clear, create, save_picture, write_recipe
+from zero3d.folder.exported import REPORT, exported_files
 from zero3d.folder.layout import (
     CHECKPOINT,
     MANIFEST,
@@ -14,7 +15,7 @@ from zero3d.folder.layout import (
     whole_run,
 )
 from zero3d.folder.manifest import file_hashes, file_sha256, make_manifest, missing_plugins, read_manifest
-from zero3d.folder.metrics import MetricsLog
+from zero3d.folder.metrics import MetricsLog, read_metrics
 
 __all__ = [
     "CHECKPOINT",
@@ -28,6 +29,7 @@ __all__ = [
     "claimed",
     "clear",
     "create",
+    "exported_files",
     "file_hashes",
     "file_sha256",
     "is_whole",
@@ -36,6 +38,7 @@ __all__ = [
     "open_run",
     "picture_name",
     "read_manifest",
+    "read_metrics",
     "save_picture",
     "stage_folders",
     "whole_run",

@@ -15,6 +15,7 @@ from PIL import Image
 from zero3d import lock
 from zero3d.errors import RecipeError, RunError
 from zero3d.files import LEFTOVER, cannot_write, remove_leftovers, replacing, write_text
+from zero3d.folder.exported import REPORT
 from zero3d.folder.layout import CHECKPOINT, MANIFEST, METRICS, PICTURE, PICTURES, RECIPE, picture_name, stage_folders
 from zero3d.folder.manifest import read_manifest
 from zero3d.interfaces import Observer
@@ -22,9 +23,6 @@ from zero3d.labels import is_file_name
 from zero3d.mesh_files import FORMATS
 from zero3d.recipe import read_yaml
 from zero3d.registry import Registry
-
-REPORT = ".report.yaml"
-"""The end of the name of an export's report, after the label."""
 
 
 def check_out(out: str | None, overwrite: bool, reads: Iterable[Path] = ()) -> Path:

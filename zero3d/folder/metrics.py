@@ -44,6 +44,16 @@ class MetricsLog:
             self._file.close()
 
 
+def read_metrics(folder: Path, name: str = METRICS) -> list[dict[str, Any]]:
+    """The lines of a folder's metrics.jsonl, as they were written; none where there is no log. What is no line of a step is
+    left out.
+
+    Raises:
+        RunError: it cannot be read.
+    """
+    return _kept(folder / name)
+
+
 def _line(record: dict[str, Any]) -> str:
     return json.dumps(_finite(record), allow_nan=False) + "\n"
 
@@ -56,7 +66,7 @@ def _finite(value: Any) -> Any:
     return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def _kept(path: Path, first_step: int) -> list[dict[str, Any]]:
+def _kept(path: Path, first_step: float = math.inf) -> list[dict[str, Any]]:
     try:
         lines = path.read_bytes().splitlines() if path.exists() else []
     except OSError as error:
@@ -68,6 +78,6 @@ def _kept(path: Path, first_step: int) -> list[dict[str, Any]]:
         except (ValueError, RecursionError):
             continue
         step = record.get("step") if isinstance(record, dict) else None
-        if isinstance(step, int) and 0 <= step < first_step:
+        if isinstance(step, int) and not isinstance(step, bool) and 0 <= step < first_step:
             records.append(record)
     return records

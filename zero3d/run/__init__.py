@@ -2,10 +2,10 @@
 
 from zero3d.run.exports import export
 from zero3d.run.one_shot import one_shot
-from zero3d.run.opened import open_representation, renderer_for
+from zero3d.run.opened import field_drawer, open_representation, renderer_for
 from zero3d.run.resume import resume
 from zero3d.run.session import Session, open_session, say
-from zero3d.run.start import Plan, check, plan, plans, run
+from zero3d.run.start import Plan, check, check_lines, plan, plans, run
 from zero3d.run.subject import DEFAULT_ELEVATION_DEG, FramedSubject
 
 __all__ = [
@@ -14,7 +14,9 @@ __all__ = [
     "Plan",
     "Session",
     "check",
+    "check_lines",
     "export",
+    "field_drawer",
     "one_shot",
     "open_representation",
     "open_session",

@@ -1,16 +1,58 @@
-"""A finished model in a file, opened without a run by whichever representation knows it, and what draws it."""
+"""A run's field, or a finished model in a file by whichever representation knows it; and what draws it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import Tensor
+from torch.nn import functional
 
+from zero3d import checkpoint, folder
 from zero3d.errors import UserError
-from zero3d.interfaces import Renderer, Representation
+from zero3d.interfaces import ExportSubject, Renderer, Representation
 from zero3d.mesh_files import load_mesh
 from zero3d.recipe import make_block
 from zero3d.registry import Registry
+from zero3d.run.session import open_session
+from zero3d.values import Cameras, View
+
+
+def field_drawer(run_folder: str | Path, registry: Registry) -> tuple[Callable[[Cameras], View], ExportSubject]:
+    """What draws the field of a run's last checkpoint, without a graph, and all else that is known of it.
+
+    It takes B cameras anywhere and gives RGB (B, H, W, 3) on white in [0, 1], opacity, depth and normals as the renderer
+    has them, on the CPU. A field in a latent space is drawn at the size that its decoder was trained on, and resized.
+
+    Raises:
+        UserError: no run, no checkpoint, or one that does not fit its recipe.
+    """
+    run = folder.open_run(run_folder)
+    session = open_session(run, registry)
+    checkpoint.load(session.engine, run)
+    subject = session.subject()
+
+    def draw(cameras: Cameras) -> View:
+        asked = cameras
+        if not subject.decodes_pixelwise:
+            side = subject.resolution
+            asked = cameras.resized(max(1, round(side * cameras.height / cameras.width)), side)
+        with torch.no_grad():
+            view = subject.draw(asked)
+            seen = View(subject.decode(view.image), view.opacity, view.depth, normals=view.normals)
+            return seen.changed(lambda image: _sized(image, cameras).cpu())
+
+    return draw, subject
+
+
+def _sized(image: Tensor, cameras: Cameras) -> Tensor:
+    """(B, H, W, C) at the size of the cameras: bilinear."""
+    size = (cameras.height, cameras.width)
+    if image.shape[1:3] == size:
+        return image
+    planes = functional.interpolate(image.movedim(-1, 1), size, mode="bilinear", antialias=True)
+    return planes.movedim(1, -1)
 
 
 def open_representation(path: Path, registry: Registry) -> Representation | None:

@@ -93,6 +93,20 @@ def check(file: str | RecipeText, registry: Registry, overrides: Sequence[str] =
     return found
 
 
+def check_lines(file: str | RecipeText, registry: Registry, overrides: Sequence[str] = ()) -> list[str]:
+    """What `zero3d recipe check` says of each stage.
+
+    Raises:
+        UserError: as `check`.
+    """
+    lines = []
+    for stage, parts in check(file, registry, overrides):
+        weights = {t.label: t.weight for t in parts.guidances} | {t.label: t.weight for t in parts.regularizers}
+        terms = [f"{label} (weight {weight.extremes[1]:g})" for label, weight in weights.items()]
+        lines.append(f"{stage.file}: good. {stage.options.steps} steps on {parts.device}; terms: {', '.join(terms)}")
+    return lines
+
+
 def _plan(recipe: Recipe, parts: Parts, registry: Registry) -> Plan:
     framed, origin, notes = None, "none: the recipe has a prompt alone", []
     if all(block.component.reads_paths for block in recipe.images.values()):

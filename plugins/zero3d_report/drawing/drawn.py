@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zero3d import checkpoint, folder
 from zero3d.errors import UserError
 from zero3d.geometry import rays
 from zero3d.interfaces import RadianceField, Representation
 from zero3d.mesh_files import load_mesh
 from zero3d.registry import Registry
-from zero3d.run import open_representation, open_session, renderer_for
+from zero3d.run import field_drawer, open_representation, renderer_for
 from zero3d.values import FAR, Cameras, View
 
 SURE = 0.5
@@ -70,34 +69,9 @@ def drawer_of(target: Path, registry: Registry, normals: bool = False) -> tuple[
 
 
 def _run_drawer(target: Path, registry: Registry) -> tuple[Drawer, float]:
-    run = folder.open_run(target)
-    session = open_session(run, registry)
-    checkpoint.load(session.engine, run)
-    subject = session.subject()
+    field, subject = field_drawer(target, registry)
     elevation = float(torch.rad2deg(subject.input_camera.elevation[0]))
-
-    def draw(cameras: Cameras) -> Drawn:
-        asked = cameras
-        if not subject.decodes_pixelwise:  # a decoder expects the latent at the size it was trained on
-            side = subject.resolution
-            asked = cameras.resized(max(1, round(side * cameras.height / cameras.width)), side)
-        with torch.no_grad():
-            view = subject.draw(asked)
-            colour = subject.decode(view.image)
-            seen = View(colour, view.opacity, view.depth, normals=view.normals)
-            sized = seen.changed(lambda image: _sized(image, cameras).cpu())
-            return drawn(sized, cameras.to("cpu"), subject.representation)
-
-    return draw, elevation
-
-
-def _sized(image: Tensor, cameras: Cameras) -> Tensor:
-    """(B, H, W, C) at the size of the cameras: bilinear."""
-    size = (cameras.height, cameras.width)
-    if image.shape[1:3] == size:
-        return image
-    planes = functional.interpolate(image.movedim(-1, 1), size, mode="bilinear", antialias=True)
-    return planes.movedim(1, -1)
+    return lambda cameras: drawn(field(cameras), cameras.to("cpu"), subject.representation), elevation
 
 
 def drawn(view: View, cameras: Cameras, representation: Representation | None) -> Drawn:

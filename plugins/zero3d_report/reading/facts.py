@@ -10,10 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from zero3d import folder
-from zero3d.errors import RecipeError, UserError
+from zero3d.errors import RecipeError, RunError, UserError
 from zero3d.labels import is_file_name
 from zero3d.recipe import RunOptions, read_yaml
 
@@ -59,21 +57,11 @@ class Stage:
     @cached_property
     def log(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl, by step."""
-        path, found = self.folder / folder.METRICS, []
         try:
-            if path.stat().st_size > LARGEST_LOG:
-                return []
-            lines = path.read_bytes().splitlines()
-        except OSError:
+            too_large = (self.folder / folder.METRICS).stat().st_size > LARGEST_LOG
+            return [] if too_large else folder.read_metrics(self.folder)
+        except (OSError, RunError):
             return []
-        for line in lines:
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(record, dict) and isinstance(record.get("step"), int):
-                found.append(record)
-        return found
 
     @cached_property
     def series(self) -> Series:
@@ -101,22 +89,9 @@ class Stage:
         """By label, in the recipe's order."""
         named = self.recipe.get("export")
         order = [str(label) for label in named] if isinstance(named, dict) else []
-        found = {path.name.removesuffix(folder.REPORT): path for path in self.folder.glob(f"*{folder.REPORT}")}
-        labels = [label for label in order if label in found] + sorted(set(found) - set(order))
-        return [self._export(label, found[label]) for label in labels]
-
-    def _export(self, label: str, report: Path) -> Export:
-        try:
-            figures = yaml.safe_load(report.read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError, RecursionError):
-            figures = None
-        figures = figures if isinstance(figures, dict) else {}
-        names = figures.pop("files", None)
-        if not isinstance(names, list):  # a report from before it had them
-            names = sorted(path.name for path in self.folder.glob(f"{label}.*") if path != report)
-        paths = [self.folder / name for name in names if isinstance(name, str) and is_file_name(name)]
-        paths.sort(key=lambda path: path.stem != label)
-        return Export(label, figures, tuple(path for path in paths if path.is_file()))
+        found = {path.name.removesuffix(folder.REPORT) for path in self.folder.glob(f"*{folder.REPORT}")}
+        labels = [label for label in order if label in found] + sorted(found - set(order))
+        return [Export(label, *folder.exported_files(self.folder, label)) for label in labels]
 
     @property
     def previews(self) -> list[Path]:

@@ -1,0 +1,172 @@
+"""What the command line does, as functions that return what was made."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from zero3d import folder
+from zero3d import run as runs
+from zero3d.api.bar import told, unheard, watched
+from zero3d.api.commands import command_output
+from zero3d.api.opened import Run
+from zero3d.api.overrides import picture_word, words
+from zero3d.plugins import load_plugins
+from zero3d.recipe import RecipeText
+from zero3d.registry import Registry
+from zero3d.run.session import Session
+
+Plugins = Sequence[str | Path]
+"""Folders or .py files of plug-ins that are not installed, as `--plugin` takes them."""
+
+
+def run(
+    recipe: str | Path | RecipeText,
+    image: Any = None,
+    out: str | Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    progress: bool = True,
+    plugins: Plugins = (),
+    **keywords: Any,
+) -> Run:
+    """Make a model: `zero3d run`.
+
+    Args:
+        recipe: its name ("nano") or path.
+        image: a path, a PIL picture, a uint8 array (H, W, 3 or 4), or a block, {"type": "text", "prompt": "a mug"}.
+        out: the run's folder; without it runs/RECIPE-PICTURE.
+        overrides: any keys of the recipe, {"input.elevation_deg": 20}; None removes a block.
+        progress: whether there is a bar, and the run's notes are printed.
+        keywords: further overrides, `steps=100, seed=1`.
+
+    Raises:
+        UserError: the recipe, the picture or the folder cannot be used.
+        KeyboardInterrupt: stopped; `open_run(out).resume()` goes on.
+    """
+    with _asked(image, out, overrides, keywords) as asked:
+        return _ran(lambda registry, tell: runs.run(_file(recipe), registry, asked, tell), progress, plugins)
+
+
+def reconstruct(
+    name: str,
+    image: Any = None,
+    out: str | Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    progress: bool = True,
+    plugins: Plugins = (),
+    **keywords: Any,
+) -> Run:
+    """A model at once, by a reconstructor: `zero3d reconstruct`. Arguments as of `run`.
+
+    Raises:
+        UserError: no such reconstructor, or as `run`.
+    """
+    recipe = runs.one_shot(name, load_plugins(plugins))
+    return run(recipe, image, out, overrides, progress, plugins, **keywords)
+
+
+def resume(run_folder: str | Path, steps: int | None = None, progress: bool = True, plugins: Plugins = ()) -> Run:
+    """Go on with a run from its checkpoint, to another number of steps if given: `zero3d resume`.
+
+    Raises:
+        UserError: no run, a damaged checkpoint, or another process is writing there.
+        KeyboardInterrupt: stopped again.
+    """
+    asked = [] if steps is None else words({"steps": steps})
+    return _ran(lambda registry, tell: runs.resume(str(run_folder), registry, tell, asked), progress, plugins)
+
+
+def export(
+    run_folder: str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    progress: bool = True,
+    plugins: Plugins = (),
+    **keywords: Any,
+) -> Run:
+    """Write a run's models again, with other options: `zero3d export`.
+
+    overrides: what exporting looks at, {"export.mesh.resolution": 256}.
+
+    Raises:
+        UserError: no run, no checkpoint, or nothing to export.
+    """
+    asked = words({**(overrides or {}), **keywords})
+    return _ran(lambda registry, tell: runs.export(str(run_folder), registry, asked, tell), progress, plugins)
+
+
+def open_run(run_folder: str | Path, plugins: Plugins = ()) -> Run:
+    """A run that is there already, finished or not; of a stage, its whole run.
+
+    Raises:
+        UserError: it is none.
+    """
+    folder.open_run(run_folder)
+    return Run(folder.whole_run(run_folder), tuple(plugins))
+
+
+class Planned(list[runs.Plan]):
+    """The plan of each stage. Printed, it is what `zero3d plan` says."""
+
+    text: str = ""
+
+    def __repr__(self) -> str:
+        return self.text or super().__repr__()
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What IPython shows: its own way with lists would go into every part."""
+        printer.text(repr(self))
+
+
+def plan(
+    recipe: str | Path | RecipeText,
+    image: Any = None,
+    out: str | Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    plugins: Plugins = (),
+    **keywords: Any,
+) -> Planned:
+    """What `run` would do, after all its checks; no step, no weight read, nothing written. Arguments as of `run`.
+
+    Raises:
+        UserError: as `run`, before it starts.
+    """
+    registry = load_plugins(plugins)
+    with _asked(image, out, overrides, keywords) as asked:
+        found = Planned(runs.plans(_file(recipe), registry, asked))
+        if "plan" in registry.names("command") and not isinstance(recipe, RecipeText):
+            found.text = command_output(registry, "plan", [str(recipe), *asked])
+    return found
+
+
+def check(
+    recipe: str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    plugins: Plugins = (),
+    **keywords: Any,
+) -> list[str]:
+    """Whether everything in a recipe is spelled right and the parts fit: a line a stage. `zero3d recipe check`.
+
+    Raises:
+        UserError: something is not; the line says where.
+    """
+    return runs.check_lines(_file(recipe), load_plugins(plugins), words({**(overrides or {}), **keywords}))
+
+
+@contextlib.contextmanager
+def _asked(image: Any, out: Any, overrides: Mapping[str, Any] | None, more: Mapping[str, Any]) -> Iterator[list[str]]:
+    with picture_word(image) as given:
+        place = {} if out is None else {"out": out}
+        yield words({**given, **place, **(overrides or {}), **more})
+
+
+def _file(recipe: str | Path | RecipeText) -> str | RecipeText:
+    if isinstance(recipe, Path) and len(recipe.parts) == 1 and recipe.suffix not in (".yaml", ".yml"):
+        return f"./{recipe}"  # a path is never a recipe's name
+    return str(recipe) if isinstance(recipe, Path) else recipe
+
+
+def _ran(work: Callable[[Registry, Callable[[str], None]], Session], progress: bool, plugins: Plugins) -> Run:
+    session = work(watched(load_plugins(plugins), progress), told if progress else unheard)
+    return Run(folder.whole_run(session.folder), tuple(plugins))

@@ -1,0 +1,35 @@
+"""What the exports of a run have left in its folder, by their reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from zero3d.labels import is_file_name
+
+REPORT = ".report.yaml"
+"""The end of the name of an export's report, after the label."""
+
+
+def exported_files(folder: Path, label: str) -> tuple[dict[str, Any], tuple[Path, ...]]:
+    """The figures of an export's report, and its files that are there, the main one first; neither where it has no report.
+
+    A damaged report, or one of a version that listed no files, counts as saying nothing: the files are those named after
+    the label.
+    """
+    report = folder / f"{label}{REPORT}"
+    if not report.is_file():
+        return {}, ()
+    try:
+        figures = yaml.safe_load(report.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        figures = None
+    figures = figures if isinstance(figures, dict) else {}
+    names = figures.pop("files", None)
+    if not isinstance(names, list):
+        names = sorted(path.name for path in folder.glob(f"{label}.*") if path != report)
+    paths = [folder / name for name in names if isinstance(name, str) and is_file_name(name)]
+    paths.sort(key=lambda path: path.stem != label)
+    return figures, tuple(path for path in paths if path.is_file())
