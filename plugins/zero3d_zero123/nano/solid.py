@@ -22,7 +22,7 @@ class SolidField(RadianceField):
         self.cameras = lifted.cameras
         self.volume: Tensor
         self.register_buffer("volume", lifted.volume)
-        self.channels, self.spacing = 3, CELL
+        self.channels, self.spacing = 3, 2 * BOX / lifted.volume.shape[-1]
         self.box: Tensor
         self.register_buffer("box", BOX * lifted.volume.new_tensor([[-1.0] * 3, [1.0] * 3]))
 
@@ -30,7 +30,7 @@ class SolidField(RadianceField):
         """It is as it was lifted."""
 
     def density(self, points: Tensor) -> Tensor:
-        """As `draw_rays` has it: softplus(logit) in each cell's length, 0 outside the box."""
+        """As `draw_rays` has it: softplus(logit) in the length of one of the lift's own cells, 0 outside the box."""
         places = self._places(points)
         inside = (places.abs() <= 1).all(dim=-1)[0, 0]
         return density_at(self.volume[:, :1], places)[0, 0] * inside / CELL
