@@ -68,6 +68,10 @@ def make_app(studio: Studio, gate: Gate) -> Any:
         data = await _body(request, studio.limits.upload)
         return vars(await run_in_threadpool(studio.pictures.paint, ident, data))
 
+    @app.get("/api/pictures/{ident}")
+    def known(ident: str) -> dict[str, Any]:
+        return vars(studio.pictures.get(ident))
+
     @app.get("/api/pictures/{ident}/{what}")
     def picture(ident: str, what: str) -> Response:
         known = studio.pictures.get(ident)

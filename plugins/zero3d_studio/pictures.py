@@ -40,8 +40,8 @@ class Upload:
 
 
 class Pictures:
-    """A folder of them: ID.png (its colours), ID.mask.png (8-bit grey) and ID.rgba.png, which a run reads with
-    `input.mask=alpha`. One is decoded at a time, which bounds the memory."""
+    """A folder of them: ID.png (its colours), ID.mask.png (as found, 8-bit grey) and ID.rgba.png, which a run reads
+    with `input.mask=alpha`. One is decoded at a time, which bounds the memory."""
 
     def __init__(self, folder: Path, registry: Registry, most_pixels: int) -> None:
         self._folder, self._most = folder, most_pixels
@@ -80,7 +80,7 @@ class Pictures:
         return upload
 
     def paint(self, ident: str, data: bytes) -> Upload:
-        """Replace the mask by a PNG as large as the picture: its alpha, or white on the object.
+        """Give what a run reads another mask: a PNG as large as the picture, its alpha, or white on the object.
 
         Raises:
             KeyError: no such picture.
@@ -96,7 +96,6 @@ class Pictures:
                     raise PictureError(f"mask: not as large as the picture, {upload.width}x{upload.height}")
                 write_bytes(file, data)
                 source = self._read(self.colours(ident), str(file))
-                self._save(Image.fromarray(source.rgba[..., 3], "L"), self.mask(ident))
                 self._save(Image.fromarray(source.rgba, "RGBA"), self.rgba(ident))
             except UserError as error:
                 told = str(error).replace(str(file), "the painted one").replace(str(self.colours(ident)), upload.name)

@@ -52,7 +52,7 @@ class Studio:
         own = path / OWN
         self._logs = own / "logs"
         for place in (own, self._logs, own / "pictures"):
-            place.mkdir(parents=True, exist_ok=True)
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)  # logs name the viewers' tokens
         for left in [*own.glob("*.zip"), *(own / "pictures").glob("*")]:  # of a former studio
             left.unlink()
         self.pictures = Pictures(own / "pictures", registry, limits.pixels)

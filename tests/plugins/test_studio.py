@@ -237,7 +237,7 @@ class TestAPicture:
         assert mask[2, 2] == 0
         assert (pixels(web.get(f"/api/pictures/{added['ident']}/colours"))[2, 2] == 250).all()
 
-    def test_one_without_an_object_is_painted(self, web):
+    def test_one_without_an_object_is_painted(self, studio, web):
         grey = numpy.full((40, 60, 3), 128, numpy.uint8)
         added = send(web, png(grey)).json()
         assert not added["found"]
@@ -251,10 +251,12 @@ class TestAPicture:
         assert "mask is empty" in web.put(place, content=png(empty), headers=headers).json()["error"]
         empty[10:30, 10:30] = 255
         assert web.put(place, content=png(empty), headers=headers).json()["found"]
-        assert (pixels(web.get(place)) > 127).sum() == 400
+        rgba = studio.pictures.rgba(added["ident"])
+        assert (numpy.asarray(Image.open(rgba))[..., 3] > 127).sum() == 400
+        assert not pixels(web.get(place)).any(), "as it was found"
         for wrong in (png(empty[1:]), b"\x89PNG\r\n\x1a\n", b"no", png(numpy.zeros((2000, 2000), numpy.uint8))):
             assert web.put(place, content=wrong, headers=headers).status_code == 400
-        assert (pixels(web.get(place)) > 127).sum() == 400, "what is refused changes nothing"
+        assert (numpy.asarray(Image.open(rgba))[..., 3] > 127).sum() == 400, "what is refused changes nothing"
 
     def test_a_turned_one_lies_upright(self, web):
         picture = Image.fromarray(numpy.full((40, 60, 3), 128, numpy.uint8))

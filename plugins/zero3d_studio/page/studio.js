@@ -64,6 +64,8 @@ async function show(added) {
   await editor.open(`api/pictures/${picture.ident}/colours`, `api/pictures/${picture.ident}/mask?${Date.now()}`);
   tell(picture.notes);
   $("editor").hidden = $("form").hidden = false;
+  $("drop").classList.add("small");
+  history.replaceState(null, "", `#${picture.ident}`); // so that a reload keeps it
 }
 
 const tell = notes => $("notes").replaceChildren(...notes.map(note => made("li", note)));
@@ -88,7 +90,7 @@ editor.onbrush = () => {
 };
 $("undo").addEventListener("click", () => editor.undo());
 $("clear").addEventListener("click", () => editor.clear());
-$("again").addEventListener("click", () => attempt(() => show(picture)));
+$("again").addEventListener("click", () => attempt(async () => { await show(picture); editor.changed = true; }));
 
 // --- the options
 
@@ -227,6 +229,7 @@ async function begin() {
     $("where").textContent = `runs are in ${state.folder}`;
   }
   recipes();
+  if (first && location.hash.length > 1) await ask(`api/pictures/${encodeURIComponent(location.hash.slice(1))}`).then(show).catch(() => {});
 }
 
 async function turn() {
