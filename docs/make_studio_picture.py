@@ -40,7 +40,11 @@ def main() -> None:
             url = studio.stdout.readline().strip()
             ident = send(url, picture)
             shot = Path(place, "shot.png")
-            words = [f"--user-data-dir={place}/profile", f"--window-size={SIZE[0]},{SIZE[1]}", "--virtual-time-budget=20000"]
+            words = [
+                f"--user-data-dir={place}/profile",
+                f"--window-size={SIZE[0]},{SIZE[1]}",
+                "--virtual-time-budget=20000",
+            ]
             subprocess.run([browser, *FLAGS, *words, f"--screenshot={shot}", f"{url}#{ident}"], check=True)
             sheet = Image.open(shot).convert("RGB")
         finally:
