@@ -31,7 +31,7 @@ docs: .venv/.installed-dev
 	@echo "The site: build/docs/index.html"
 
 clean:
-	rm -rf docs/reference .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	rm -rf docs/reference docs/gallery/index.md .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
 	find zero3d plugins tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are younger than pyproject.toml as long as what is installed is what it asks for.

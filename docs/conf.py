@@ -7,6 +7,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 import generate  # noqa: E402 (found beside this file)
+import turning  # noqa: E402
 
 import zero3d  # noqa: E402
 
@@ -23,7 +24,7 @@ html_show_sourcelink = False
 html_copy_source = False
 
 myst_heading_anchors = 3
-myst_enable_extensions = ["colon_fence", "deflist"]
+myst_enable_extensions = ["colon_fence", "deflist", "html_image"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
@@ -39,4 +40,6 @@ nitpick_ignore_regex = [(r"py:.*", r"(?!zero3d).*"), (r"py:class", r"zero3d\.tes
 
 def setup(app):
     generate.write_pages(HERE / "reference")
+    generate.write_gallery(HERE / "gallery")
+    app.connect("build-finished", turning.write)
     app.connect("autodoc-process-docstring", generate.plain_docstring)

@@ -5,10 +5,13 @@ Sphinx calls `write_pages` before it reads the sources (conf.py). No weight is l
 
 import argparse
 import inspect
+import json
 import os
 import pkgutil
 import re
+from pathlib import Path
 
+from gallery_page import gallery_page
 from public_names import defined, public_names, word
 from sphinx.ext.napoleon import Config, GoogleDocstring
 from sphinx.pycode import ModuleAnalyzer
@@ -26,6 +29,9 @@ BEHIND = ("hookspecs", "picture", "engine", "parts")
 """Modules of the core that public ones speak of. They may change in any version."""
 
 FIRST_PARTY = "zero3d"
+REGULARIZERS = Path(__file__).parent / "gallery" / "regularizers"
+WIDE_THERE = 320
+"""Pixels of a picture in the list of all components."""
 
 
 def write_pages(folder, registry=None):
@@ -33,7 +39,7 @@ def write_pages(folder, registry=None):
     registry = first_party(registry or load_plugins())
     pages = {f"{kind}.md": kind_page(kind, registry) for kind in KINDS if kind != "command"}
     pages |= {
-        "index.md": index_page(),
+        "index.md": index_page(registry),
         "command.md": commands_page(registry),
         "recipe.md": recipe_page(),
         "api.md": api_page(),
@@ -43,9 +49,18 @@ def write_pages(folder, registry=None):
         if path.name not in pages:
             path.unlink()
     for name, text in pages.items():
-        path = folder / name
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:  # an unchanged page is not read again
-            path.write_text(text, encoding="utf-8")
+        write(folder / name, text)
+
+
+def write_gallery(folder, registry=None):
+    """Write the gallery's page beside its pictures."""
+    write(folder / "index.md", gallery_page(first_party(registry or load_plugins())))
+
+
+def write(path, text):
+    """An unchanged page is not read again by Sphinx."""
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
 
 
 def first_party(registry):
@@ -58,10 +73,55 @@ def first_party(registry):
     return own
 
 
-def index_page():
+def index_page(registry):
+    """Every component with the line that says what it is, by kind; beside some regularizers a picture of what they do."""
     pages = ["recipe", *(kind for kind in KINDS if kind != "command"), "command", "api"]
-    lines = ["# Reference", "", "Written from the code when this site is built.", ""]
-    return "\n".join([*lines, "```{toctree}", ":maxdepth: 1", "", *pages, "```", ""])
+    lines = [
+        "# Reference",
+        "",
+        "Written from the code when this site is built. [Keys](recipe.md), [Python](api.md), and:",
+        "",
+    ]
+    for kind in sorted(KINDS, key=pages.index):
+        entries = [entry.component for entry in registry.all() if entry.component.kind == kind]
+        lines += [f"## [{kind}]({kind}.md)", ""]
+        if kind == "regularizer":
+            lines += [shown_how(), "", "| | | without it, with it |", "|---|---|---|"]
+        else:
+            lines += ["| | |", "|---|---|"]
+        for component in entries:
+            cells = [f"[`{component.name}`]({kind}.md#{anchor(component)})", summary(component)]
+            cells += [picture(component)] if kind == "regularizer" else []
+            lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
+        lines.append("")
+    return "\n".join([*lines, "```{toctree}", ":maxdepth: 1", ":hidden:", "", *pages, "```", ""])
+
+
+def summary(component):
+    """The first line of its docstring."""
+    return escaped(inspect.cleandoc(component.__doc__ or "").partition("\n")[0])
+
+
+def shown():
+    """name -> weight and kind of picture, of the regularizers that make_regularizers.py drew."""
+    return json.loads((REGULARIZERS / "shown.json").read_text(encoding="utf-8"))
+
+
+def shown_how():
+    return (
+        "Pictures: one field from two sides, left without the term and right with it, the same in all else "
+        "(`docs/make_regularizers.py`: nano's recipe on the mug from noise, 40^3 voxels, 60 steps; "
+        "opacity after 40, from fog). Weights are those that show the term after so few steps; what a term has by default is on its page."
+    )
+
+
+def picture(component):
+    """Its picture with its weight, as Markdown; empty if it has none."""
+    facts = shown().get(component.name) if component.kind == "regularizer" else None
+    if facts is None:
+        return ""
+    words = f"{facts['shows']}, weight {facts['weight']:g}"
+    return f'<img src="../gallery/regularizers/{component.name}.jpg" alt="{words}" width="{WIDE_THERE}"> {words}'
 
 
 def kind_page(kind, registry):
@@ -84,6 +144,8 @@ def component_section(entry):
     """Name, docstring, what belongs to the engine, and the table of options."""
     component = entry.component
     lines = [f"({anchor(component)})=", f"## {component.name}", "", *markdown(component.__doc__), ""]
+    if image := picture(component):
+        lines += [f"{image}: left without it, right with it ([how](index.md#regularizer))", ""]
     lines += [f"- {line}" for line in engine_facts(component)]
     lines += [f"- `{component.__module__}.{component.__qualname__}`, plug-in `{entry.plugin}` of {entry.package}", ""]
     return [*lines, *option_table(component.Config), "```yaml", example(component), "```", ""]

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.test_docs import shell_commands
+from zero3d.cli import main
 from zero3d.cli.parser import make_parser
 from zero3d.plugins import load_plugins
-from zero3d.recipe import BLOCK_MAPS, SINGLE_BLOCKS, RunOptions, load_recipe, read_yaml
+from zero3d.recipe import BLOCK_MAPS, SINGLE_BLOCKS, RunOptions, load_recipe, read_yaml, recipes
 
 PAGES = sorted(str(path) for path in Path("docs").glob("*.md"))
 """Those that are written by hand; tests carry out the tutorials, and the reference is written from the code."""
@@ -113,9 +114,52 @@ def test_every_figure_on_the_recipes_page_is_stated_where_it_was_measured_or_fou
     assert [figure for figure in figures if not re.search(rf"(?<![\d.]){re.escape(figure)}(?![\d])", sources)] == []
 
 
-@pytest.mark.parametrize("said", sorted({text for page in PAGES for text in code(page) if text.startswith("recipes/")}))
+def recipe_name(text):
+    """What `recipes/nano.yaml steps=2`, or `nano steps=2`, begins with."""
+    return text.split()[0].removeprefix("recipes/").removesuffix(".yaml")
+
+
+RECIPES = recipes()
+"""By name, as `zero3d run` finds them."""
+SAID = sorted({text for page in PAGES for text in code(page) if recipe_name(text) in RECIPES})
+
+
+@pytest.mark.parametrize("said", [text for text in SAID if " " in text])
 def test_every_recipe_with_changes_that_a_page_names_in_passing_is_valid(said):
     """As in the tables of what replaces which config."""
-    file, *changes = shlex.split(said)
-    if "dataset" not in read_yaml(file):
-        load_recipe(file, REGISTRY, changes)
+    changes = shlex.split(said)[1:]
+    if "dataset" not in read_yaml(RECIPES[recipe_name(said)]):
+        load_recipe(RECIPES[recipe_name(said)], REGISTRY, changes)
+
+
+def test_the_recipes_of_other_projects_configs_are_there():
+    """`name` alone in the column `here` of the tables of configs."""
+    rows = re.findall(
+        r"^\| `[\w/-]+\.yaml`[^|]* \| `([\w-]+)`", Path("docs/coming-from.md").read_text(encoding="utf-8"), flags=re.M
+    )
+    assert len(rows) > 8
+    assert [name for name in rows if name not in RECIPES] == []
+
+
+QUIET = (["plugins"], ["plugins", "show"], ["recipe", "check"], ["weights", "list"])
+"""Those of the questions' commands that are carried out, beside --dry-run; the others are parsed, as on every page."""
+
+
+def test_every_question_is_answered_with_a_command():
+    questions = re.split(r"^## ", Path("docs/faq.md").read_text(encoding="utf-8"), flags=re.M)[1:]
+    shown = {
+        text.splitlines()[0]: re.findall(r"^```(?:sh|console)\n(.*?)^```", text, flags=re.M | re.S)
+        for text in questions
+    }
+    assert len(shown) > 15
+    assert [title for title, blocks in shown.items() if not any("zero3d" in block for block in blocks)] == []
+
+
+@pytest.mark.parametrize("words", [list(words) for page, words in COMMANDS if page == "docs/faq.md"], ids=" ".join)
+def test_the_questions_commands_that_write_nothing_are_carried_out(words, tmp_path, capsys):
+    if words not in QUIET and words[:2] not in QUIET and "--dry-run" not in words:
+        return
+    here = [word.replace("cat.png", "examples/mug.png").replace("runs/", f"{tmp_path}/") for word in words]
+    assert main(here) == 0
+    assert capsys.readouterr().out
+    assert not list(tmp_path.iterdir())

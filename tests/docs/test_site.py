@@ -1,6 +1,7 @@
 """The site builds without a warning, and every public name, hook, component, option and command is explained in it."""
 
 import argparse
+import base64
 import dataclasses
 import importlib
 import inspect
@@ -18,7 +19,7 @@ from zero3d import hookspecs, testing
 from zero3d.cli.parser import make_parser
 from zero3d.interfaces import INTERFACES, Command
 from zero3d.plugins import load_plugins
-from zero3d.recipe import CheckpointOptions, InputOptions, OptimizerOptions, RunOptions
+from zero3d.recipe import CheckpointOptions, InputOptions, OptimizerOptions, RunOptions, recipes
 from zero3d.registry import Registered, Registry
 
 DOCS = Path("docs").absolute()
@@ -146,6 +147,47 @@ def test_every_command_and_argument_is_explained(site):
     for entry in OWN:
         own.add(entry)
     assert missing_arguments(site, make_parser(own)[0]) == []
+
+
+def test_the_references_front_page_lists_every_component_with_its_line(site):
+    page = (site.folder / "reference/index.html").read_text(encoding="utf-8")
+    rows = [
+        [cell.get_text() for cell in row.find_all("td")] for row in BeautifulSoup(page, "html.parser").find_all("tr")
+    ]
+    listed = {row[0]: row[1] for row in rows if row}
+    assert [entry.component.name for entry in OWN if len(listed.get(entry.component.name, "")) < 10] == []
+
+
+def test_the_front_pages_model_is_in_one_file_that_needs_no_network(site):
+    page = BeautifulSoup((site.folder / "turn.html").read_text(encoding="utf-8"), "html.parser")
+    assert base64.b64decode(page.find(id="model").get_text())[:4] == b"glTF"
+    assert not page.find_all(src=True)
+    assert not page.find_all("link")
+    assert not page.find_all(href=True)
+    front = BeautifulSoup((site.folder / "index.html").read_text(encoding="utf-8"), "html.parser")
+    assert front.find("iframe")["src"] == "turn.html"
+
+
+def test_the_gallery_has_every_recipe_and_says_which_have_no_picture(site):
+    page = BeautifulSoup((site.folder / "gallery/index.html").read_text(encoding="utf-8"), "html.parser")
+    for name in recipes():
+        section = page.find("section", id=f"gallery-{name}") or page.find(id=f"gallery-{name}").find_parent("section")
+        text = section.get_text()
+        assert "needs:" in text
+        assert "costs:" in text
+        assert bool(section.find("img")) != ("no picture:" in text), name
+
+
+def test_pictures_are_small_and_the_gallerys_figures_are_those_of_the_benchmarks(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    from gallery_page import STEPS
+
+    assert [path.name for path in DOCS.glob("gallery/*.jpg") if path.stat().st_size > 60_000] == []
+    assert [path.name for path in DOCS.glob("gallery/regularizers/*.jpg") if path.stat().st_size > 40_000] == []
+    sources = "".join(Path(file).read_text(encoding="utf-8") for file in ("README.md", "benchmarks/README.md"))
+    figures = {figure for text in STEPS.values() for figure in re.findall(r"\d+\.\d+", text)}
+    assert figures
+    assert [figure for figure in figures if figure not in sources] == []
 
 
 def test_the_command_line_has_every_registered_command(site):

@@ -25,10 +25,10 @@ def text(value: object) -> str:
     return html.escape(CONTROL.sub("\ufffd", str(value)))
 
 
-def page(title: str, body: Iterable[str], models: Sequence[str] = ()) -> str:
-    """A whole page. `models`: blocks of `model_block`; without any there is no script."""
+def page(title: str, body: Iterable[str], models: Sequence[str] = (), start: str = START) -> str:
+    """A whole page. `models`: blocks of `model_block`; without any there is no script. `start`: what it does at first."""
     style = asset("style.css")
-    script = asset("viewer.js") + START if models else ""
+    script = asset("viewer.js") + start if models else ""
     policy = POLICY.format(script=_hash(script) if script else "'none'", style=_hash(style))
     parts = [
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
