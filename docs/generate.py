@@ -110,8 +110,8 @@ def shown():
 def shown_how():
     return (
         "Pictures: one field from two sides, left without the term and right with it, the same in all else "
-        "(`docs/make_regularizers.py`: nano's recipe on the mug from noise, 40^3 voxels, 60 steps; opacity after 40, from fog). "
-        "Weights are those that show the term after so few steps; what a term has by default is on its page."
+        "(`docs/make_regularizers.py`: nano's recipe on the mug from noise, 40^3 voxels, 60 steps; opacity after 40, from "
+        "fog). Weights are those that show the term after so few steps; what a term has by default is on its page."
     )
 
 
