@@ -153,6 +153,34 @@ def test_the_command_line_starts_without_the_model_libraries():
     assert done.stdout.strip().endswith("[]"), done.stdout[-300:]
 
 
+def test_a_checked_recipe_imports_what_it_needs_and_a_step_no_compiler():
+    """torch's own takes as long to import as torch: its optimizers' wrappers and random numbers on "meta" bring it."""
+    code = (
+        "import sys, torch\n"
+        "from torch import nn\n"
+        "from zero3d.cli import main\n"
+        "from zero3d.engine import optimizer\n"
+        "from zero3d.recipe.options import MOMENTS, OptimizerOptions\n"
+        "assert main(['recipe', 'check', 'nano', *sys.argv[1:]]) == 0\n"
+        "heavy = ['torch._dynamo', 'sympy', 'diffusers', 'transformers', 'skimage', 'numba', 'trimesh', 'scipy.special']\n"
+        "print('checked', [m for m in heavy[: None if len(sys.argv) == 1 else -1] if m in sys.modules])\n"
+        "for kind in MOMENTS:\n"
+        "    parameter = nn.Parameter(torch.ones(2))\n"
+        "    made = optimizer._make(OptimizerOptions(type=kind), [{'params': [parameter], 'lr': 0.1}])\n"
+        "    parameter.grad = torch.ones(2)\n"
+        "    with torch.no_grad(): made.step()\n"
+        "    made.load_state_dict(made.state_dict())\n"
+        "    made.zero_grad()\n"
+        "    assert (parameter < 1).all()\n"
+        "print('stepped', [m for m in heavy[:1] if m in sys.modules])\n"
+    )
+    for given in ([], ["image=examples/mug.png"]):  # scipy's filters look a picture's mask over
+        done = subprocess.run(
+            [sys.executable, "-c", code, *given], capture_output=True, text=True, check=True, encoding="utf-8"
+        )
+        assert done.stdout.splitlines()[-2:] == ["checked []", "stepped []"], done.stdout[-300:]
+
+
 def test_help_and_completion_start_without_torch_or_numpy():
     """Whatever is installed: a component that needs them is promised (`Lazy`), not imported."""
     code = (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -37,7 +39,8 @@ class Optimizer:
         rate = self._rate(step)
         for group in self.torch.param_groups:
             group["lr"] = rate * group["lr_scale"](step)
-        self.torch.step()
+        with torch.no_grad():
+            self.torch.step()
 
     def zero_grad(self) -> None:
         self.torch.zero_grad(set_to_none=True)
@@ -131,14 +134,28 @@ class Optimizer:
 
 
 def _make(options: OptimizerOptions, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    betas, decay = (options.kept[0], options.kept[1]), options.weight_decay
-    common: dict[str, Any] = {"lr": 0.0, "weight_decay": decay}
-    if options.type == "adam":
-        return torch.optim.Adam(groups, betas=betas, eps=options.eps, fused=True, **common)
-    if options.type == "adamw":
-        return torch.optim.AdamW(groups, betas=betas, eps=options.eps, fused=True, **common)
-    if options.type == "adamax":
-        return torch.optim.Adamax(groups, betas=betas, eps=options.eps, **common)
+    common: dict[str, Any] = {"lr": 0.0, "weight_decay": options.weight_decay}
+    if options.type == "sgd":
+        return _uncompiled(torch.optim.SGD)(groups, **common)
+    common["eps"] = options.eps
     if options.type == "adan":
-        return Adan(groups, betas=options.kept, eps=options.eps, **common)
-    return torch.optim.SGD(groups, **common)
+        return _uncompiled(Adan)(groups, betas=options.kept, **common)
+    common["betas"] = (options.kept[0], options.kept[1])
+    if options.type == "adamax":
+        return _uncompiled(torch.optim.Adamax)(groups, **common)
+    return _uncompiled({"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[options.type])(
+        groups, fused=True, **common
+    )
+
+
+WRAPPED = ("add_param_group", "zero_grad", "state_dict", "load_state_dict", "step")
+
+
+@functools.cache
+def _uncompiled(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
+    """The algorithm with its methods as they are inside what torch wraps about them for its compiler.
+
+    Those wrappers import torch._dynamo, which takes as long as torch itself, and nothing here is compiled. The one about
+    `step` switches gradients off as well: the caller does.
+    """
+    return type(kind.__name__, (kind,), {name: inspect.unwrap(getattr(kind, name)) for name in WRAPPED})

@@ -41,6 +41,12 @@ class Lifted:
     cameras: Cameras
 
 
+def _normal(deviation: float, *shape: int) -> nn.Parameter:
+    """Random, but on the meta device, where a random number makes torch import its compiler."""
+    values = torch.empty(shape)
+    return nn.Parameter(values if values.is_meta else values.normal_().mul_(deviation))
+
+
 class Lift(nn.Module):
     """RGBA (B, 4, 64, 64), colours on white, and the camera -> Lifted."""
 
@@ -57,8 +63,8 @@ class Lift(nn.Module):
         self.enc2 = ResidualBlock(b, b, e)
         self.down3 = nn.Conv2d(b, c, 3, stride=2, padding=1)
         self.enc3 = ResidualBlock(c, c, e)
-        self.position = nn.Parameter(0.02 * torch.randn(1, 64, c))
-        self.queries = nn.Parameter(0.2 * torch.randn(1, 64, c))
+        self.position = _normal(0.02, 1, 64, c)
+        self.queries = _normal(0.2, 1, 64, c)
         self.query_camera = nn.Linear(e, c)
         self.middle = nn.ModuleList([Attention(c, 6) for _ in range(BLOCKS)])
         self.up2 = nn.Conv2d(c, b, 1)
