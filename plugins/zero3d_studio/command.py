@@ -43,6 +43,7 @@ class Studio(Command):
         )
         add("--host", default="127.0.0.1", help="the address to serve at; others than the loopback one have a token")
         add("--port", type=int, default=8000, help="0 for a free one (%(default)s)")
+        add("--viewer-port", type=int, default=0, metavar="PORT", help="of the live view, for tunnels (a free one)")
         add("--token", default="", help="what visitors must know: 16 characters or more, or auto")
         add("--jobs", type=int, default=1, metavar="N", help="runs at once (%(default)s)")
         add("--queue", type=int, default=20, metavar="N", help="runs that wait or run, at most (%(default)s)")
@@ -90,6 +91,11 @@ def _check(arguments: argparse.Namespace) -> None:
         value = getattr(arguments, name)
         if not least <= value <= most:
             raise UserError(f"studio: --{name}: {value:g}; {least:g} to {most:g}")
+    port = arguments.viewer_port
+    if not 0 <= port < 2**16 or (port and (arguments.jobs > 1 or port == arguments.port)):
+        raise UserError(
+            f"studio: --viewer-port: {port}; 1 to 65535, not --port, and for --jobs 1 alone; or leave it out"
+        )
     if arguments.recipes is not None and not any(arguments.recipes.glob("*.yaml")):
         raise UserError(f"studio: --recipes: {arguments.recipes}: no folder with recipes (*.yaml); name another")
     folder = arguments.folder

@@ -37,7 +37,9 @@ def serve(arguments: argparse.Namespace, address: Address, always: Sequence[str]
             at_once=arguments.jobs,
             waiting=arguments.queue,
         )
-        studio = Studio(folder, arguments.registry, limits, address.host, always, arguments.recipes)
+        studio = Studio(
+            folder, arguments.registry, limits, address.host, always, arguments.recipes, arguments.viewer_port
+        )
         stack.callback(studio.close)
         app = make_app(studio, Gate(token, (), f"zero3d_studio_{port}"))
         config = uvicorn.Config(

@@ -37,7 +37,8 @@ class Limits:
 
 
 class Studio:
-    """`host`: the address that the page is served at. `always`: options of zero3d for every process. `recipes`: a folder."""
+    """`host`: the address that the page is served at. `always`: options of zero3d for every process. `recipes`: a folder.
+    `viewer_port`: of runs' live viewers; 0 takes free ones."""
 
     def __init__(
         self,
@@ -47,8 +48,9 @@ class Studio:
         host: str = "127.0.0.1",
         always: Sequence[str] = (),
         recipes: Path | None = None,
+        viewer_port: int = 0,
     ) -> None:
-        self.limits, self._host = limits, host
+        self.limits, self._host, self._viewer_port = limits, host, viewer_port
         own = path / OWN
         self._logs = own / "logs"
         for place in (own, self._logs, own / "pictures"):
@@ -160,7 +162,7 @@ class Studio:
         }
 
     def _viewer_options(self, origin: str) -> str:
-        options: dict[str, Any] = {"port": 0, "origins": [origin]}
+        options: dict[str, Any] = {"port": self._viewer_port, "origins": [origin]}
         if not is_loopback_address(self._host):
             options |= {"host": self._host, "token": "auto"}
         return json.dumps(options)
