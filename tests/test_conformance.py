@@ -616,6 +616,7 @@ for name, options in {
     "tensorboard": {},
     "turntable": {"frames": 2, "size": 16},
     "viewer": {"port": 0},
+    "wandb": {"mode": "disabled"},
 }.items():
     case(f"observer {name}")(plain(check_observer, **options))
 

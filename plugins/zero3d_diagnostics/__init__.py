@@ -21,6 +21,14 @@ def register_components(register: Callable[[type[Component] | Lazy], None]) -> N
     register(
         Lazy(
             "command",
+            "metrics",
+            "zero3d_diagnostics.logs.command:Metrics",
+            "Show the figures of runs' steps: a summary of each, or all of them as CSV",
+        )
+    )
+    register(
+        Lazy(
+            "command",
             "recipes",
             "zero3d_diagnostics.recipes.command:Recipes",
             "List the recipes: what each makes, needs and costs, and whether its weights are here; copy one.",
@@ -37,4 +45,5 @@ def register_components(register: Callable[[type[Component] | Lazy], None]) -> N
     register(Lazy("observer", "azimuth_loss", "zero3d_diagnostics.azimuth_loss:AzimuthLoss"))
     register(Lazy("observer", "gradients", "zero3d_diagnostics.gradients:Gradients"))
     register(Lazy("observer", "guidance_preview", "zero3d_diagnostics.guidance_preview:GuidancePreview"))
-    register(Lazy("observer", "tensorboard", "zero3d_diagnostics.tensorboard:TensorBoard"))
+    register(Lazy("observer", "tensorboard", "zero3d_diagnostics.logs.tensorboard:TensorBoard"))
+    register(Lazy("observer", "wandb", "zero3d_diagnostics.logs.wandb:WeightsAndBiases"))

@@ -24,7 +24,8 @@ from zero3d_diagnostics.azimuth_loss import AzimuthLoss, AzimuthLossConfig, dire
 from zero3d_diagnostics.charts import colour_of
 from zero3d_diagnostics.gradients import Gradients, GradientsConfig
 from zero3d_diagnostics.guidance_preview import GuidancePreview, GuidancePreviewConfig, panels
-from zero3d_diagnostics.tensorboard import TensorBoard, TensorBoardConfig, tag
+from zero3d_diagnostics.logs.sending import tag
+from zero3d_diagnostics.logs.tensorboard import TensorBoard, TensorBoardConfig
 
 
 def quiet(line):
@@ -352,7 +353,7 @@ class TestTensorBoard:
         assert [(e.step, e.value) for e in self.read(tmp_path).Scalars("a.b/c")] == [(3, 3), (7, 7), (9, 9)]
 
     def test_where_the_package_is_missing_one_line_says_what_to_install(self, monkeypatch):
-        monkeypatch.setattr("zero3d_diagnostics.tensorboard.find_spec", lambda name: None)
+        monkeypatch.setattr("zero3d_diagnostics.logs.sending.find_spec", lambda name: None)
         with pytest.raises(RecipeError, match=r"observers\.tensorboard: .*pip install 'zero3d\[tensorboard\]'"):
             TensorBoard(TensorBoardConfig())
 

@@ -1,0 +1,1 @@
+"""A run's figures in other programs: TensorBoard, Weights & Biases, spreadsheets."""
