@@ -40,10 +40,12 @@ RUN pip install --no-cache-dir --index-url "${TORCH_INDEX}" "${TORCH}" \
 
 # tiny-cuda-nn: the fast hash grid of the representation ngp. It wants capabilities without a dot: 8.0;9.0 -> 80;90
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+# hadolint ignore=DL3059
 RUN TCNN_CUDA_ARCHITECTURES="${ARCHES//./}" pip install --no-cache-dir --no-build-isolation \
     "git+https://github.com/NVlabs/tiny-cuda-nn@v2.0#subdirectory=bindings/torch"
 
 # PyTorch3D: what the renderer rasterizer draws meshes with on CUDA. FORCE_CUDA: there is no GPU while an image is built
+# hadolint ignore=DL3059
 RUN FORCE_CUDA=1 pip install --no-cache-dir --no-build-isolation \
     "git+https://github.com/facebookresearch/pytorch3d@V0.7.9"
 
@@ -63,7 +65,6 @@ ENV HOME=/home/zero3d \
     HF_HOME=/weights \
     NUMBA_CACHE_DIR=/home/zero3d/.cache/numba \
     TORCH_EXTENSIONS_DIR=/opt/extensions
-# hadolint ignore=DL3059
 # Their kernels are compiled when they are first imported: now, and not in everybody's first run
 RUN python -c "import nerfacc.cuda._backend as b; assert b._C is not None" \
     && python -c "import gsplat.cuda._backend as b; assert b._C is not None"

@@ -24,6 +24,8 @@ from zero3d.run import field_drawer
 from zero3d.run import run as run_of_core
 
 SMALL = {
+    "denoiser": {"type": "gaussian", "resolution": 16},
+    "start": {"type": "ellipsoid"},
     "input.elevation_deg": 20,
     "representation.resolution": 16,
     "cameras.resolution": 16,
@@ -223,7 +225,7 @@ def test_plan_and_check_say_what_the_command_line_says(tmp_path, capsys):
 
 def test_a_reconstruction(tmp_path):
     made = api.reconstruct(
-        "nano_lift", "examples/mug.png", tmp_path / "lift", {"input.elevation_deg": 20, "export.mesh.resolution": 16},
+        "ellipsoid", "examples/mug.png", tmp_path / "made", {"input.elevation_deg": 20, "export.mesh.resolution": 16},
         progress=False, **{"representation.resolution": 16},
     )  # fmt: skip
     assert made.state == "0 of 0 steps"

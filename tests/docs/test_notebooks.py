@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from zero3d import api
 SMALL = {
     "steps": 2,
     "device": "cpu",
+    "start": {"type": "ellipsoid"},
     "representation.resolution": 16,
     "cameras.resolution": 16,
     "renderer": {"type": "volume", "step_ratio": 2.0},
@@ -55,3 +57,15 @@ def test_every_cell_of_a_notebook_runs(path, tmp_path, monkeypatch, capsys):
     assert "wrote " in told
     assert "Did you mean 'guidance_scale'?" in told
     assert names["run"].mesh.is_watertight
+
+
+def test_every_figure_of_a_run_is_explained(tmp_path):
+    text = Path("docs/metrics.md").read_text(encoding="utf-8")
+    names = [name for line in text.splitlines() if line.startswith("| `") for name in re.findall(r"`([^`]+)`", line)]
+    holes = {"<term>": r"(guidance|regularizers)\.\w+", "<name>": r".+"}
+    known = [re.sub(r"<\w+>", lambda hole: holes.get(hole[0], r"\w+"), re.escape(name)) for name in names]
+    known += [f"{name}\\.[\\w.]+" for name in known if ".cosine" in name.replace("\\", "")]
+    options = {**SMALL, "observers": {"gradients": {"every": 1}}, "export": {}, "regularizers.opaque.weight": 1}
+    run = api.run("nano", "examples/mug.png", tmp_path / "out", {**options, "start": None}, progress=False)
+    assert "regularizers.opaque.cosine.sds" in run.metrics
+    assert [key for key in run.metrics if not any(re.fullmatch(one, key) for one in known)] == []

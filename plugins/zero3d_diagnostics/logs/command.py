@@ -17,7 +17,7 @@ STDOUT = "-"
 
 
 class Metrics(Command):
-    """Show the figures of runs' steps: a summary of each, or all of them as CSV"""
+    """Show the figures of runs' steps: a summary of each, or all of them as CSV."""
 
     name: ClassVar[str] = "metrics"
     examples: ClassVar[str] = """
