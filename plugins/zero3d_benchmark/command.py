@@ -49,7 +49,8 @@ class BenchmarkCommand(Command):
         if arguments.file and "=" in arguments.file and not Path(arguments.file).exists():  # no file, but an override
             arguments.overrides.insert(0, arguments.file)
             arguments.file = None
-        if not arguments.file and not arguments.predictions:
+        named = any(word.startswith(("methods=", "methods.")) for word in arguments.overrides)
+        if not arguments.file and not arguments.predictions and not named:
             raise RecipeError(
                 "zero3d benchmark: no file; name a benchmark's file or a recipe, or --merge, or --protocols"
             )
@@ -95,7 +96,7 @@ def _check_out(benchmark: Benchmark) -> None:
 
 def _merge(arguments: argparse.Namespace) -> int:
     from zero3d_benchmark.options import from_plain
-    from zero3d_benchmark.protocol import load, measures
+    from zero3d_benchmark.protocol import change_metrics, load, measures
     from zero3d_benchmark.run.folder import MANIFEST, read_manifest
     from zero3d_benchmark.run.loop import merge
 
@@ -119,7 +120,7 @@ def _merge(arguments: argparse.Namespace) -> int:
     except UserError as error:  # the data may lie elsewhere
         _say(f"note: no grid of pictures: {error}")
         protocol = load(plain["protocol"], str(out / MANIFEST))
-        protocol.metrics |= plain.get("metrics") or {}
+        change_metrics(protocol, plain.get("metrics") or {}, str(out / MANIFEST))
         return _report(out, protocol, measures(protocol, arguments.registry), None)
     return _report(out, benchmark.protocol, benchmark.measures, benchmark)
 

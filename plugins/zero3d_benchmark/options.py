@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy
+import torch
 from PIL import Image
 
 from zero3d.errors import RecipeError, UserError, did_you_mean
@@ -46,7 +47,8 @@ class MethodOptions:
     up: vertical axis of predictions' files, y or z. yaw_deg: by how much they are turned about it. turned: whether they
     stand as the input camera sees them (its azimuth 0), and not as the data do. arguments: further words of `zero3d views`,
     as [--steps, 50]. tell_elevation: whether the
-    method is told how high the input camera stands; else it assumes what it does.
+    method is told how high the input camera stands; else it assumes what it does. baked: whether the colours of its meshes
+    hold light and shade; they are then drawn bare, else under the light of the targets, where that is known.
     """
 
     recipe: str | None = None
@@ -61,6 +63,7 @@ class MethodOptions:
     yaw_deg: float = 0.0
     turned: bool = True
     tell_elevation: bool = True
+    baked: bool = False
 
     def __post_init__(self) -> None:
         given = [name for name in SOURCES if getattr(self, name)]
@@ -80,7 +83,8 @@ class BenchmarkOptions:
     label -> method; null leaves one out. executor: who runs the jobs; null is this process. out: folder of the results.
     data: where the user's copy lies, in place of the set's own option. objects: the first so many, or a list of names; null
     takes all. seed: of all methods and samples. shard: i/n, the i-th of n parts of the objects. cache: folder of rendered
-    pictures, out/cache by default. metrics: more metrics, as of a protocol, beside its own (LPIPS, FID: they need weights).
+    pictures, out/cache by default. metrics: more metrics, as of a protocol, beside its own (LPIPS, FID: they need weights);
+    null leaves one of its own out.
     tables: label -> keys that stand in place of these. table: which of them.
     """
 
@@ -172,10 +176,7 @@ def from_plain(plain: dict[str, Any], place: str, registry: Registry, runs: bool
     """
     options: BenchmarkOptions = typed(BenchmarkOptions, plain, f"{place}:")
     protocol = protocols.load(options.protocol, f"{place}: protocol")
-    for label, block in options.metrics.items():
-        if check_label(label, f"{place}: metrics.{label}") in protocol.metrics:
-            raise RecipeError(f"{place}: metrics.{label}: protocol {protocol.id} has one of that name; take another")
-        protocol.metrics[label] = block
+    protocols.change_metrics(protocol, options.metrics, place)
     measures = protocols.measures(protocol, registry)
     if not options.methods:
         raise RecipeError(f"{place}: methods: missing; name one, for example methods.oracle={{oracle: true}}")
@@ -198,8 +199,24 @@ def from_plain(plain: dict[str, Any], place: str, registry: Registry, runs: bool
             if gone:
                 raise RecipeError(f"protocol {protocol.id}: metrics.{label}: {gone[0]}: no such file")
         for label, method in methods.items():
-            _check_method(method, f"{place}: methods.{label}", registry, objects)
+            _check_method(method, f"{place}: methods.{label}", registry, objects, protocol)
+        if measures.shapes and len(measures.shapes) == len(measures.all) and not any(map(_has_mesh, objects)):
+            raise RecipeError(
+                f"{place}: set: none of {len(objects)} objects has a true mesh, and protocol {protocol.id} compares shapes "
+                "here; take data with meshes, or metrics of pictures"
+            )
+        for label, metric in measures.all.items():
+            if metric.wants_encoder or metric.weight_files():  # read once here, for one line in place of one a row
+                protocols.loaded(protocol, label, registry, torch.device("cpu"))
     return Benchmark(place, options, protocol, measures, methods, objects, executor)
+
+
+def _has_mesh(one: EvaluationObject) -> bool:
+    """Whether it has one, be it a damaged one, which is a failure of its own."""
+    try:
+        return one.mesh() is not None
+    except UserError:
+        return True
 
 
 def recipe_of(method: MethodOptions, registry: Registry) -> tuple[str | RecipeText, list[str]]:
@@ -273,13 +290,22 @@ def _objects(options: BenchmarkOptions, place: str, registry: Registry) -> list[
     return objects
 
 
-def _check_method(method: MethodOptions, place: str, registry: Registry, objects: Sequence[EvaluationObject]) -> None:
+def _check_method(
+    method: MethodOptions, place: str, registry: Registry, objects: Sequence[EvaluationObject], protocol: Protocol
+) -> None:
     if method.predictions:
         _check_predictions(Path(method.predictions), place, objects)
     elif method.views:
-        block = {"type": method.views, **method.options}
-        make_block(registry, "denoiser", f"{place}:", "views", block).build()
-        registry.get("command", "views", place)
+        from zero3d_benchmark.run.views import check_views
+
+        if protocol.targets is None:
+            raise RecipeError(
+                f"{place}.views: draws pictures, and protocol {protocol.id} asks for none here; leave it out"
+            )
+        try:
+            check_views(method, registry)
+        except UserError as error:
+            raise RecipeError(f"{place}: {error}") from None
     elif not method.oracle:
         if method.reconstructor:
             registry.get("reconstructor", method.reconstructor, f"{place}.reconstructor")

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zero3d.errors import RecipeError, did_you_mean
+import torch
+
+from zero3d.errors import RecipeError, UserError, did_you_mean
+from zero3d.evaluation import make_metric
 from zero3d.interfaces import DistributionMetric, Metric, PictureMetric, ShapeMetric
+from zero3d.labels import check_label
 from zero3d.recipe import make_block, read_yaml
 from zero3d.recipe.schema import typed
 from zero3d.registry import Registry
@@ -157,15 +162,58 @@ def parse(plain: dict[str, Any], place: str) -> Protocol:
     return protocol
 
 
-def measures(protocol: Protocol, registry: Registry) -> Measures:
-    """Its metrics, made and not loaded.
+def change_metrics(protocol: Protocol, changes: Mapping[str, Any], place: str) -> None:
+    """Add metrics to its own, or leave some out (null); where none compares pictures, none are asked for.
 
     Raises:
-        RecipeError: no metric of that name, or an option of it is wrong.
+        RecipeError: one of that name is there already, or none, or none is left.
+    """
+    for label, block in changes.items():
+        where = f"{place}: metrics.{label}"
+        if block is None:
+            if label not in protocol.metrics:
+                raise RecipeError(
+                    f"{where}: protocol {protocol.id} has none to leave out.{did_you_mean(label, protocol.metrics)}"
+                )
+            del protocol.metrics[label]
+        elif check_label(label, where) in protocol.metrics:
+            raise RecipeError(f"{where}: protocol {protocol.id} has one of that name; take another")
+        else:
+            protocol.metrics[label] = block
+    if not protocol.metrics:
+        raise RecipeError(f"{place}: metrics: none is left of protocol {protocol.id}'s; keep one")
+
+
+def made(protocol: Protocol, label: str, registry: Registry) -> Metric:
+    """One of its metrics, not loaded. Raises RecipeError: none of that name, or an option of it is wrong."""
+    block = protocol.metrics[label]
+    metric: Metric = make_block(registry, "metric", f"protocol {protocol.id}", f"metrics.{label}", block, label).build()
+    return metric
+
+
+def loaded(protocol: Protocol, label: str, registry: Registry, device: torch.device) -> Metric:
+    """One of its metrics with its weights and encoder.
+
+    Raises:
+        UserError: as `made`, or the weights cannot be read; the line names the metric.
+    """
+    place = f"protocol {protocol.id}: metrics.{label}"
+    try:
+        options = {"type": label, **protocol.metrics[label]}
+        return make_metric(registry, options, f"protocol {protocol.id}", f"metrics.{label}", device)
+    except UserError as error:
+        raise error if str(error).startswith(place) else RecipeError(f"{place}: {error}") from None
+
+
+def measures(protocol: Protocol, registry: Registry, device: torch.device | None = None) -> Measures:
+    """Its metrics, made; with a device, loaded there with their weights and encoders.
+
+    Raises:
+        UserError: no metric of that name, an option of it is wrong, or its weights cannot be read.
     """
     found = Measures()
-    for label, block in protocol.metrics.items():
-        metric = make_block(registry, "metric", f"protocol {protocol.id}", f"metrics.{label}", block, label).build()
+    for label in protocol.metrics:
+        metric = loaded(protocol, label, registry, device) if device else made(protocol, label, registry)
         if isinstance(metric, ShapeMetric):
             found.shapes[label] = metric
         elif isinstance(metric, PictureMetric):
@@ -173,6 +221,8 @@ def measures(protocol: Protocol, registry: Registry) -> Measures:
         else:
             assert isinstance(metric, DistributionMetric)
             found.distributions[label] = metric
+    if not found.pictures and not found.distributions:
+        protocol.targets = None
     needs = [label for label in (*found.pictures, *found.distributions) if protocol.targets is None]
     if needs:
         raise RecipeError(f"protocol {protocol.id}: metrics.{needs[0]}: compares pictures, and targets asks for none")

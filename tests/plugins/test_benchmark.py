@@ -20,7 +20,7 @@ from zero3d.plugins import load_plugins
 from zero3d_benchmark import protocol as protocols
 from zero3d_benchmark.options import from_plain, read
 from zero3d_benchmark.report import table
-from zero3d_benchmark.run import job, placing, predict
+from zero3d_benchmark.run import job, placing, views
 from zero3d_benchmark.run.truth import Truth
 
 REGISTRY = load_plugins()
@@ -325,7 +325,7 @@ def test_a_denoiser_draws_the_targets_from_where_they_stand(files, tmp_path):
     opened = from_plain(yaml.safe_load((files / "file.yaml").read_text(encoding="utf-8")), "x", REGISTRY, runs=False)
     truth = Truth(opened.objects[0], opened.protocol, files / "cache")
     shown = truth.input.camera
-    moves = [predict._relative(truth, shot.camera) for shot in truth.targets]
+    moves = [views.relative(truth, shot.camera) for shot in truth.targets]
     beside = [truth.azimuth_deg + move[0] - wanted for move, wanted in zip(moves, (0, 90, 180), strict=True)]
     assert [(apart + 180) % 360 - 180 for apart in beside] == pytest.approx([0, 0, 0], abs=1e-3)
     assert [move[1] for move in moves] == pytest.approx([20 - truth.elevation_deg] * 3, abs=1e-4)

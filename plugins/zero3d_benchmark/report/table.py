@@ -18,6 +18,7 @@ from zero3d.files import write_text
 from zero3d_benchmark.options import FLOOR
 from zero3d_benchmark.protocol import Measures, Protocol
 from zero3d_benchmark.run import folder
+from zero3d_benchmark.run.folder import NO_TRUTH
 
 PUBLISHED = Path(__file__).parent.parent / "published.json"
 DIGITS = 4
@@ -112,6 +113,8 @@ def make(out: Path, protocol: Protocol, measures: Measures) -> Table:
     missing = sum(len(shown) - line.objects for line in lines if line.method in manifest.get("methods", {}))
     missing += sum(len(shown) for label in manifest.get("methods", {}) if not by[label])
     notes += [f"{missing} rows are not there yet"] if missing > 0 else []
+    bare = sum(NO_TRUTH in row.get("notes", []) for rows in by.values() for row in rows)
+    notes += [f"{bare} rows with {NO_TRUTH}"] if bare else []
     told = frozenset(label for label, method in manifest.get("methods", {}).items() if method.get("oracle"))
     return Table(protocol, columns, lines, published(protocol), failures, notes, told | {FLOOR})
 

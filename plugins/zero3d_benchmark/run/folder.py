@@ -17,6 +17,8 @@ from zero3d.recipe import recipe_file
 from zero3d_benchmark.options import Benchmark, MethodOptions
 
 MANIFEST, CACHE, ROWS = "manifest.json", "cache", "objects"
+NO_TRUTH = "no true mesh: the shape is not scored"
+"""A note of a row."""
 PACKAGES = ("zero3d", "torch", "numpy", "scipy", "trimesh", "scikit-image", "embreex", "libigl", "pillow")
 
 

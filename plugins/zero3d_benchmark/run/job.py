@@ -21,6 +21,7 @@ from zero3d.interfaces import Metric
 from zero3d.mesh_views import MeshScene
 from zero3d.plugins import load_plugins
 from zero3d.registry import Registry
+from zero3d_benchmark import protocol as protocols
 from zero3d_benchmark.options import FLOOR, Benchmark, from_plain
 from zero3d_benchmark.run import folder
 from zero3d_benchmark.run.placing import Placing, place
@@ -38,8 +39,7 @@ def _opened(out: str, plugins: tuple[str, ...], written: str) -> tuple[Registry,
     registry = load_plugins(plugins)
     benchmark = from_plain(json.loads(written), out, registry, runs=False)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    for metric in benchmark.measures.all.values():
-        metric.load(device)
+    benchmark.measures = protocols.measures(benchmark.protocol, registry, device)
     return registry, benchmark, benchmark.measures.all
 
 
@@ -93,10 +93,13 @@ def _scored(benchmark: Benchmark, registry: Registry, label: str, truth: Truth, 
 
 
 def _shapes(benchmark: Benchmark, truth: Truth, made: Prediction) -> dict[str, float]:
-    if truth.mesh is None and not truth.targets:
-        raise UserError(f"protocol {benchmark.protocol.id} compares shapes, and there is no true mesh")
-    if made.mesh is None or truth.mesh is None:
+    if made.mesh is None:
         return {}  # pictures alone: a shape is not told
+    if truth.mesh is None:
+        if not truth.targets:
+            raise UserError(f"protocol {benchmark.protocol.id} compares shapes, and there is no true mesh")
+        made.notes.insert(0, folder.NO_TRUTH)
+        return {}
     seed = benchmark.options.seed
     mesh, true = place(made.mesh, truth.mesh, benchmark.protocol.place, Placing(truth.azimuth_deg, seed))
     return {

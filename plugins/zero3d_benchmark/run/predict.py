@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import tempfile
@@ -15,7 +14,6 @@ import torch
 from PIL import Image
 
 from zero3d.errors import UserError
-from zero3d.interfaces import Command
 from zero3d.mesh_files import FORMATS, load_mesh, save_mesh
 from zero3d.mesh_placing import turned
 from zero3d.mesh_views import MeshScene
@@ -25,6 +23,7 @@ from zero3d.run import run
 from zero3d_benchmark.options import MethodOptions, given, prediction_file, recipe_of
 from zero3d_benchmark.run.placing import to_world
 from zero3d_benchmark.run.truth import Truth
+from zero3d_benchmark.run.views import views_of
 
 
 @dataclass
@@ -52,13 +51,14 @@ def predict(method: MethodOptions, truth: Truth, registry: Registry, seed: int, 
     elif method.predictions:
         made = _read(method, truth)
     elif method.views:
-        return Prediction(pictures=_views(method, truth, registry, seed, folder))
+        return Prediction(pictures=views_of(method, truth, registry, seed, folder))
     else:
         made = _ran(method, truth, registry, seed, folder)
     if made.pictures is None and truth.targets:
         assert made.mesh is not None
         scene = MeshScene(made.mesh)
-        drawn = [scene.draw(shot.camera, light=None).image[0] for shot in truth.targets]
+        light = None if method.baked else truth.light
+        drawn = [scene.draw(shot.camera, light=light).image[0] for shot in truth.targets]
         made.pictures = torch.stack(drawn).float()
     return made
 
@@ -105,47 +105,6 @@ def _picture(folder: Path, number: int, shape: tuple[int, ...]) -> torch.Tensor:
         read = read.convert("RGBa").resize((shape[1], shape[0]), Image.Resampling.BOX).convert("RGBA")
     rgba = torch.from_numpy(numpy.array(read)).float() / 255
     return rgba[..., :3] * rgba[..., 3:] + 1 - rgba[..., 3:]
-
-
-def _views(method: MethodOptions, truth: Truth, registry: Registry, seed: int, folder: Path) -> torch.Tensor:
-    """The targets, drawn by a denoiser through `zero3d views`, from where they stand relative to the input."""
-    if not truth.targets:
-        raise UserError(f"a method of views draws pictures, and protocol {truth.protocol.id} asks for none")
-    command = registry.get("command", "views", "methods")
-    assert issubclass(command, Command)
-    views = command(command.Config())
-    parser = argparse.ArgumentParser()
-    views.add_arguments(parser)
-    poses = folder / "poses.json"
-    poses.write_text(json.dumps([_relative(truth, shot.camera) for shot in truth.targets]), encoding="utf-8")
-    words = [str(truth.input.path), "--out", str(folder / "views"), "--poses", str(poses), "--seed", str(seed)]
-    words += ["--denoiser", str(method.views), "--mask", "alpha", *method.arguments]
-    words += ["--input-elevation", f"{truth.elevation_deg:.4f}"] if method.tell_elevation else []
-    for key, value in method.options.items():
-        words += ["--option", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
-    try:
-        parsed = parser.parse_args(words)
-    except SystemExit:
-        raise UserError(f"zero3d views does not take {' '.join(method.arguments)!r}; see zero3d views --help") from None
-    parsed.registry = registry
-    views.run(parsed)
-    record = json.loads((folder / "views" / "views.json").read_text(encoding="utf-8"))
-    files = [folder / "views" / view["file"] for view in record["views"]]
-    size = truth.targets[0].rgba.shape
-    pictures = []
-    for path in files:
-        with Image.open(path) as opened:
-            small = opened.convert("RGB").resize((size[1], size[0]), Image.Resampling.BOX)
-        pictures.append(torch.from_numpy(numpy.array(small)).float() / 255)
-    return torch.stack(pictures)
-
-
-def _relative(truth: Truth, camera: Any) -> list[float]:
-    """Azimuth and elevation in degrees and distance, relative to the input."""
-    shown = truth.input.camera
-    azimuth = numpy.degrees(float(camera.azimuth[0] - shown.azimuth[0]))
-    elevation = numpy.degrees(float(camera.elevation[0] - shown.elevation[0]))
-    return [float((azimuth + 180) % 360 - 180), float(elevation), float(camera.distance[0] - shown.distance[0])]
 
 
 def keep(made: Prediction, place: Path) -> None:

@@ -54,7 +54,18 @@ class Truth:
     def mesh(self) -> Any:
         """On its stage; None if there is none."""
         mesh = self.one.mesh()
-        return None if mesh is None else staged(mesh, self.protocol.stage)
+        return None if mesh is None else staged(mesh, self.stage)
+
+    @cached_property
+    def stage(self) -> str:
+        """The protocol's, of a mesh that nothing fixes: its set has not placed it, and no picture of its own shows it."""
+        return "none" if self.one.placed or self._has_own(self.protocol.input) else self.protocol.stage
+
+    @property
+    def light(self) -> Light | None:
+        """What predictions are drawn under: the targets' light, if they are drawn here; of the data's own it is unknown."""
+        seen = self.protocol.targets
+        return None if seen is None or self._has_own(seen) else Light(self.protocol.ambient)
 
     @cached_property
     def input(self) -> Shot:
@@ -82,10 +93,12 @@ class Truth:
         return float(numpy.degrees(float(self.input.camera.elevation[0])))
 
     def _shots(self, seen: Seen, what: str) -> list[Shot]:
-        have = len(self.one.view_names)
-        if have and (seen.views == "others" or seen.views):
-            return [self._own(index) for index in self._indices(seen, have)]
+        if self._has_own(seen):
+            return [self._own(index) for index in self._indices(seen, len(self.one.view_names))]
         return [self._drawn(camera) for camera in cameras(seen, f"{self.one.name} {what}", self.protocol)]
+
+    def _has_own(self, seen: Seen) -> bool:
+        return bool(self.one.view_names) and bool(seen.views)
 
     def _indices(self, seen: Seen, have: int) -> list[int]:
         shown = [index % have for index in self.protocol.input.views if -have <= index < have]
@@ -116,7 +129,7 @@ class Truth:
             "fov": round(float(camera.fovs[0]), 8),
             "size": camera.height,
             "ambient": self.protocol.ambient,
-            "stage": self.protocol.stage,
+            "stage": self.stage,
             "renderer": RENDERER,
         }
         path, record = self._places(key)

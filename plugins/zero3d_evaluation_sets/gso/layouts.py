@@ -48,6 +48,10 @@ class FuelObject(FileObject):
 
     yaw_deg: float | None = None
 
+    @property
+    def placed(self) -> bool:  # type: ignore[override]
+        return self.yaw_deg is not None
+
     def settings(self) -> str:
         return f"yaw {self.yaw_deg}"
 

@@ -29,11 +29,12 @@ class RtmvConfig(Selection):
 
     `layout`: rtmv (as published), zero123 (that paper's copy), or auto. `alpha`: where opacity is taken from: picture (the
     EXR's channel A), depth (where there is one), or auto: the channel A if it tells pixels apart, else the depth, else all
-    opaque.
+    opaque. `group`: google_scanned, abc, bricks or amazon_berkeley, by the folder that scenes lie in; "" takes all.
     """
 
     layout: str = "auto"
     alpha: str = "auto"
+    group: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,6 +55,7 @@ class Rtmv(EvaluationSet):
         config: RtmvConfig = self.config
         root = existing(config, "rtmv")
         found: dict[str, EvaluationObject] = {}
+        others: set[str] = set()
         for folder, layout in _scenes(root):
             if config.layout not in ("auto", layout):
                 continue
@@ -63,12 +65,21 @@ class Rtmv(EvaluationSet):
                     f"rtmv: path: {root} is one scene's folder; name the folder above, objects=[{root.name}]"
                 )
             name, group = "_".join(place), place[0] if len(place) > 1 else ""
+            beside = place[:-1] or (root.resolve().name,)
+            if config.group and config.group not in beside and not (layout == "zero123" and not group):
+                others |= set(beside[-1:])
+                continue
             if name in found:
                 raise UserError(f"rtmv: path: {root}: two scenes are called {name}; name one group's folder")
             if layout == "rtmv":
                 found[name] = RtmvScene(name, folder, group, config.alpha)
             else:
                 found[name] = Zero123Scene(name, folder, group)
+        if not found and others:
+            raise UserError(
+                f"rtmv: group: {config.group!r}: no scene of it in {root}; copy it, or take all with group=''."
+                f"{did_you_mean(config.group, others)}"
+            )
         if not found:
             wanted = "; ".join(f"{name}: {LAYOUTS[name]}" for name in LAYOUTS if config.layout in ("auto", name))
             raise UserError(f"rtmv: path: {root}: no scene there: {holds(root)}; expected {wanted}")

@@ -30,6 +30,8 @@ class EvaluationObject(ABC):
     name: str
     """Unique in its set; also a file's name."""
     category: str = ""
+    placed: bool = False
+    """Whether the set puts the mesh where it is to be scored (normalised, turned): it is not moved or scaled again."""
     view_names: Sequence[str] = ()
     """The data's own pictures with known cameras, in the data's order; () if views must be rendered from the mesh."""
 

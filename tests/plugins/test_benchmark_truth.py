@@ -1,0 +1,139 @@
+"""`zero3d benchmark`: where the truth stands, how it is lit, which metrics a table has, what is told where one has none."""
+
+import json
+from pathlib import Path
+
+import numpy
+import pytest
+import trimesh
+import yaml
+
+from tests.plugins import evaluation_sets_data as data
+from tests.plugins.clip_tiny import save_folder
+from zero3d.cli import main
+from zero3d.errors import UserError
+from zero3d.mesh_files import normalise, save_mesh
+from zero3d.plugins import load_plugins
+from zero3d_benchmark import options
+from zero3d_benchmark import protocol as protocols
+from zero3d_benchmark.run.placing import Placing, place
+from zero3d_benchmark.run.truth import Truth
+from zero3d_evaluation_sets.gso.component import Gso
+
+REGISTRY = load_plugins()
+SHOWN = {"elevation_deg": [20], "azimuth_deg": [30], "distance": [2.0]}
+TARGETS = {"elevation_deg": [20], "azimuth_deg": [0, 120, 240], "distance": [2.0]}
+METRICS = {"psnr": {"type": "psnr"}, "iou": {"type": "iou", "voxels": 16}}
+SMALL = {"id": "small", "size": 48, "input": SHOWN, "targets": TARGETS, "metrics": METRICS}
+
+
+def written(folder, **changes):
+    path = folder / "small.yaml"
+    path.write_text(yaml.safe_dump({**SMALL, **changes}), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def boxes(tmp_path_factory):
+    """A coloured box, and the same as an outside method's that stands as the data do."""
+    root = tmp_path_factory.mktemp("boxes")
+    for folder in ("truth", "made"):
+        (root / folder).mkdir()
+        box = trimesh.creation.box((1.0, 0.6, 0.3))
+        box.visual.vertex_colors = numpy.tile([200, 90, 40, 255], (8, 1)).astype(numpy.uint8)
+        save_mesh(box, root / folder / "box.glb")
+    written(root)
+    return root
+
+
+def run(root, out, *words, method=""):
+    known = f"methods={{same: {{predictions: {root / 'made'}, turned: false{method}}}}}"
+    kept = ["executor=null", f"protocol={root / 'small.yaml'}", f"set={{type: mesh_folder, path: {root / 'truth'}}}"]
+    return main(["benchmark", known, *kept, f"out={out}", *words])
+
+
+def row(out, method="same", name="box"):
+    return json.loads((out / f"objects/{method}/{name}.json").read_text(encoding="utf-8"))
+
+
+def test_a_mesh_that_its_set_has_placed_stays_there(tmp_path):
+    """By 225 degrees, where a box's own box is another: SyncDreamer's script normalises first, then turns."""
+    data.syncdreamer(tmp_path / "data", "school_bus2", 225)
+    lying = data.SOLID[:, [2, 1, 0]] * (1, 1, -1)
+    data.obj(tmp_path / "data/school_bus2/model.obj", lying)
+    (one,) = Gso(Gso.Config(path=str(tmp_path / "data"))).objects()
+    protocol = protocols.load("syncdreamer-30", "test")
+    truth = Truth(one, protocol, tmp_path / "cache")
+    expected = data.about_z(data.normalised(lying), -225)
+    assert abs(expected[:, None] - truth.mesh.vertices[None]).max(-1).min(0) == pytest.approx(0, abs=1e-5)
+    made, true = place(one.mesh(), truth.mesh, protocol.place, Placing(truth.azimuth_deg, 0))
+    assert protocols.measures(protocol, REGISTRY).shapes["iou"].shape(made, true)["iou_mesh2sdf"] == 1
+    assert numpy.ptp(expected, axis=0).max() < 0.97
+    assert numpy.ptp(normalise(one.mesh()).vertices, axis=0).max() == pytest.approx(1)
+
+
+def test_a_perfect_mesh_loses_nothing_to_light(boxes, tmp_path):
+    assert run(boxes, tmp_path / "lit") == 0
+    assert run(boxes, tmp_path / "bare", method=", baked: true") == 0
+    lit, bare = row(tmp_path / "lit")["figures"], row(tmp_path / "bare")["figures"]
+    assert lit["iou"] == 1
+    assert lit["psnr"] > 45 > bare["psnr"] + 10
+
+
+def test_a_metric_with_an_encoder_is_loaded_with_it(boxes, tmp_path, capsys):
+    save_folder(tmp_path / "clip")
+    metric = "metrics.clip_similarity={type: clip_similarity, encoder: 'clip:%s'}"
+    assert run(boxes, tmp_path / "out", metric % (tmp_path / "clip")) == 0
+    assert row(tmp_path / "out")["figures"]["clip_similarity"] > 0.99
+    capsys.readouterr()
+    assert run(boxes, tmp_path / "no", metric % (tmp_path / "nowhere")) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "protocol small: metrics.clip_similarity: encoder.weights: " in said
+    assert not (tmp_path / "no").exists()
+
+
+def test_weights_of_another_kind_are_one_line_before_anything_runs(boxes, tmp_path, capsys):
+    (tmp_path / "vgg.pth").write_bytes(b"no tensors")
+    metric = f"metrics.lpips={{type: lpips, net: vgg, trunk: {tmp_path / 'vgg.pth'}}}"
+    assert run(boxes, tmp_path / "out", metric) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("zero3d: protocol small: metrics.lpips: ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_where_there_is_no_true_mesh_it_is_told(boxes, tmp_path, capsys):
+    data.rtmv(tmp_path / "data")
+    protocol = written(tmp_path, input={"views": [0]}, targets={"views": [1]})
+    words = [f"protocol={protocol}", f"set={{type: rtmv, group: google_scanned, path: {tmp_path / 'data'}}}"]
+    (tmp_path / "made").mkdir()
+    save_mesh(trimesh.creation.box((0.5, 0.6, 0.3)), tmp_path / "made/google_scanned_00003.ply")
+    words += [f"methods={{same: {{predictions: {tmp_path / 'made'}}}}}"]
+    assert run(boxes, tmp_path / "out", *words) == 0
+    assert set(row(tmp_path / "out", name="google_scanned_00003")["figures"]) == {"psnr"}
+    assert "1 rows with no true mesh" in (tmp_path / "out/table.md").read_text(encoding="utf-8")
+    capsys.readouterr()
+    assert run(boxes, tmp_path / "no", *words, "metrics={psnr: null}") == 2
+    assert "none of 1 objects has a true mesh" in capsys.readouterr().err
+    assert run(boxes, tmp_path / "no", *words, "set.group=abc") == 2
+    assert "rtmv: group: 'abc': no scene of it" in capsys.readouterr().err
+
+
+def test_metrics_of_a_protocol_are_left_out(boxes, tmp_path, capsys):
+    assert run(boxes, tmp_path / "out", "metrics={psnr: null}") == 0
+    assert set(row(tmp_path / "out")["figures"]) == {"iou"}
+    capsys.readouterr()
+    for words, told in {
+        "metrics={psnrr: null}": "metrics.psnrr: protocol small has none to leave out. Did you mean 'psnr'?",
+        "metrics={psnr: null, iou: null}": "metrics: none is left",
+    }.items():
+        assert run(boxes, tmp_path / "no", words) == 2
+        assert told in capsys.readouterr().err
+
+
+def test_the_papers_methods_lack_nothing_but_their_weights():
+    plain = yaml.safe_load(Path("benchmarks/paper.yaml").read_text(encoding="utf-8"))
+    protocol = protocols.load("zero123-gso", "test")
+    for label, given in plain["methods"].items():
+        method = options.typed(options.MethodOptions, given, label)
+        with pytest.raises(UserError, match=r"no file|no folder|not in the cache|nor in the hub's cache"):
+            options._check_method(method, f"methods.{label}", REGISTRY, [], protocol)
