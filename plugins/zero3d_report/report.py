@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import os
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -261,4 +260,5 @@ def _file_hashes(models: Iterable[tuple[Stage, Export, Model]]) -> Iterator[tupl
 def _clock(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.1f} s"
-    return time.strftime("%H:%M:%S h" if seconds >= 3600 else "%M:%S min", time.gmtime(seconds))
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d} h" if minutes >= 60 else f"{minutes}:{rest:02d} min"

@@ -219,7 +219,7 @@ def _set_token(local: bool) -> None:
     """Ray listens on all of a machine's addresses: nobody may send it work without a token, which the user's choice or the
     cluster's file gives; here it is a new one, in a file that only we can read, for as long as this process runs."""
     own = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys()
-    if own - {"RAY_AUTH_MODE"} or (not local and (Path.home() / ".ray" / "auth_token").is_file()):
+    if own - {"RAY_AUTH_MODE"} or (not local and Path("~/.ray/auth_token").expanduser().is_file()):
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     elif local and not own:
         folder = tempfile.mkdtemp(prefix="zero3d-ray-")

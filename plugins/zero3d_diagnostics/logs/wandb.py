@@ -154,7 +154,7 @@ def _has_key() -> bool:
     if any(os.environ.get(name) for name in KEYS):
         return True
     named = os.environ.get("NETRC")
-    places = [Path(named)] if named else [Path.home() / name for name in (".netrc", "_netrc")]
+    places = [Path(named)] if named else [Path("~", name).expanduser() for name in (".netrc", "_netrc")]
     return any(place.is_file() for place in places)
 
 
