@@ -26,9 +26,9 @@ ID = "wandb/zero3d-run-id"
 
 @dataclass
 class WandbConfig:
-    """`project`, and `name` of the run in it ("": that of the folder). `mode`: online sends while the run goes on, offline
-    writes to the run's folder for `wandb sync`, disabled does nothing. `every`: steps between the figures that are passed
-    on. `media`: whether previews and the exported model are, too."""
+    """`project`: where the run belongs. `name`: of the run in it; "" is that of the folder. `mode`: online sends while the
+    run goes on, offline writes to its folder for `wandb sync`, disabled does nothing. `every`: steps between the figures
+    that are passed on. `media`: whether previews and the exported model are, too."""
 
     project: str = "zero3d"
     name: str = ""
