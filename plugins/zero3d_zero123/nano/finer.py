@@ -33,8 +33,8 @@ SAMPLES = 96
 TURNS = 16
 """Parts of a full turn by which a solid is turned about its vertical axis and held against itself."""
 ALIKE = 0.86
-"""Mean of the soft IoUs with its turned copies from which a solid is taken for one of revolution, and made one. Of validation
-objects those above gained (a can's IoU 0.77 to 0.91), those from 0.8 to 0.85 lost: boxes and vessels guessed askew.
+"""Mean of the soft IoUs with its turned copies from which a solid is taken for one of revolution, and made one. Most
+validation objects above gained (a can's IoU 0.77 to 0.91), those from 0.8 to 0.85 lost: boxes and vessels guessed askew.
 (Averaging what is mirror-symmetric in the same way blurs it.)"""
 EMPTIEST, DENSEST = -10.0, 6.0
 """The finer solid's logits: a cell of the densest lets 1/400 of the light through, and more would only be slow to change."""
