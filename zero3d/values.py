@@ -134,6 +134,17 @@ VIEW_FIELDS = frozenset(_VIEW_FIELDS)
 
 
 @dataclass(frozen=True)
+class ElevationEstimate:
+    """How far a picture's camera is guessed to look down: mean and standard deviation, degrees."""
+
+    mean_deg: float
+    std_deg: float
+
+    def __str__(self) -> str:
+        return f"elevation: {self.mean_deg:.0f} degrees, give or take {self.std_deg:.0f} (estimated)"
+
+
+@dataclass(frozen=True)
 class Picture:
     """The prepared input: `rgb` (H, W, 3) in [0, 1] over white, `mask` (H, W, 1) in [0, 1], both square and framed."""
 

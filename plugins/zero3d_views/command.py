@@ -57,7 +57,12 @@ class Views(Command):
             metavar="FILE",
             help="in place of the lists: JSON, [[azimuth, elevation, distance], …]",
         )
-        add("--input-elevation", type=float, metavar="DEG", help="degrees the picture's camera looked down (20)")
+        add(
+            "--input-elevation",
+            type=float,
+            metavar="DEG",
+            help="degrees the picture's camera looked down (estimated, or 20)",
+        )
         add("--samples", type=int, default=1, help="pictures of each view (1)")
         add("--seed", type=int, default=0, help="same seed, same pictures, whatever the batch (0)")
         add("--scale", type=float, default=3.0, help="guidance scale: how closely to follow the picture (3)")
@@ -98,9 +103,10 @@ class Views(Command):
         device = choose_device(arguments.device)
         out = check_out(arguments.out, arguments.overwrite)
         denoiser = _denoiser(arguments, registry)
-        elevation = _input_elevation(arguments, denoiser, poses)
-        cameras = cameras_at(poses, elevation, denoiser.resolution)
+        _check_elevation(arguments, denoiser, poses)
         source = _picture(arguments, registry)
+        elevation = _input_elevation(arguments, denoiser, source)
+        cameras = cameras_at(poses, elevation, denoiser.resolution)
         framing = arguments.framing or ("fit" if denoiser.channels == 3 else "demo")
         framed = frame(source.rgba, framing, denoiser.picture_resolution)
         for note in (*source.notes, *framed.notes):
@@ -234,12 +240,14 @@ def _denoiser(arguments: argparse.Namespace, registry: Registry) -> Denoiser:
     return denoiser
 
 
-def _input_elevation(arguments: argparse.Namespace, denoiser: Denoiser, poses: list[Pose]) -> float:
-    """As given, else assumed and said; a denoiser that is told it needs it and knows no distance."""
+def _check_elevation(arguments: argparse.Namespace, denoiser: Denoiser, poses: list[Pose]) -> None:
+    """A denoiser that is told the elevation, and cannot guess it, needs it; and it knows no distance."""
+    from zero3d.interfaces import Denoiser
     from zero3d_views.poses import STEEPEST_DEG
 
     if denoiser.knows_elevation:
-        if arguments.input_elevation is None:
+        guesses = type(denoiser).elevation_of is not Denoiser.elevation_of
+        if arguments.input_elevation is None and not guesses:
             raise RecipeError(
                 "--input-elevation: missing; Stable Zero123 must be told how far the picture's camera looked down"
             )
@@ -251,10 +259,20 @@ def _input_elevation(arguments: argparse.Namespace, denoiser: Denoiser, poses: l
         raise RecipeError(
             f"--input-elevation: {arguments.input_elevation:g}; -{STEEPEST_DEG:g} to {STEEPEST_DEG:g} degrees"
         )
-    if arguments.input_elevation is None:
+
+
+def _input_elevation(arguments: argparse.Namespace, denoiser: Denoiser, source: SourcePicture) -> float:
+    """As given, else as the denoiser guesses, else assumed; the last two are said."""
+    from zero3d.picture import frame
+
+    if arguments.input_elevation is not None:
+        return float(arguments.input_elevation)
+    found = denoiser.elevation_of(frame(source.rgba, "fit", denoiser.picture_resolution).picture)
+    if found is None:
         print(f"note: --input-elevation not given: {DEFAULT_ELEVATION_DEG:g} degrees are assumed", file=sys.stderr)
         return DEFAULT_ELEVATION_DEG
-    return float(arguments.input_elevation)
+    print(f"note: {found}; --input-elevation overrides", file=sys.stderr)
+    return round(found.mean_deg, 1)
 
 
 def _picture(arguments: argparse.Namespace, registry: Registry) -> SourcePicture:

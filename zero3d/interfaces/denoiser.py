@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from zero3d.diffusion import guided
 from zero3d.interfaces.component import Component
-from zero3d.values import Cameras, Subject
+from zero3d.values import Cameras, ElevationEstimate, Picture, Subject
 
 COND, NULL, NEGATIVE = "cond", "null", "negative"
 """Names of the predictions that guidances combine: with the condition, without it, with the negative prompt."""
@@ -74,6 +74,14 @@ class Denoiser(Component):
 
         They stand by the first picture's (of an empty subject: azimuth and elevation 0), and are known before `load`.
         `predict` then takes groups of exactly these, in any order.
+        """
+        return None
+
+    def elevation_of(self, picture: Picture) -> ElevationEstimate | None:
+        """How far down the camera of `picture` looks; None, as here, if it cannot tell.
+
+        Asked before `load`, and by commands that only plan: it reads no more than a small file of its own. `picture` has
+        `picture_resolution` and is framed as `fit`. The same picture gets the same answer, whatever the device.
         """
         return None
 

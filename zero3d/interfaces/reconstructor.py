@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from zero3d.interfaces.component import Component
 from zero3d.interfaces.representation import Representation
-from zero3d.values import Step, Subject
+from zero3d.values import ElevationEstimate, Picture, Step, Subject
 
 
 class Reconstructor(Component):
@@ -35,6 +35,14 @@ class Reconstructor(Component):
         """What the manifest keeps of how the model was made, by name, as JSON holds it: licence, alignment, scale...; asked
         after `reconstruct`. (Seconds and weights' hashes are kept of every one.)"""
         return {}
+
+    def elevation_of(self, picture: Picture) -> ElevationEstimate | None:
+        """How far down the camera of `picture` looks; None, as here, if it cannot tell.
+
+        Asked before `load`, and by commands that only plan: it reads no more than a small file of its own. `picture` has
+        `picture_resolution` and is framed as `fit`. The same picture gets the same answer, whatever the device.
+        """
+        return None
 
     @abstractmethod
     def reconstruct(self, subject: Subject, step: Step) -> Representation:

@@ -3,12 +3,13 @@
 from zero3d.recipe.blocks import VIEWS, Block, Placed, make_block
 from zero3d.recipe.images import file_source
 from zero3d.recipe.load import BLOCK_MAPS, EXPORT_KEYS, SINGLE_BLOCKS, Recipe, load_recipe
-from zero3d.recipe.options import CheckpointOptions, InputOptions, OptimizerOptions, RunOptions
+from zero3d.recipe.options import AUTO, CheckpointOptions, InputOptions, OptimizerOptions, RunOptions
 from zero3d.recipe.reading import RecipeText, check_keys, read_yaml
 from zero3d.recipe.schema import typed
 from zero3d.recipe_names import recipe_file, recipes, run_name
 
 __all__ = [
+    "AUTO",
     "BLOCK_MAPS",
     "Block",
     "CheckpointOptions",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,19 +13,21 @@ from zero3d.schedule import Schedule
 FASTEST = 10_000
 """The largest learning rate: some fields are trained by plain descent at a few hundred."""
 MOST_STEPS = 10**9
+AUTO = "auto"
 
 
 @dataclass
 class InputOptions:
     """`input`: how the picture is read.
 
-    elevation_deg: the camera's height over the object's horizon, degrees in [-90, 90]; None assumes 20 and says so.
+    elevation_deg: the camera's height over the object's horizon, degrees in [-90, 90]; auto has a part of the run guess
+    it from the picture, where one can, else assumes 20; either is said.
     mask: a file, or a method of the image source; None finds it. framing: keep, demo or fit (see zero3d.picture).
     resolution: side of the input views as they are rendered, pixels; None takes the novel views'. per_step: of several
     pictures, how many are rendered in a step: the first, and others drawn at random; None renders all.
     """
 
-    elevation_deg: float | None = None
+    elevation_deg: Any = AUTO
     mask: str | None = None
     framing: str = "fit"
     resolution: int | None = None
@@ -35,10 +38,19 @@ class InputOptions:
             raise ValueError(f"per_step: {self.per_step}; at least 1 picture")
         if self.resolution is not None and not 2 <= self.resolution <= 4096:
             raise ValueError(f"resolution: {self.resolution}; 2 to 4096 pixels")
-        if self.elevation_deg is not None and not -90 <= self.elevation_deg <= 90:
-            raise ValueError(f"elevation_deg: {self.elevation_deg}; degrees up from the horizon, -90 to 90")
+        if self.elevation_deg in (None, AUTO):
+            self.elevation_deg = AUTO
+        else:
+            self.elevation_deg = _elevation(self.elevation_deg)
         if self.framing not in FRAMINGS:
             raise ValueError(f"framing: {self.framing!r}.{did_you_mean(self.framing, FRAMINGS)}")
+
+
+def _elevation(given: Any) -> float:
+    with contextlib.suppress(TypeError, ValueError):
+        if not isinstance(given, bool) and -90 <= float(given) <= 90:
+            return float(given)
+    raise ValueError(f"elevation_deg: {given}; degrees up from the horizon, -90 to 90, or {AUTO}")
 
 
 MOMENTS = {"adam": 2, "adamw": 2, "adamax": 2, "adan": 4, "sgd": 0}

@@ -17,6 +17,7 @@ from zero3d.run.optimise import optimise
 from zero3d.run.pictures import kept_pictures
 from zero3d.run.session import Session, load_run_recipe, open_session, out_of, say
 from zero3d.run.start import start_stages
+from zero3d.run.subject import seen_from
 
 
 def resume(
@@ -57,4 +58,5 @@ def _recipes(whole: Path, registry: Registry) -> list[Recipe]:
         recipe = load_run_recipe(whole / folder.RECIPE, registry, [f"out={json.dumps(str(whole))}"])
     except RecipeError as error:
         raise RecipeError(f"{error}{folder.missing_plugins(whole, registry)}") from None
+    recipe = seen_from(recipe, folder.read_manifest(whole).get("input_elevation_deg"))
     return [recipe, *recipe.later]

@@ -16,7 +16,7 @@ from zero3d.parts import Parts, build_parts
 from zero3d.recipe import Recipe, RecipeText, load_recipe, make_block
 from zero3d.registry import Registry
 from zero3d.run.pictures import Pictures, kept_pictures
-from zero3d.run.subject import frame_subject, subject_at
+from zero3d.run.subject import frame_subject, seen_from, subject_at
 from zero3d.values import Subject
 
 
@@ -79,6 +79,7 @@ def open_session(
         recipe = load_run_recipe(path / folder.RECIPE, registry, overrides)
     except RecipeError as error:
         raise RecipeError(f"{error}{folder.missing_plugins(path, registry)}") from None
+    recipe = seen_from(recipe, folder.read_manifest(path).get("input_elevation_deg"))
     pictures = kept_pictures(path, recipe)
     parts = build_parts(recipe)
     framed = frame_subject(recipe, pictures, parts)

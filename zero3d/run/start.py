@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,18 @@ from zero3d.run.new_folder import free_out, reserving
 from zero3d.run.optimise import optimise
 from zero3d.run.pictures import Pictures, load_pictures
 from zero3d.run.session import Session, load_parts, load_run_recipe, make_engine, out_of, say
-from zero3d.run.subject import FramedSubject, camera_of, elevation, elevation_note, frame_subject, subject_at
+from zero3d.run.subject import (
+    FramedSubject,
+    camera_of,
+    elevation,
+    elevation_note,
+    estimate_elevation,
+    estimate_note,
+    estimators,
+    frame_subject,
+    seen_from,
+    subject_at,
+)
 from zero3d.values import Cameras
 
 
@@ -52,12 +63,20 @@ def run(
         KeyboardInterrupt: stopped by the user, after the checkpoint was saved.
     """
     with reserving(file) as take:
-        recipe = _checked(file, registry, overrides, take)[0][0]
+        checked = _checked(file, registry, overrides, take)
+        recipe, guessers = checked[0][0], estimators(parts for _, parts in checked)
+        del checked  # its fields are memory
         whole = recipe.whole or recipe.source
         with folder.claimed(Path(whole["out"]), recipe.options.overwrite, _files_read(file, whole)):
             pictures = load_pictures(recipe, registry)
             tell(f"out: {whole['out']}")
-            asked = {"recipe": str(file), "overrides": list(overrides)}
+            asked: dict[str, Any] = {"recipe": str(file), "overrides": list(overrides)}
+            found = estimate_elevation(recipe, pictures, guessers)
+            if found is not None:
+                recipe = seen_from(recipe, found.mean_deg)
+                pictures = replace(pictures, notes=(*pictures.notes, estimate_note(found)))
+                asked["input_elevation_std_deg"] = found.std_deg
+            del guessers
             return start_stages((recipe, *recipe.later), pictures, registry, tell, fresh=True, asked=asked)
 
 
@@ -77,7 +96,7 @@ def plans(file: str | RecipeText, registry: Registry, overrides: Sequence[str] =
         UserError: as `plan`.
     """
     checked = _checked(file, registry, overrides, partial(free_out, file))
-    return [_plan(recipe, parts, registry) for recipe, parts in checked]
+    return [_plan(recipe, [parts, *(other for _, other in checked)], registry) for recipe, parts in checked]
 
 
 def check(file: str | RecipeText, registry: Registry, overrides: Sequence[str] = ()) -> list[tuple[Recipe, Parts]]:
@@ -89,7 +108,7 @@ def check(file: str | RecipeText, registry: Registry, overrides: Sequence[str] =
     found = _checked(file, registry, overrides)
     for recipe, parts in found:
         if recipe.images:
-            _plan(recipe, parts, registry)
+            _plan(recipe, [parts, *(other for _, other in found)], registry)
     return found
 
 
@@ -107,14 +126,17 @@ def check_lines(file: str | RecipeText, registry: Registry, overrides: Sequence[
     return lines
 
 
-def _plan(recipe: Recipe, parts: Parts, registry: Registry) -> Plan:
-    framed, origin, notes = None, "none: the recipe has a prompt alone", []
+def _plan(recipe: Recipe, stages: Sequence[Parts], registry: Registry) -> Plan:
+    """`stages`: the parts of this one, and of all in order."""
+    parts, framed, origin, notes = stages[0], None, "none: the recipe has a prompt alone", []
     if all(block.component.reads_paths for block in recipe.images.values()):
         pictures = load_pictures(recipe, registry)
+        found = estimate_elevation(recipe, pictures, estimators(stages[1:]))
+        recipe = seen_from(recipe, found.mean_deg) if found else recipe
         framed = _framed(recipe, pictures, parts)
         origin = ", ".join((pictures.origins or {}).values()) or origin
         make_engine(recipe, parts, framed.subject)
-        notes = [*pictures.notes, *framed.notes]
+        notes = [*pictures.notes, *([estimate_note(found)] if found else []), *framed.notes]
     else:
         origin = "made when the run starts"
     cameras = {label: camera_of(recipe, label) for label in recipe.images}

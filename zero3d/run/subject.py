@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy
 import torch
@@ -12,11 +14,12 @@ import torch
 from zero3d.engine import input_camera_at
 from zero3d.errors import RecipeError
 from zero3d.geometry import orbit
+from zero3d.interfaces import Denoiser, Reconstructor
 from zero3d.parts import Parts
 from zero3d.picture import Framed, frame
-from zero3d.recipe import Recipe
+from zero3d.recipe import AUTO, Recipe
 from zero3d.run.pictures import Pictures
-from zero3d.values import Cameras, PosedPicture, Prompt, Subject
+from zero3d.values import Cameras, ElevationEstimate, PosedPicture, Prompt, Subject
 
 DEFAULT_ELEVATION_DEG = 20.0
 """How far a picture's camera is taken to look down when the recipe does not say."""
@@ -141,12 +144,53 @@ def prompt_of(recipe: Recipe) -> Prompt | None:
 def elevation(recipe: Recipe) -> float:
     """Of the front picture where the recipe does not place it otherwise, degrees."""
     given = recipe.options.input.elevation_deg
-    return DEFAULT_ELEVATION_DEG if given is None else given
+    return DEFAULT_ELEVATION_DEG if given == AUTO else float(given)
+
+
+def seen_from(recipe: Recipe, elevation_deg: Any) -> Recipe:
+    """The recipe and its later stages with `auto` taken for these degrees, as in their `source` it is not.
+
+    What is no elevation, as a damaged manifest may hold, changes nothing.
+    """
+    later = tuple(seen_from(stage, elevation_deg) for stage in recipe.later)
+    with contextlib.suppress(ValueError):
+        if recipe.options.input.elevation_deg == AUTO and elevation_deg is not None:
+            given = replace(recipe.options.input, elevation_deg=elevation_deg)
+            return replace(recipe, options=replace(recipe.options, input=given), later=later)
+    return replace(recipe, later=later)
+
+
+def estimators(stages: Iterable[Parts]) -> list[Reconstructor | Denoiser]:
+    """Who may tell a picture's elevation, in the order that they are asked; none is loaded."""
+    asked = [(parts.start, *(teacher.denoiser for teacher in parts.teachers.values())) for parts in stages]
+    return [part for several in asked for part in several if part is not None]
+
+
+def estimate_elevation(
+    recipe: Recipe, pictures: Pictures, estimators: Iterable[Reconstructor | Denoiser]
+) -> ElevationEstimate | None:
+    """What the first of them that can tell says of a lone picture whose elevation the recipe leaves open.
+
+    Raises:
+        PictureError: nothing is opaque in it.
+    """
+    alone = [pictures.rgba[label] for label, block in recipe.images.items() if block.placed is None]
+    if not alone or all(stage.options.input.elevation_deg != AUTO for stage in (recipe, *recipe.later)):
+        return None
+    for part in estimators:
+        found = part.elevation_of(frame(alone[0], "fit", part.picture_resolution).picture)
+        if found is not None:
+            return ElevationEstimate(round(found.mean_deg, 1), round(found.std_deg, 1))
+    return None
+
+
+def estimate_note(found: ElevationEstimate) -> str:
+    return f"{found}; input.elevation_deg=… overrides"
 
 
 def elevation_note(recipe: Recipe) -> list[str]:
     places = [block.placed for block in recipe.images.values()]
     assumed = [p for p in places if p is None or (p.elevation_deg is None and p.camera_to_world is None)]
-    if recipe.options.input.elevation_deg is not None or not assumed:
+    if recipe.options.input.elevation_deg != AUTO or not assumed:
         return []
     return [f"input.elevation_deg not given: the camera is taken to look down by {DEFAULT_ELEVATION_DEG:g} degrees"]

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from zero3d.diffusion import broadcast
 from zero3d.geometry import relative_pose
 from zero3d.interfaces import COND, PixelDenoiser, TrainableDenoiser, TrainingBatch
-from zero3d.values import Cameras, Subject
+from zero3d.values import Cameras, ElevationEstimate, Picture, Subject
 from zero3d_zero123.nano import weights
 from zero3d_zero123.nano.blocks import channels_last
 from zero3d_zero123.nano.draw import draw_views
+from zero3d_zero123.nano.elevation import estimate
 from zero3d_zero123.nano.lift import PICTURE, Lift, Lifted, lifted_from
 from zero3d_zero123.nano.losses import denoiser_loss, lift_loss
 from zero3d_zero123.nano.unet import UNet
@@ -70,6 +71,9 @@ class NanoDenoiser(PixelDenoiser, TrainableDenoiser):
         with torch.device("meta"):
             count = sum(value.numel() for network in (Lift(), UNet()) for value in network.state_dict().values())
         return count, 4 * count
+
+    def elevation_of(self, picture: Picture) -> ElevationEstimate:
+        return estimate(picture)
 
     def condition(self, subject: Subject) -> NanoCondition:
         lift, _ = self._networks()

@@ -94,7 +94,7 @@ class Lift(nn.Module):
     def forward(self, rgba: Tensor, cameras: Cameras) -> Lifted:
         elevation, distance = cameras.elevation.to(rgba), cameras.distance.to(rgba)
         e = self.embed(sinusoids(torch.stack([elevation, distance - 2], dim=-1), 8))
-        x1 = self.stem(functional.pixel_unshuffle(torch.cat([rgba, _places(rgba)], dim=1), 2))
+        x1 = self.stem(functional.pixel_unshuffle(torch.cat([rgba, places(rgba)], dim=1), 2))
         x1 = self.enc1(x1, e)
         x2 = self.enc2(self.down2(x1), e)
         seen = tokens(self.enc3(self.down3(x2), e)) + self.position
@@ -160,7 +160,7 @@ def repeat_cameras(cameras: Cameras, times: int) -> Cameras:
     return replace(cameras, camera_to_world=cameras.camera_to_world.repeat_interleave(times, 0))
 
 
-def _places(like: Tensor) -> Tensor:
+def places(like: Tensor) -> Tensor:
     """Pixel coordinates in [-1, 1], (B, 2, H, W)."""
     axis = torch.linspace(-1, 1, like.shape[-1], device=like.device, dtype=like.dtype)
     y, x = torch.meshgrid(axis, axis, indexing="ij")

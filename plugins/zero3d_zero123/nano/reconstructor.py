@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 import torch
 
 from zero3d.interfaces import Reconstructor
-from zero3d.values import Step, Subject
+from zero3d.values import ElevationEstimate, Picture, Step, Subject
 from zero3d_zero123.nano import weights
 from zero3d_zero123.nano.blocks import channels_last
+from zero3d_zero123.nano.elevation import estimate
 from zero3d_zero123.nano.finer import FINEST_PICTURE, finer
 from zero3d_zero123.nano.lift import GRID, PICTURE, Lift, lifted_from
 from zero3d_zero123.nano.solid import SolidField
@@ -79,6 +80,9 @@ class NanoLift(Reconstructor):
         lift = channels_last(Lift())
         weights.read(self._file, lift, UNet())
         self._lift = lift.to(device).eval().requires_grad_(False)
+
+    def elevation_of(self, picture: Picture) -> ElevationEstimate:
+        return estimate(picture)
 
     def reconstruct(self, subject: Subject, step: Step) -> SolidField:
         if self._lift is None:
