@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -38,6 +39,8 @@ class BenchmarkCommand(Command):
         told = "an outside method's results: OBJECT.glb or OBJECT/000.png in it; may be repeated"
         parser.add_argument("--predictions", action="append", default=[], metavar="[LABEL=]FOLDER", help=told)
         parser.add_argument("--merge", action="append", nargs="+", metavar="FOLDER", help="join folders into out=")
+        told = "the head of a Ray cluster that runs the jobs (the executor ray)"
+        parser.add_argument("--ray-address", metavar="HOST:PORT", help=told)
         parser.add_argument("--retry", action="store_true", help="score anew what has failed")
         parser.add_argument("--protocols", action="store_true", help="list the protocols and stop")
 
@@ -57,6 +60,8 @@ class BenchmarkCommand(Command):
         from zero3d_benchmark.options import read
 
         extra = [f"shard={arguments.shard}"] if arguments.shard else []
+        if arguments.ray_address:
+            extra += [f"executor={json.dumps({'type': 'ray', 'address': arguments.ray_address})}"]
         overrides = [*arguments.overrides, *extra]
         benchmark = read(arguments.file, overrides, arguments.registry, arguments.predictions)
         _check_out(benchmark)

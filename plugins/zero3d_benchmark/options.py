@@ -163,7 +163,10 @@ def read(file: str | None, overrides: Sequence[str], registry: Registry, predict
     added = {}
     for word in predictions:
         label, _, folder = word.rpartition("=")
-        added[label or Path(folder).name] = {"predictions": folder}
+        label = label or Path(folder).name
+        if label in added:
+            raise RecipeError(f"--predictions {word}: {label} is given twice; write LABEL={folder} with another label")
+        added[label] = {"predictions": folder}
     plain["methods"] = {**(plain.get("methods") or {}), **added} if added else plain.get("methods") or {}
     return from_plain(plain, file, registry)
 
@@ -282,6 +285,9 @@ def _objects(options: BenchmarkOptions, place: str, registry: Registry) -> list[
     if isinstance(options.objects, int):
         return objects[: options.objects]
     if options.objects is not None:
+        twice = [name for name in map(str, options.objects) if list(map(str, options.objects)).count(name) > 1]
+        if twice:
+            raise RecipeError(f"{place}: objects: {twice[0]!r} stands there twice; name it once")
         by = {one.name: one for one in objects}
         for name in map(str, options.objects):
             if name not in by:

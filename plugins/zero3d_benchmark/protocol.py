@@ -63,13 +63,16 @@ class PublishedRows:
     """Rows of published tables beside which measured ones may stand. rows: their protocols' names in published.json.
 
     where: words of which one must stand in a row's source; [] takes all. figures: ours -> theirs. code_public: whether the
-    code that made them is; else they get an asterisk.
+    code that made them is; else they get an asterisk. set: the evaluation set that they were measured on; beside another
+    they are left out. objects: how many there were; None where nobody says.
     """
 
     rows: list[str] = field(default_factory=list)
     where: list[str] = field(default_factory=list)
     figures: dict[str, str] = field(default_factory=dict)
     code_public: bool = False
+    set: str = ""
+    objects: int | None = None
 
 
 @dataclass

@@ -3,9 +3,11 @@
 import importlib.util
 import os
 import signal
+import socket
 import sys
 import threading
 import time
+import types
 
 import psutil
 import pytest
@@ -127,6 +129,27 @@ def test_ray_that_is_not_installed_is_one_line(monkeypatch):
     monkeypatch.setattr(ray_cluster.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(RunError, match=r"Ray is not installed; pip install 'zero3d\[ray\]', or use"):
         next(RayExecutor(RayOptions()).run([]))
+
+
+def test_a_cluster_that_does_not_answer_is_one_line_at_once(monkeypatch):
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("without Ray")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            RunError, match=rf"ray: address 127.0.0.1:{port}: nobody answers there \(.*\); is `ray start"
+        ):
+            next(RayExecutor(RayOptions(address=f"127.0.0.1:{port}")).run([Job("a", "a:b", {})]))
+
+    def ends(**start):
+        raise SystemExit(15)
+
+    ray = types.SimpleNamespace(is_initialized=lambda: False, init=ends)
+    monkeypatch.setattr(ray_cluster.importlib, "import_module", lambda name: ray)
+    monkeypatch.setattr(ray_cluster, "_set_token", lambda local: None)
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(RunError, match=r"Ray ended \(15\)"):
+        next(RayExecutor(RayOptions(address=f"127.0.0.1:{other.getsockname()[1]}")).run([Job("a", "a:b", {})]))
 
 
 def test_ray_loses_nothing(tmp_path, monkeypatch):

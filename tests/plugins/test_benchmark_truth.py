@@ -1,12 +1,14 @@
 """`zero3d benchmark`: where the truth stands, how it is lit, which metrics a table has, what is told where one has none."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy
 import pytest
 import trimesh
 import yaml
+from PIL import Image
 
 from tests.plugins import evaluation_sets_data as data
 from tests.plugins.clip_tiny import save_folder
@@ -16,8 +18,11 @@ from zero3d.mesh_files import normalise, save_mesh
 from zero3d.plugins import load_plugins
 from zero3d_benchmark import options
 from zero3d_benchmark import protocol as protocols
+from zero3d_benchmark.report import table
+from zero3d_benchmark.run.job import shown
 from zero3d_benchmark.run.placing import Placing, place
 from zero3d_benchmark.run.truth import Truth
+from zero3d_evaluation_sets.folder import MeshFolder
 from zero3d_evaluation_sets.gso.component import Gso
 
 REGISTRY = load_plugins()
@@ -137,3 +142,70 @@ def test_the_papers_methods_lack_nothing_but_their_weights():
         method = options.typed(options.MethodOptions, given, label)
         with pytest.raises(UserError, match=r"no file|no folder|not in the cache|nor in the hub's cache"):
             options._check_method(method, f"methods.{label}", REGISTRY, [], protocol)
+
+
+def of(tmp_path, name, data, count, figures):
+    """The table of one row under a shipped protocol."""
+    said = {"methods": {"mine": {}}, "objects": dict.fromkeys(map(str, range(count)), ""), "seed": 0}
+    said |= {"set": {"options": {"type": data}}, "protocol": {}}
+    (tmp_path / "objects/mine").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "manifest.json").write_text(json.dumps(said), encoding="utf-8")
+    for number in range(2):
+        scored = {
+            "method": "mine",
+            "object": str(number),
+            "error": None,
+            "figures": {k: v + number for k, v in figures.items()},
+        }
+        (tmp_path / f"objects/mine/{number}.json").write_text(json.dumps(scored), encoding="utf-8")
+    protocol = protocols.load(name, "test")
+    return table.make(tmp_path, protocol, protocols.measures(protocol, REGISTRY))
+
+
+def test_published_rows_stand_beside_their_own_objects_and_figures(tmp_path):
+    ours = of(tmp_path, "zero123-gso", "gso", 2, {"psnr": 20.0})
+    assert {line.method for line in ours.published} >= {"DietNeRF", "Zero-1-to-3"}
+    assert not {"MCC", "Point-E"} & {line.method for line in ours.published}, "Table 3 has no figure of pictures"
+    assert list(ours.columns) == ["psnr", "ssim", "lpips", "fid"], (
+        "what the paper printed and nobody measured comes along"
+    )
+    assert "mine (nearest recipe)" in table.as_markdown(ours)
+    tex = table.as_latex(ours)
+    assert "20.5000} $\\pm$ 0.7071" in tex
+    assert "& failed" in tex
+    assert "{p{0.95\\linewidth}}" in tex
+    (row,) = [line for line in tex.splitlines() if line.startswith("mine")]
+    assert row.count("&") == len(ours.columns) + 2
+    shapes = of(tmp_path, "zero123-gso", "gso", 2, {"chamfer": 0.1})
+    assert list(shapes.columns) == ["chamfer", "iou"]
+    assert "Table 1" not in "".join(line.source for line in shapes.published)
+    other = of(tmp_path, "syncdreamer-30", "mesh_folder", 2, {"chamfer": 0.1})
+    assert not other.published
+    assert any("left out: they are of the set gso" in note for note in other.notes)
+    fewer = of(tmp_path, "syncdreamer-30", "gso", 2, {"chamfer": 0.1})
+    assert fewer.published
+    assert any("of other objects: 30 of them, here 2" in note for note in fewer.notes)
+
+
+def test_a_distance_of_sets_tells_of_how_many_pictures(boxes, tmp_path):
+    save_folder(tmp_path / "clip")
+    metric = f"metrics.fid={{type: fid, features: clip, weights: {tmp_path / 'clip'}}}"
+    assert run(boxes, tmp_path / "out", metric) == 0
+    said = (tmp_path / "out/table.md").read_text(encoding="utf-8")
+    assert "of 3 pictures a method; below 2,048 FID reads too high" in said
+
+
+def test_the_grid_shows_the_first_target_of_both(boxes, tmp_path):
+    assert run(boxes, tmp_path / "out") == 0
+    made = Image.open(tmp_path / "out/objects/same/box.png").convert("RGB")
+    (one,) = MeshFolder(MeshFolder.Config(path=str(boxes / "truth"))).objects()
+    truth = Truth(one, protocols.load(str(boxes / "small.yaml"), "test"), tmp_path / "out/cache")
+    true = Image.fromarray(shown(truth)[1]).resize(made.size)
+    assert numpy.abs(numpy.asarray(made, float) - numpy.asarray(true, float)).mean() < 2
+
+
+def test_means_and_deviations_are_those_of_the_sample_and_equal_pictures_do_not_count():
+    assert table.summarised([1.0, 2.0, 4.0]) == table.Figure(7 / 3, pytest.approx(math.sqrt(7 / 3)), 3)
+    assert table.summarised([3.0]) == table.Figure(3.0, None, 1)
+    assert table.summarised([math.inf, 20.0]) == table.Figure(20.0, None, 1)
+    assert table.summarised([math.inf]).mean == math.inf

@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +27,8 @@ from zero3d_batch.executors.machine import SharedOptions, cores, log_folder, thr
 LOCAL = "local"
 STOP_SECONDS = 10.0
 """What jobs that are cancelled have to end, in which a run saves its checkpoint; one that sleeps does not notice."""
+REACHED_SECONDS = 5.0
+"""What a cluster's head has to answer."""
 STORE_BYTES = 100 * 2**20
 """Ray's memory for objects, of which jobs have none; by default it takes a third of the machine's."""
 
@@ -184,14 +187,19 @@ def connected(options: RayOptions, cpus: int) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
+    if not local:
+        _check_reached(options.address)
     start: dict[str, Any] = {"address": options.address, "log_to_driver": False, "configure_logging": False}
     if local:
         start |= {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": STORE_BYTES}
         start |= {"_node_ip_address": "127.0.0.1"}
     try:
         ray.init(**start)
-    except Exception as error:  # of many kinds, of many lines
-        said = one_line(str(error))[:300]
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # of many kinds, of many lines; Ray ends the program where its head is gone
+        said = f"Ray ended ({error})" if isinstance(error, SystemExit) else one_line(str(error))[:300]
         remedy = "mend that" if local else "is it `ray start --head`'s, and the token the same (RAY_AUTH_TOKEN_PATH)?"
         raise RunError(f"executor ray: address {options.address}: {said}; {remedy}") from error
     try:
@@ -199,6 +207,20 @@ def connected(options: RayOptions, cpus: int) -> Iterator[Any]:
             yield ray
     finally:
         ray.shutdown()
+
+
+def _check_reached(address: str) -> None:
+    """Ray itself tries for minutes.
+
+    Raises:
+        RunError: nobody listens there.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), REACHED_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        told = f"nobody answers there ({error}); is `ray start --head` running, and the port open?"
+        raise RunError(f"executor ray: address {address}: {told}") from None
 
 
 @contextlib.contextmanager

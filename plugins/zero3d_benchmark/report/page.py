@@ -104,7 +104,7 @@ def page(table: Table, picture: str) -> str:
             cells.append(f"<td{' class=best' if best else ''}>{told}{spread}</td>")
         seconds = "" if line.seconds is None else f"{line.seconds:.1f}"
         counts = f"<td>{line.objects - line.failed}</td><td>{line.failed}</td><td>{seconds}</td>"
-        body.append(f"<tr><td>{text(line.method)}</td>{''.join(cells)}{counts}</tr>")
+        body.append(f"<tr><td>{text(table.named(line))}</td>{''.join(cells)}{counts}</tr>")
     for line in table.published:
         cells = [f"<td>{line.figures[n].mean:.4f}</td>" if n in line.figures else "<td></td>" for n in table.columns]
         star = "*" if line.star else ""

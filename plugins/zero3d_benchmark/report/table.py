@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,10 @@ from zero3d_benchmark.run.folder import NO_TRUTH
 
 PUBLISHED = Path(__file__).parent.parent / "published.json"
 DIGITS = 4
+MORE = ("psnr", "ssim", "iou")
+"""Published figures of which more is better."""
+FEW = 2048
+"""Pictures below which the covariance of Inception's features is singular."""
 STAR = r"\*"
 """Behind a published method whose code is not public."""
 HIDDEN = ("precision@", "recall@")
@@ -63,6 +67,11 @@ class Table:
     known: frozenset[str] = frozenset({FLOOR})
     """Labels that are no methods: they know the truth."""
 
+    def named(self, line: Line) -> str:
+        """A measured line's name, with the mark of a protocol that was not published whole."""
+        marked = self.protocol.nearest and line.method not in self.known
+        return f"{line.method} (nearest recipe)" if marked else line.method
+
     def best(self, column: str) -> float | None:
         """The best measured mean: of methods that scored as many objects as any, the floor and the truth left out."""
         found = [
@@ -90,12 +99,16 @@ def make(out: Path, protocol: Protocol, measures: Measures) -> Table:
     for row in folder.rows(out):
         by.setdefault(row["method"], []).append(row)
     lines, failures = [], []
+    pictures: dict[str, set[int]] = {}
     for label, rows in by.items():
         good = [row for row in rows if row["error"] is None]
         failures += [(label, row["object"], row["error"]) for row in rows if row["error"] is not None]
         names = list(dict.fromkeys(name for row in good for name in row["figures"]))
         figures = {name: summarised([r["figures"][name] for r in good if name in r["figures"]]) for name in names}
-        figures |= _distributions(out, label, good, measures)
+        whole, counts = _distributions(out, label, good, measures)
+        figures |= whole
+        for name, count in counts.items():
+            pictures.setdefault(name, set()).add(count)
         if rows:
             spent = [row["method_seconds"] for row in good if "method_seconds" in row]
             seconds = sum(spent) / len(spent) if spent else None
@@ -110,24 +123,37 @@ def make(out: Path, protocol: Protocol, measures: Measures) -> Table:
     )
     shown = list(manifest.get("objects", {}))
     notes = [f"{len(shown)} objects, seed {manifest.get('seed')}"]
+    for name, several in pictures.items():
+        few = (
+            f"; below {FEW:,} FID reads too high, and figures compare at one count alone" if min(several) < FEW else ""
+        )
+        notes.append(f"{name}: of {' or '.join(f'{count:,}' for count in sorted(several))} pictures a method{few}")
     missing = sum(len(shown) - line.objects for line in lines if line.method in manifest.get("methods", {}))
     missing += sum(len(shown) for label in manifest.get("methods", {}) if not by[label])
     notes += [f"{missing} rows are not there yet"] if missing > 0 else []
     bare = sum(NO_TRUTH in row.get("notes", []) for rows in by.values() for row in rows)
     notes += [f"{bare} rows with {NO_TRUTH}"] if bare else []
+    beside, said = _beside(protocol, columns, manifest)
+    columns |= {
+        name: "more" if name in MORE else "less" for line in beside for name in line.figures if name not in columns
+    }
+    notes += said
     told = frozenset(label for label, method in manifest.get("methods", {}).items() if method.get("oracle"))
-    return Table(protocol, columns, lines, published(protocol), failures, notes, told | {FLOOR})
+    return Table(protocol, columns, lines, beside, failures, notes, told | {FLOOR})
 
 
 def _of(name: str, label: str) -> bool:
     return not label or name == label or name.startswith((f"{label}.", f"{label}@"))
 
 
-def _distributions(out: Path, label: str, rows: Sequence[Mapping[str, Any]], measures: Measures) -> dict[str, Figure]:
-    """Figures of all pictures at once; `n` counts objects."""
+def _distributions(
+    out: Path, label: str, rows: Sequence[Mapping[str, Any]], measures: Measures
+) -> tuple[dict[str, Figure], dict[str, int]]:
+    """Figures of all pictures at once, whose `n` counts objects, and how many pictures each is of."""
     files = [folder.features(out, label, row["object"]) for row in rows]
     held = [load_file(path) for path in files if path.is_file()]
-    found = {}
+    found: dict[str, Figure] = {}
+    counts: dict[str, int] = {}
     for key, metric in measures.distributions.items():
         parts = [h for h in held if f"{key}.made" in h]
         if parts:
@@ -135,24 +161,43 @@ def _distributions(out: Path, label: str, rows: Sequence[Mapping[str, Any]], mea
             for name, value in metric.distance(made, true).items():
                 column = key if name == key else name if name.startswith(key) else f"{key}.{name}"
                 found[column] = Figure(float(value), None, len(parts))
-    return found
+                counts[column] = len(made)
+    return found, counts
 
 
-def published(protocol: Protocol) -> list[Line]:
-    """Rows that others published by this protocol; a method of several tables has one line."""
+def _beside(protocol: Protocol, columns: Collection[str], manifest: Mapping[str, Any]) -> tuple[list[Line], list[str]]:
+    """The published lines that may stand beside what was measured, and what is to be said of their objects."""
+    kept, found = protocol.published, published(protocol, columns)
+    if not found or not manifest:
+        return found, []
+    data = manifest.get("set", {}).get("options", {}).get("type", "procedural")
+    if kept.set and data != kept.set:
+        return [], [f"published rows are left out: they are of the set {kept.set}, these objects of {data}"]
+    count = len(manifest.get("objects", {}))
+    if kept.objects is not None and count != kept.objects:
+        return found, [f"published rows are of other objects: {kept.objects} of them, here {count}"]
+    return found, []
+
+
+def published(protocol: Protocol, measured: Collection[str] | None = None) -> list[Line]:
+    """Rows that others published by this protocol; a method of several tables has one line.
+
+    measured: figures of which a row must have one; its others come with it. None takes all rows.
+    """
     kept = protocol.published
     every = json.loads(PUBLISHED.read_text(encoding="utf-8"))["rows"]
     found: dict[tuple[str, str], Line] = {}
     for row in every:
         if row["protocol"] not in kept.rows or not any(word in row["source"] for word in kept.where or [""]):
             continue
+        figures = {ours: Figure(float(row[name]), None, 0) for ours, name in kept.figures.items() if name in row}
+        if measured is not None and not figures.keys() & set(measured):
+            continue
         key = row["method"], row["source"].partition(" Table")[0]
         line = found.setdefault(key, Line(row["method"], source=row["source"], star=not kept.code_public))
         if row["source"] not in line.source:
             line.source += f"; {row['source']}"
-        for ours, theirs in kept.figures.items():
-            if theirs in row:
-                line.figures[ours] = Figure(float(row[theirs]), None, 0)
+        line.figures |= figures
     return list(found.values())
 
 
@@ -191,14 +236,15 @@ def as_csv(table: Table) -> str:
     held = io.StringIO()
     writer = csv.writer(held, lineterminator="\n")
     each = [f"{name}{part}" for name in table.columns for part in ("", "_sd", "_n")]
-    writer.writerow(["protocol", "method", "objects", "failed", "seconds", *each, "source"])
+    writer.writerow(["protocol", "nearest", "method", "objects", "failed", "seconds", *each, "source"])
     for line in [*table.lines, *table.published]:
         cells: list[Any] = []
         for name in table.columns:
             figure = line.figures.get(name)
             cells += ["", "", ""] if figure is None else [figure.mean, "" if figure.sd is None else figure.sd, figure.n]
         counts = ["", "", ""] if line.source else [line.objects, line.failed, line.seconds]
-        writer.writerow([table.protocol.id, line.method, *counts, *cells, line.source])
+        nearest = table.protocol.nearest and not line.source
+        writer.writerow([table.protocol.id, nearest, line.method, *counts, *cells, line.source])
     return held.getvalue()
 
 
@@ -212,7 +258,7 @@ def as_markdown(table: Table) -> str:
             _cell(line.figures.get(name), table.best(name) if line.method not in table.known else None)
             for name in table.columns
         ]
-        rows.append([line.method, *cells, str(line.objects - line.failed), str(line.failed)])
+        rows.append([table.named(line), *cells, str(line.objects - line.failed), str(line.failed)])
     for line in table.published:
         cells = [f"*{_plain_cell(line.figures.get(name))}*" if name in line.figures else "" for name in table.columns]
         rows.append([f"*{line.method}*" + (STAR if line.star else ""), *cells, "", ""])
@@ -228,9 +274,9 @@ def as_latex(table: Table) -> str:
     columns = [f"{_tex(name)} {arrows[better]}" for name, better in table.columns.items()]
     lines = [
         f"% {_title(table)}; \\usepackage{{booktabs,xcolor}}",
-        f"\\begin{{tabular}}{{l{'r' * (len(columns) + 1)}}}",
+        f"\\begin{{tabular}}{{l{'r' * (len(columns) + 2)}}}",
         "\\toprule",
-        " & ".join(["Method", *columns, "$n$"]) + r" \\",
+        " & ".join(["Method", *columns, "$n$", "failed"]) + r" \\",
         "\\midrule",
     ]
     for line in table.lines:
@@ -239,17 +285,20 @@ def as_latex(table: Table) -> str:
             figure = line.figures.get(name)
             told = _plain_cell(figure)
             best = figure is not None and line.method not in table.known and figure.mean == table.best(name)
-            cells.append(f"\\textbf{{{told}}}" if best else told)
-        lines.append(" & ".join([_tex(line.method), *cells, str(line.objects - line.failed)]) + r" \\")
+            spread = "" if figure is None or figure.sd is None else f" $\\pm$ {figure.sd:.{DIGITS}f}"
+            cells.append((f"\\textbf{{{told}}}" if best else told) + spread)
+        counts = [str(line.objects - line.failed), str(line.failed)]
+        lines.append(" & ".join([_tex(table.named(line)), *cells, *counts]) + r" \\")
     if table.published:
         lines.append("\\midrule")
         for line in table.published:
             name = _tex(line.method) + ("$^{*}$" if line.star else "")
-            grey = [name, *(_plain_cell(line.figures.get(column)) for column in table.columns), ""]
+            grey = [name, *(_plain_cell(line.figures.get(column)) for column in table.columns), "", ""]
             lines.append(" & ".join(f"\\textcolor{{gray}}{{{cell}}}" if cell else "" for cell in grey) + r" \\")
-    lines += ["\\bottomrule", f"\\multicolumn{{{len(columns) + 2}}}{{l}}{{\\footnotesize {_tex(_title(table))}}} \\\\"]
-    for note in _protocol_notes(table):
-        lines.append(f"\\multicolumn{{{len(columns) + 2}}}{{l}}{{\\footnotesize {_tex(note)}}} \\\\")
+    lines.append("\\bottomrule")
+    span = f"\\multicolumn{{{len(columns) + 3}}}{{p{{0.95\\linewidth}}}}"
+    for note in [_title(table), *_protocol_notes(table), *table.notes]:
+        lines.append(f"{span}{{\\footnotesize {_tex(note)}}} \\\\")
     return "\n".join([*lines, "\\end{tabular}", ""])
 
 

@@ -72,7 +72,7 @@ def _scored(benchmark: Benchmark, registry: Registry, label: str, truth: Truth, 
         started = time.monotonic()
         made = predict(method, truth, registry, benchmark.options.seed, Path(scratch))
         seconds = time.monotonic() - started
-        keep(made, folder.prediction(out, label, truth.one.name))
+        keep(made, truth.azimuth_deg, folder.prediction(out, label, truth.one.name))
     figures: dict[str, float] = {}
     if measures.shapes:
         figures |= _shapes(benchmark, truth, made)
@@ -147,15 +147,15 @@ def _column(label: str, name: str, found: Mapping[str, Any]) -> str:
 
 
 def _show(truth: Truth, made: Prediction, row: Path) -> None:
-    """What was made, from where the input was seen, or the first picture, beside the row; for the grid."""
+    """What was made, as the first true picture shows it, beside the row; for the grid."""
     from PIL import Image
 
-    if made.mesh is not None:
+    if made.pictures is not None:
+        picture = made.pictures[0].numpy()
+    elif made.mesh is not None:  # nothing is asked for: as the input is seen
         camera = truth.input.camera
         camera = camera.resized(GRID_SIDE, round(GRID_SIDE * camera.width / camera.height))
         picture = MeshScene(made.mesh).draw(camera, supersample=1).image[0].numpy()
-    elif made.pictures is not None:
-        picture = made.pictures[0].numpy()
     else:
         return
     pixels = Image.fromarray(numpy.round(255 * picture.clip(0, 1)).astype(numpy.uint8))

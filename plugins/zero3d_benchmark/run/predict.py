@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
+import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ import torch
 from PIL import Image
 
 from zero3d.errors import UserError
+from zero3d.files import write_bytes
+from zero3d.geometry import world_to_gltf
 from zero3d.mesh_files import FORMATS, load_mesh, save_mesh
 from zero3d.mesh_placing import turned
 from zero3d.mesh_views import MeshScene
@@ -107,14 +109,32 @@ def _picture(folder: Path, number: int, shape: tuple[int, ...]) -> torch.Tensor:
     return rgba[..., :3] * rgba[..., 3:] + 1 - rgba[..., 3:]
 
 
-def keep(made: Prediction, place: Path) -> None:
-    """Leave the mesh beside the scores, as `predictions` reads it: a GLB as it was exported, else its shape and colours."""
-    if made.mesh is None:
+def keep(made: Prediction, azimuth_deg: float, place: Path) -> None:
+    """Leave the mesh beside the scores as `predictions` reads it, so that it scores there as it did: of the data's size and
+    place, seen from the input camera's azimuth. A GLB stays as it was exported, textures and all,
+    below a node that moves it."""
+    if made.mesh is None or made.file is None:
         return
     place.parent.mkdir(parents=True, exist_ok=True)
-    if made.file is not None and made.file.suffix.lower() == ".glb":
-        with tempfile.TemporaryDirectory(dir=place.parent, prefix=".zero3d-") as beside:
-            shutil.copyfile(made.file, Path(beside) / "mesh.glb")
-            (Path(beside) / "mesh.glb").replace(place)
-    elif made.file is not None:
-        save_mesh(load_mesh(made.file), place)
+    mesh = turned(made.mesh, -azimuth_deg)
+    if made.file.suffix.lower() != ".glb":
+        save_mesh(mesh, place)
+        return
+    own, there = (numpy.asarray(one.vertices) for one in (load_mesh(made.file), mesh))
+    scale = float(numpy.ptp(there, axis=0).max() / numpy.ptp(own, axis=0).max())
+    offset = world_to_gltf(torch.from_numpy(there.mean(0) - scale * own.mean(0))[None])[0].tolist()
+    write_bytes(place, _moved(made.file.read_bytes(), scale, offset))
+
+
+def _moved(glb: bytes, scale: float, offset: Sequence[float]) -> bytes:
+    """A GLB whose scenes are scaled, then moved."""
+    (length,) = struct.unpack_from("<I", glb, 12)
+    tree = json.loads(glb[20 : 20 + length])
+    for scene in tree["scenes"]:
+        tree["nodes"].append({"children": scene["nodes"], "scale": [scale] * 3, "translation": list(offset)})
+        scene["nodes"] = [len(tree["nodes"]) - 1]
+    text = json.dumps(tree).encode()
+    text += b" " * (-len(text) % 4)
+    rest = glb[20 + length :]
+    head = struct.pack("<4sIIII", b"glTF", 2, 20 + len(text) + len(rest), len(text), 0x4E4F534A)
+    return head + text + rest
