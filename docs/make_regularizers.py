@@ -50,9 +50,8 @@ SHOWN: dict[str, tuple[float, str, tuple[str, ...]]] = {
     "area_tv": (2000, "normals", ()),
     "normal_tv": (3000, "normals", ()),
     "density_tv": (20, "normals", ()),
-    "depth_smoothness": (2000, "normals", ()),
-    "emptiness": (10, "opacity", (*FOG, *RAYS)),
-    "distortion": (100, "opacity", (*FOG, *RAYS)),
+    "emptiness": (2000, "opacity", (*FOG, *RAYS)),
+    "distortion": (3000, "opacity", (*FOG, *RAYS)),
 }
 """Weight, what its picture shows, and what else the run needs."""
 SIDE = 128

@@ -184,27 +184,27 @@ def _class(name: str, kind: str, used: set[str], several: bool) -> str:
 def _one(name: str, kind: str, module: str, cls: str) -> dict[str, str]:
     """What stands for each placeholder in a kind's own files."""
     values = {"kind": kind, "module": module, "cls": cls, **_plain(name)}
-    told = {key: Template(str(text)).substitute(values) for key, text in {**_words("common"), **_words(kind)}.items()}
-    return {**told, **values}
+    texts = {key: Template(str(text)).substitute(values) for key, text in {**_words("common"), **_words(kind)}.items()}
+    return {**texts, **values}
 
 
 def _shared(name: str, kinds: Sequence[str], own: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     """What stands for each placeholder in the files of the whole package."""
     plain = _plain(name)
-    told = {key: Template(str(text)).substitute(plain | {"cls": ""}) for key, text in _words("common").items()}
+    texts = {key: Template(str(text)).substitute(plain | {"cls": ""}) for key, text in _words("common").items()}
     for kind in kinds:
-        told |= {key: own[kind][key] for key in _words(kind) if key not in OWN_WORDS}
+        texts |= {key: own[kind][key] for key in _words(kind) if key not in OWN_WORDS}
     for kind in kinds:  # a kind's own block is its own
         block = BLOCKS.get(kind, kind)
-        told |= {block: own[kind][block]} if block in own[kind] else {}
+        texts |= {block: own[kind][block]} if block in own[kind] else {}
     if {"reconstructor", "representation"} <= set(kinds):
-        told["start"] = f"# {told['start'].strip()}  # once the representation can follow what it makes\n"
+        texts["start"] = f"# {texts['start'].strip()}  # once the representation can follow what it makes\n"
     for block in ("regularizers", "observers", "export"):  # here all have one
         lines = [line for kind in kinds if block in _words(kind) for line in own[kind][block].splitlines()]
-        told |= {block: "\n".join(dict.fromkeys(lines))} if lines else {}
+        texts |= {block: "\n".join(dict.fromkeys(lines))} if lines else {}
     ends = ("image", "encoder", "start", "background")  # whole lines of the recipe, or nothing
-    told = {key: text if key in ends else text.rstrip() for key, text in told.items()}
-    told |= {key: textwrap.indent(told[key], "  ") for key in MAPS}
+    texts = {key: text if key in ends else text.rstrip() for key, text in texts.items()}
+    texts |= {key: textwrap.indent(texts[key], "  ") for key in MAPS}
     purposes, training = ([own[k][key] for k in kinds if own[k].get(key)] for key in ("purpose", "training_purpose"))
     heading = textwrap.wrap(f"A small reconstruction {', '.join(purposes)}.", 120) + [
         f"  {line}" for line in _try_it(name, kinds)
@@ -213,7 +213,7 @@ def _shared(name: str, kinds: Sequence[str], own: Mapping[str, Mapping[str, str]
     several = "a " if len(kinds) == 1 and kinds[0][0] not in "aeiou" else "an " if len(kinds) == 1 else ""
     return {
         **plain,
-        **told,
+        **texts,
         "module": "",
         "about": "\n\n".join(textwrap.fill(own[kind]["about"], 115) for kind in kinds),
         "components": f"the {listed(kinds)} `{name}`" if len(kinds) < 4 else f"components called `{name}`, one a kind",
@@ -264,8 +264,8 @@ def _try_it(name: str, kinds: Sequence[str]) -> list[str]:
     image = "" if "image_source" in kinds else "image=YOUR.png "
     lines = [f"zero3d run recipe.yaml {image}out=runs/{name} --plugin ."] if distils(kinds) else []
     for kind in kinds:
-        told = Template(str(_words(kind).get("also", ""))).substitute(_plain(name)).splitlines()
-        lines += [line for line in told if line not in lines]
+        commands = Template(str(_words(kind).get("also", ""))).substitute(_plain(name)).splitlines()
+        lines += [line for line in commands if line not in lines]
     return lines
 
 

@@ -76,8 +76,8 @@ def _measure(term: TermGradient, terms: StepTerms) -> dict[str, list[float | Non
     """Of each view that a term acts on: azimuth and elevation in degrees, value (None if it has none), gradient norm."""
     cameras = terms.cameras[term.acts_on]
     views = len(cameras)
-    told = [gradient.flatten(1).norm(dim=1) for gradient in term.views.get(term.acts_on, {}).values()]
-    norms = views * torch.stack(told).norm(dim=0) if told else torch.zeros(views)
+    norms_of = [gradient.flatten(1).norm(dim=1) for gradient in term.views.get(term.acts_on, {}).values()]
+    norms = views * torch.stack(norms_of).norm(dim=0) if norms_of else torch.zeros(views)
     value = _value(term, views)
     angles = (torch.rad2deg(cameras.azimuth), torch.rad2deg(cameras.elevation))
     columns = [part.to(norms) for part in (*angles, norms if value is None else value, norms)]
@@ -108,15 +108,15 @@ def direction_maps(records: Sequence[Mapping[str, Any]], azimuth_bins: int, elev
     edges = (numpy.linspace(-90, 90, elevation_bins + 1), numpy.linspace(-180, 180, azimuth_bins + 1))
     rows: dict[str, dict[str, list[Any]]] = {}
     for record in records:
-        for label, told in record["terms"].items():
-            for name, values in told.items():
+        for label, columns in record["terms"].items():
+            for name, values in columns.items():
                 rows.setdefault(label, {}).setdefault(name, []).extend(values)
     terms = {}
-    for label, told in rows.items():
-        azimuth = (numpy.array(told["azimuth_deg"]) + 180) % 360 - 180
-        place = (numpy.array(told["elevation_deg"]), azimuth)
+    for label, columns in rows.items():
+        azimuth = (numpy.array(columns["azimuth_deg"]) + 180) % 360 - 180
+        place = (numpy.array(columns["elevation_deg"]), azimuth)
         terms[label] = {"count": _sums(place, edges).astype(int).tolist()} | {
-            name: _means(place, edges, numpy.array(told[name], float)) for name in ("value", "gradient")
+            name: _means(place, edges, numpy.array(columns[name], float)) for name in ("value", "gradient")
         }
     return {"azimuth_edges_deg": edges[1].tolist(), "elevation_edges_deg": edges[0].tolist(), "terms": terms}
 

@@ -31,7 +31,7 @@ HEADER = 2**16
 """Bytes of a PLY's header at most."""
 EDGE = 1e-3
 """An 8-bit opacity of 0 or 1 begins this far from it."""
-TOLD = ("f_dc_0", "opacity", "scale_0", "rot_0")
+DISTINCTIVE = ("f_dc_0", "opacity", "scale_0", "rot_0")
 """Any of these says that a PLY means Gaussians."""
 LAYOUT = "the layout of 3DGS (x y z, f_dc_0..2, opacity, scale_0..2, rot_0..3) or points (x y z)"
 
@@ -48,8 +48,7 @@ def read_gaussians(path: str) -> Start | None:
     if table is None:
         return None
     names = table.dtype.names or ()
-    told = [name for name in TOLD if name in names]
-    if not told:
+    if not any(name in names for name in DISTINCTIVE):
         return None
     rest = sum(name.startswith("f_rest_") for name in names)
     square = rest // 3 + 1
@@ -90,7 +89,7 @@ def opened(path: Path) -> Start | None:
         if kind == ".ply":
             with path.open("rb") as file:
                 head = file.read(HEADER).partition(b"end_header")[0]
-            if not head.startswith(b"ply") or not any(b" " + name.encode() in head for name in TOLD):
+            if not head.startswith(b"ply") or not any(b" " + name.encode() in head for name in DISTINCTIVE):
                 return None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None

@@ -12,19 +12,21 @@ from zero3d_mcc.weights.known import FILE, LICENCE
 from zero3d_mcc.weights.source import recognised
 
 
-def convert(asked: Conversion) -> bool:
+def convert(conversion: Conversion) -> bool:
     """Write a folder with the tensors of this file; False if it is not MCC's by its name, or by its tensors.
 
     Raises:
-        RunError: `asked.out` exists and is not empty, or cannot be written.
+        RunError: `conversion.out` exists and is not empty, or cannot be written.
         RecipeError: the file is damaged.
     """
-    if asked.path.name != FILE and (not asked.path.is_file() or recognised(open_tensors(asked.path)) != "MCC"):
+    if conversion.path.name != FILE and (
+        not conversion.path.is_file() or recognised(open_tensors(conversion.path)) != "MCC"
+    ):
         return False
-    check_new(asked.out)
-    opened, dtype = open_tensors(asked.path), getattr(torch, asked.dtype)
-    with new_folder(asked.out) as folder:
-        asked.tell(f"{asked.path.name} …")
+    check_new(conversion.out)
+    opened, dtype = open_tensors(conversion.path), getattr(torch, conversion.dtype)
+    with new_folder(conversion.out) as folder:
+        conversion.tell(f"{conversion.path.name} …")
         state = {name: opened[name].to(dtype).contiguous() for name in opened}
         save_file(state, folder / f"{Path(FILE).stem}.safetensors", {"format": "pt", "licence": LICENCE})
     return True

@@ -32,24 +32,24 @@ COMPONENTS = {
 }
 
 
-def convert(source: SingleFile, asked: Conversion) -> None:
-    """Write `asked.out`, whole or not at all; the tokenizer if one is given.
+def convert(source: SingleFile, conversion: Conversion) -> None:
+    """Write `conversion.out`, whole or not at all; the tokenizer if one is given.
 
     Raises:
-        RunError: `asked.out` exists and is not empty, or cannot be written.
+        RunError: `conversion.out` exists and is not empty, or cannot be written.
         RecipeError: a part that does not fit its configuration, or no tokenizer where one is named.
     """
-    check_new(asked.out)
-    words = find_tokenizer(asked.tokenizer, None, False) if asked.tokenizer else None
+    check_new(conversion.out)
+    words = find_tokenizer(conversion.tokenizer, None, False) if conversion.tokenizer else None
     if words:
         open_tokenizer(words)
     source.check()
-    dtype: torch.dtype = getattr(torch, asked.dtype)
+    dtype: torch.dtype = getattr(torch, conversion.dtype)
     pictured = source.family == IMAGEDREAM
-    index: dict[str, Any] = {"_class_name": "MVDreamPipeline", "_source": asked.path.name}
-    with new_folder(asked.out) as folder:
+    index: dict[str, Any] = {"_class_name": "MVDreamPipeline", "_source": conversion.path.name}
+    with new_folder(conversion.out) as folder:
         for part in source.parts:
-            asked.tell(f"{part} …")
+            conversion.tell(f"{part} …")
             index[part] = COMPONENTS[part]
             if part == "unet":
                 _save_unet(folder / part, source, dtype)

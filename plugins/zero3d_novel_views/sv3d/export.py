@@ -16,22 +16,22 @@ COMPONENTS = {
 }
 
 
-def convert(asked: Conversion, known: Sequence[Published]) -> None:
-    """Write `asked.out`, whole or not at all. Stock diffusers loads its parts; how SV3D runs its U-Net is ours to know.
+def convert(conversion: Conversion, known: Sequence[Published]) -> None:
+    """Write `conversion.out`, whole or not at all. Stock diffusers loads its parts; how SV3D runs its U-Net is ours to know.
 
     Raises:
-        RunError: `asked.out` exists and is not empty, or cannot be written.
+        RunError: `conversion.out` exists and is not empty, or cannot be written.
         RecipeError: a part that does not fit its configuration.
     """
-    check_new(asked.out)
-    source = SingleFile(asked.path, known, asked.config)
+    check_new(conversion.out)
+    source = SingleFile(conversion.path, known, conversion.config)
     source.check()
-    dtype: torch.dtype = getattr(torch, asked.dtype)
-    with new_folder(asked.out) as folder:
+    dtype: torch.dtype = getattr(torch, conversion.dtype)
+    with new_folder(conversion.out) as folder:
         for part in COMPONENTS:
-            asked.tell(f"{part} …")
+            conversion.tell(f"{part} …")
             module, prefix = source.sketch(part), "unet." if part == "unet" else ""
             state = {name.removeprefix(prefix): tensor for name, tensor in source.state(part).items()}
             save_part(folder / part, module.unet if part == "unet" else module, state, dtype)
-        index = {"_class_name": "StableVideoDiffusionPipeline", "_source": asked.path.name, **COMPONENTS}
+        index = {"_class_name": "StableVideoDiffusionPipeline", "_source": conversion.path.name, **COMPONENTS}
         save_json(folder / "model_index.json", index)

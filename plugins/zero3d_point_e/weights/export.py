@@ -15,22 +15,22 @@ CONSTANTS = ("channel_scales", "channel_biases")
 """Of the upsampler: numbers of the method, which half precision would round."""
 
 
-def convert(asked: Conversion) -> bool:
+def convert(conversion: Conversion) -> bool:
     """Write a folder with this file and the published ones that lie beside it, since a model takes three; False if
-    `asked.path` is no file of Point-E's by its name, or by its tensors.
+    `conversion.path` is no file of Point-E's by its name, or by its tensors.
 
     Raises:
-        RunError: `asked.out` exists and is not empty, or cannot be written.
+        RunError: `conversion.out` exists and is not empty, or cannot be written.
         RecipeError: a file is damaged.
     """
-    if asked.path.name not in FILES.values() and not recognised(open_tensors(asked.path)):
+    if conversion.path.name not in FILES.values() and not recognised(open_tensors(conversion.path)):
         return False
-    check_new(asked.out)
-    beside = [asked.path.with_name(file) for file in FILES.values() if file != asked.path.name]
-    with new_folder(asked.out) as folder:
-        for path in [asked.path, *(path for path in beside if path.is_file())]:
-            asked.tell(f"{path.name} …")
-            _convert(path, folder, getattr(torch, asked.dtype))
+    check_new(conversion.out)
+    beside = [conversion.path.with_name(file) for file in FILES.values() if file != conversion.path.name]
+    with new_folder(conversion.out) as folder:
+        for path in [conversion.path, *(path for path in beside if path.is_file())]:
+            conversion.tell(f"{path.name} …")
+            _convert(path, folder, getattr(torch, conversion.dtype))
     return True
 
 

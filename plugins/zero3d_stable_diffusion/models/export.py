@@ -29,36 +29,36 @@ from zero3d_stable_diffusion.models.single_file import SingleFile, published_nam
 from zero3d_stable_diffusion.words.tokenizers import CLIP, find_tokenizer, read_tokenizer
 
 
-def convert(asked: Conversion, family: str, parts: Mapping[str, str]) -> bool:
-    """Write `asked.out`, whole or not at all; False if the file is of another family.
+def convert(conversion: Conversion, family: str, parts: Mapping[str, str]) -> bool:
+    """Write `conversion.out`, whole or not at all; False if the file is of another family.
 
     The tokenizer is written if one is given. model_index.json keeps, under names that diffusers passes over, which U-Net
     it is and what texts are padded with.
 
     Raises:
-        RunError: `asked.out` exists and is not empty, or cannot be written.
+        RunError: `conversion.out` exists and is not empty, or cannot be written.
         RecipeError: a part that does not fit its configuration, a file that does not say what it predicts, or no tokenizer
             where one is named.
     """
-    if not asked.path.is_file() or family_of_file(open_tensors(asked.path)) != family:
+    if not conversion.path.is_file() or family_of_file(open_tensors(conversion.path)) != family:
         return False
-    check_new(asked.out)
-    model = SingleFile(asked.path, family, parts, asked.config, asked.ema, asked.prediction)
-    prediction = _prediction(model, asked)
+    check_new(conversion.out)
+    model = SingleFile(conversion.path, family, parts, conversion.config, conversion.ema, conversion.prediction)
+    prediction = _prediction(model, conversion)
     words = None
-    if asked.tokenizer and "text_encoder" in parts:
-        words = find_tokenizer(None, asked.tokenizer, CLIP, False, STABLE_DIFFUSION)
+    if conversion.tokenizer and "text_encoder" in parts:
+        words = find_tokenizer(None, conversion.tokenizer, CLIP, False, STABLE_DIFFUSION)
         read_tokenizer(words, CLIP)
     model.check()
-    index: dict[str, Any] = {"_class_name": PIPELINE_OF[family], "_source": asked.path.name}
+    index: dict[str, Any] = {"_class_name": PIPELINE_OF[family], "_source": conversion.path.name}
     if model.has_ema:
-        index["_ema"] = asked.ema
+        index["_ema"] = conversion.ema
     if model.pad_id is not None:
         index[PAD] = model.pad_id
-    with new_folder(asked.out) as folder:
+    with new_folder(conversion.out) as folder:
         for part, kind in parts.items():
-            asked.tell(f"{part} …")
-            state, dtype = published_names(kind, model.state(part)), getattr(torch, asked.dtype)
+            conversion.tell(f"{part} …")
+            state, dtype = published_names(kind, model.state(part)), getattr(torch, conversion.dtype)
             save_part(folder / part, model.sketch(part), state, dtype)
             index[part] = list(CLASSES[kind])
         save_scheduler(folder / "scheduler", prediction)
@@ -74,13 +74,13 @@ def convert(asked: Conversion, family: str, parts: Mapping[str, str]) -> bool:
     return True
 
 
-def _prediction(model: SingleFile, asked: Conversion) -> str:
-    if model.prediction is None and asked.prediction == "auto":
+def _prediction(model: SingleFile, conversion: Conversion) -> str:
+    if model.prediction is None and conversion.prediction == "auto":
         raise RecipeError(
-            f"{asked.path}: does not say what it predicts; add --prediction {EPSILON} (2.1-base, 512 pixels) or "
+            f"{conversion.path}: does not say what it predicts; add --prediction {EPSILON} (2.1-base, 512 pixels) or "
             f"--prediction {V} (2.1, 768 pixels)"
         )
-    return prediction_of(model.prediction, asked.prediction, str(asked.path))
+    return prediction_of(model.prediction, conversion.prediction, str(conversion.path))
 
 
 def _save_words(folder: Path, source: Path, pad_id: int | None) -> None:

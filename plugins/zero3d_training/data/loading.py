@@ -18,7 +18,7 @@ from zero3d.interfaces import TrainingBatch
 from zero3d.processes import end_with_parent
 from zero3d.values import Cameras
 
-TOLD = 10
+MOST_MESSAGES = 10
 """Damaged views that are named; the others are only counted."""
 TRIES = 20
 """Objects that are tried in a damaged one's place."""
@@ -85,14 +85,14 @@ class Tally:
     """What was skipped so far in this process."""
 
     skipped: int = 0
-    told: set[str] = field(default_factory=set)
+    messages: set[str] = field(default_factory=set)
 
     def note(self, notes: Notes, say: Callable[[str], None]) -> None:
         """Count, and name the first ones."""
         for line in notes:
             self.skipped += 1
-            if line not in self.told and len(self.told) < TOLD:
-                self.told.add(line)
+            if line not in self.messages and len(self.messages) < MOST_MESSAGES:
+                self.messages.add(line)
                 say(f"skipped: {line} ({self.skipped} so far)")
 
 
