@@ -51,7 +51,8 @@ def gallery_page(registry: Registry) -> str:
     ]
     for title, words in GROUPS.items():
         lines += [f"## {title}", "", *([words, ""] if words else [])]
-        for summary, source in found.values():
+        order = [*(name for name in CAPTIONS if name in found), *(name for name in found if name not in CAPTIONS)]
+        for summary, source in map(found.__getitem__, order):
             if group(summary) == title:
                 lines += section(summary, source)
         if title == "Made here":
@@ -103,7 +104,9 @@ def costs(summary: RecipeSummary, source: Mapping[str, object]) -> Iterator[str]
 
 def marked(cost: str) -> str:
     """Who says so, before what a recipe's header says of times and machines."""
-    if "report" in cost or "The authors" in cost:
+    if cost[1:2].islower():
+        cost = cost[0].lower() + cost[1:]
+    if "report" in cost or "the authors" in cost:
         return f"**published**: {plain(cost)}"
     return plain(cost) if "nobody here" in cost or "aim" in cost else f"**measured**: {plain(cost)}"
 

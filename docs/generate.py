@@ -86,12 +86,13 @@ def index_page(registry):
         entries = [entry.component for entry in registry.all() if entry.component.kind == kind]
         lines += [f"## [{kind}]({kind}.md)", ""]
         if kind == "regularizer":
-            lines += [shown_how(), "", "| | | without it, with it |", "|---|---|---|"]
-        else:
-            lines += ["| | |", "|---|---|"]
+            lines += [shown_how(), ""]
+        lines += ["| | |", "|---|---|"]
         for component in entries:
-            cells = [f"[`{component.name}`]({kind}.md#{anchor(component)})", summary(component)]
-            cells += [picture(component)] if kind == "regularizer" else []
+            cells = [
+                f"[`{component.name}`]({kind}.md#{anchor(component)})",
+                "<br>".join(filter(None, (summary(component), picture(component)))),
+            ]
             lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
         lines.append("")
     return "\n".join([*lines, "```{toctree}", ":maxdepth: 1", ":hidden:", "", *pages, "```", ""])
