@@ -57,18 +57,22 @@ class BenchmarkCommand(Command):
             raise RecipeError(
                 "zero3d benchmark: no file; name a benchmark's file or a recipe, or --merge, or --protocols"
             )
-        from zero3d_benchmark.options import read
+        from zero3d_benchmark.options import read_all
 
         extra = [f"shard={arguments.shard}"] if arguments.shard else []
         if arguments.ray_address:
             extra += [f"executor={json.dumps({'type': 'ray', 'address': arguments.ray_address})}"]
         overrides = [*arguments.overrides, *extra]
-        benchmark = read(arguments.file, overrides, arguments.registry, arguments.predictions)
-        _check_out(benchmark)
+        benchmarks = read_all(arguments.file, overrides, arguments.registry, arguments.predictions)
+        for benchmark in benchmarks:
+            _check_out(benchmark)
         from zero3d_benchmark.run.loop import carry_out
 
-        out = carry_out(benchmark, arguments.registry, arguments.retry, _say)
-        return _report(out, benchmark.protocol, benchmark.measures, benchmark)
+        code = 0
+        for benchmark in benchmarks:
+            out = carry_out(benchmark, arguments.registry, arguments.retry, _say)
+            code = max(code, _report(out, benchmark.protocol, benchmark.measures, benchmark))
+        return code
 
 
 def _say(line: str) -> None:

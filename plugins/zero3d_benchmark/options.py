@@ -81,11 +81,12 @@ class MethodOptions:
 class BenchmarkOptions:
     """A benchmark's file. protocol: a shipped one's name or a YAML file. set: an evaluation set's type and options. methods:
     label -> method; null leaves one out. executor: who runs the jobs; null is this process. out: folder of the results.
-    data: where the user's copy lies, in place of the set's own option. objects: the first so many, or a list of names; null
+    data: where the user's copy lies, in place of the set's own option; or
+    set's type -> where, for several tables. objects: the first so many, or a list of names; null
     takes all. seed: of all methods and samples. shard: i/n, the i-th of n parts of the objects. cache: folder of rendered
     pictures, out/cache by default. metrics: more metrics, as of a protocol, beside its own (LPIPS, FID: they need weights);
     null leaves one of its own out.
-    tables: label -> keys that stand in place of these. table: which of them.
+    tables: label -> keys that stand in place of these. table: which of them; all makes each in a folder of its own.
     """
 
     protocol: str = DEFAULT_PROTOCOL
@@ -93,7 +94,7 @@ class BenchmarkOptions:
     methods: dict[str, Any] = field(default_factory=dict)
     executor: Any = field(default_factory=lambda: {"type": "processes", "workers": 1})
     out: str | None = None
-    data: str | None = None
+    data: Any = None
     objects: Any = None
     seed: int = 0
     shard: str | None = None
@@ -103,6 +104,11 @@ class BenchmarkOptions:
     table: str | None = None
 
     def __post_init__(self) -> None:
+        several = isinstance(self.data, dict) and all(isinstance(place, str) for place in self.data.values())
+        if self.data is not None and not isinstance(self.data, str) and not several:
+            raise ValueError(
+                f"data: {self.data!r}; a folder, or a map of set's type -> folder, say {{gso: GSO, rtmv: RTMV}}"
+            )
         if self.seed < 0:
             raise ValueError(f"seed: {self.seed}; not negative")
         names = isinstance(self.objects, list) and all(isinstance(name, str | int) for name in self.objects)
@@ -169,6 +175,24 @@ def read(file: str | None, overrides: Sequence[str], registry: Registry, predict
         added[label] = {"predictions": folder}
     plain["methods"] = {**(plain.get("methods") or {}), **added} if added else plain.get("methods") or {}
     return from_plain(plain, file, registry)
+
+
+def read_all(
+    file: str | None, overrides: Sequence[str], registry: Registry, predictions: Sequence[str] = ()
+) -> list[Benchmark]:
+    """As `read`; of table=all each of the file's tables, in out/LABEL."""
+    plain = {} if file is None or "table=all" not in overrides else read_yaml(file, overrides)
+    tables = plain.get("tables")
+    if not isinstance(tables, dict) or "all" in tables:
+        return [read(file, overrides, registry, predictions)]
+    if plain.get("out") is None:
+        raise RecipeError("out: missing; say where the results go, for example out=runs/paper")
+    found = []
+    for label, keys in tables.items():
+        if keys is not None:
+            own = [f"table={label}", f"out={json.dumps(str(Path(plain['out']) / str(label)))}"]
+            found.append(read(file, [*overrides, *own], registry, predictions))
+    return found
 
 
 def from_plain(plain: dict[str, Any], place: str, registry: Registry, runs: bool = True) -> Benchmark:
@@ -247,7 +271,7 @@ def _pair(given: str) -> tuple[str, str]:
 
 def _table(plain: dict[str, Any], place: str) -> dict[str, Any]:
     """The keys that the chosen one of `tables` sets; `methods` may be a list of labels of the file's own."""
-    tables = plain.get("tables") or {}
+    tables = {label: keys for label, keys in (plain.get("tables") or {}).items() if keys is not None}
     if not tables:
         return {}
     if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
@@ -255,7 +279,7 @@ def _table(plain: dict[str, Any], place: str) -> dict[str, Any]:
     chosen = plain.get("table")
     if chosen not in tables:
         shown = "missing" if chosen is None else f"{chosen!r} is none"
-        raise RecipeError(f"{place}: table: {shown}; one of {', '.join(map(str, tables))}")
+        raise RecipeError(f"{place}: table: {shown}; one of {', '.join(map(str, tables))}, or all")
     keys = dict(tables[chosen])
     known = {option.name for option in dataclasses.fields(BenchmarkOptions)} - {"tables", "table"}
     for key in keys:
@@ -272,12 +296,18 @@ def _table(plain: dict[str, Any], place: str) -> dict[str, Any]:
 
 def _objects(options: BenchmarkOptions, place: str, registry: Registry) -> list[EvaluationObject]:
     block = dict(options.set)
+    if isinstance(options.data, dict):
+        kind = block.get("type", DEFAULT_SET["type"])
+        if kind not in options.data:
+            raise RecipeError(f"{place}: data: {', '.join(options.data) or 'none'}; where {kind} lies is not said")
+        options.data = options.data[kind]
     if options.data is not None:
         name = str(block.get("type", DEFAULT_SET["type"]))
         taken = {f.name for f in dataclasses.fields(registry.get("evaluation_set", name, f"{place}: set.type").Config)}
         key = next((key for key in DATA_KEYS if key in taken), None)
         if key is None:
-            raise RecipeError(f"{place}: data: {options.data}; the set {name!r} reads none, leave it out")
+            remedy = "name a set that does, such as set.type=mesh_folder, or leave it out"
+            raise RecipeError(f"{place}: data: {options.data}; the set {name!r} reads none; {remedy}")
         block[key] = options.data
     found = make_block(registry, "evaluation_set", place, "set", block).build()
     assert isinstance(found, EvaluationSet)

@@ -145,7 +145,9 @@ def load(name: str, place: str) -> Protocol:
     if name.endswith((".yaml", ".yml")):
         return parse(read_yaml(name), name)
     if name not in names():
-        raise RecipeError(f"{place}: no protocol called {name!r}.{did_you_mean(name, names())}")
+        begun = [f"'{one}'" for one in names() if one.startswith(f"{name}-")]
+        hint = f" Did you mean {' or '.join(begun)}?" if begun else did_you_mean(name, names())
+        raise RecipeError(f"{place}: no protocol called {name!r}.{hint}")
     return parse(read_yaml(FOLDER / f"{name}.yaml"), f"{name}.yaml")
 
 

@@ -14,6 +14,7 @@ from tests.plugins import evaluation_sets_data as data
 from tests.plugins.clip_tiny import save_folder
 from zero3d.cli import main
 from zero3d.errors import UserError
+from zero3d.geometry import orbit
 from zero3d.mesh_files import normalise, save_mesh
 from zero3d.plugins import load_plugins
 from zero3d_benchmark import options
@@ -209,3 +210,49 @@ def test_means_and_deviations_are_those_of_the_sample_and_equal_pictures_do_not_
     assert table.summarised([3.0]) == table.Figure(3.0, None, 1)
     assert table.summarised([math.inf, 20.0]) == table.Figure(20.0, None, 1)
     assert table.summarised([math.inf]).mean == math.inf
+
+
+def test_zeroshape_measures_along_the_pictures_axes_and_its_floor_has_two_samples():
+    """However high the camera stands: extents across and down the picture are those that the camera's own axes give."""
+    tower = trimesh.creation.box((0.3, 0.5, 1.0)).subdivide()
+    _, true = place(tower, tower, ["zeroshape"], Placing(70.0, 0, elevation_deg=45.0))
+    right, up = orbit(45.0, 70.0, 8).camera_to_world[0, :3, :2].T.double().numpy()
+    seen = numpy.array([numpy.ptp(tower.vertices @ axis) for axis in (right, up)])
+    assert numpy.ptp(true.vertices[:, :2], axis=0) == pytest.approx(seen / seen.max(), rel=0.03)
+    mesh, true = place(tower, tower, ["zeroshape"], Placing(70.0, 0))
+    assert not numpy.array_equal(mesh.vertices, true.vertices)
+
+
+def test_all_tables_of_a_file_are_made_each_in_its_folder(boxes, tmp_path):
+    written = tmp_path / "file.yaml"
+    plain = {"protocol": str(boxes / "small.yaml"), "set": {"type": "mesh_folder"}, "executor": None}
+    plain["methods"] = {"same": {"predictions": str(boxes / "made"), "turned": False}, "known": {"oracle": True}}
+    plain["tables"] = {
+        "shapes": {"metrics": {"psnr": None}},
+        "both": {"methods": ["known"]},
+        "gone": {"protocol": "no"},
+    }
+    written.write_text(yaml.safe_dump(plain), encoding="utf-8")
+    data = f"data={{mesh_folder: {boxes / 'truth'}}}"
+    assert main(["benchmark", str(written), "table=all", "tables.gone=null", data, f"out={tmp_path / 'out'}"]) == 0
+    tables = {
+        name: json.loads((tmp_path / "out" / name / "table.json").read_text("utf-8")) for name in ("shapes", "both")
+    }
+    assert {name: set(made["columns"]) for name, made in tables.items()} == {
+        "shapes": {"iou"},
+        "both": {"psnr", "iou"},
+    }
+    assert [row["method"] for row in tables["both"]["rows"]] == ["known"]
+
+
+def test_methods_without_a_file(boxes, tmp_path):
+    words = ["methods={known: {oracle: true}}", "set.type=mesh_folder", f"data={boxes / 'truth'}", "executor=null"]
+    assert main(["benchmark", f"protocol={boxes / 'small.yaml'}", *words, f"out={tmp_path / 'out'}"]) == 0
+
+
+def test_views_print_nothing_into_the_benchmarks_own_lines(boxes, tmp_path, capfd):
+    words = "methods={nano: {views: zero123, arguments: [--steps, '4', --scale, '1']}}"
+    assert run(boxes, tmp_path / "out", words) == 0
+    said = capfd.readouterr()
+    assert "zero3d-nv" not in said.out + said.err
+    assert said.err.splitlines() == ["1/1 nano box"]

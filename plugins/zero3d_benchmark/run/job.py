@@ -24,7 +24,7 @@ from zero3d.registry import Registry
 from zero3d_benchmark import protocol as protocols
 from zero3d_benchmark.options import FLOOR, Benchmark, from_plain
 from zero3d_benchmark.run import folder
-from zero3d_benchmark.run.placing import Placing, place
+from zero3d_benchmark.run.placing import SAMPLED, Placing, place
 from zero3d_benchmark.run.predict import Prediction, keep, predict
 from zero3d_benchmark.run.truth import Truth, on_white
 
@@ -101,7 +101,7 @@ def _shapes(benchmark: Benchmark, truth: Truth, made: Prediction) -> dict[str, f
         made.notes.insert(0, folder.NO_TRUTH)
         return {}
     seed = benchmark.options.seed
-    mesh, true = place(made.mesh, truth.mesh, benchmark.protocol.place, Placing(truth.azimuth_deg, seed))
+    mesh, true = place(made.mesh, truth.mesh, benchmark.protocol.place, _about(truth, seed))
     return {
         _column(label, name, found): float(value)
         for label, metric in benchmark.measures.shapes.items()
@@ -110,15 +110,21 @@ def _shapes(benchmark: Benchmark, truth: Truth, made: Prediction) -> dict[str, f
     }
 
 
+def _about(truth: Truth, seed: int) -> Placing:
+    return Placing(truth.azimuth_deg, seed, elevation_deg=truth.elevation_deg)
+
+
 def _floors(benchmark: Benchmark, truth: Truth) -> dict[str, float]:
     if truth.mesh is None:
         return {}
     seed = benchmark.options.seed
-    _, true = place(truth.mesh, truth.mesh, benchmark.protocol.place, Placing(truth.azimuth_deg, seed))
+    steps = benchmark.protocol.place
+    mesh, true = place(truth.mesh, truth.mesh, steps, _about(truth, seed))
+    apart = any(step in SAMPLED for step in steps)  # the truth against itself is then not placed as itself
     return {
         _column(label, name, found): float(value)
         for label, metric in benchmark.measures.shapes.items()
-        for found in [metric.floor(true, seed)]
+        for found in [metric.shape(mesh, true, seed) if apart else metric.floor(true, seed)]
         for name, value in found.items()
     }
 

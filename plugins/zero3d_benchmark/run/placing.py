@@ -19,6 +19,7 @@ from zero3d.mesh_placing import (
     placed,
     right_angled,
     sv3d_placed,
+    turn_about,
     turned,
     zeroshape_placed,
 )
@@ -30,7 +31,8 @@ ICP_POINTS = 20_000
 
 @dataclass(frozen=True)
 class Placing:
-    """What steps know beside the two meshes. azimuth_deg: of the input camera in the truth's world; seed: of samples.
+    """What steps know beside the two meshes. azimuth_deg, elevation_deg: of the input camera in the truth's world; seed:
+    of samples.
 
     turned: whether the prediction stands in that world already, and not as its own method has it (azimuth 0 is the input's).
     """
@@ -38,6 +40,7 @@ class Placing:
     azimuth_deg: float
     seed: int
     turned: bool = True
+    elevation_deg: float = 0.0
 
 
 def place(mesh: Any, truth: Any, steps: Sequence[str], about: Placing) -> tuple[Any, Any]:
@@ -79,10 +82,13 @@ def _sv3d(mesh: Any, truth: Any, about: Placing, with_icp: bool = False) -> tupl
 def _zeroshape(mesh: Any, truth: Any, about: Placing, search: bool = False) -> tuple[Any, Any]:
     """Both seen from the input camera: x right, y down, z away."""
     axes = numpy.array([[0.0, 1, 0], [0, 0, -1], [-1, 0, 0]])
-    mesh, truth = (turned(turned(one, -about.azimuth_deg), axes) for one in (mesh, truth))
+    up = turn_about(1, about.elevation_deg)  # the camera comes to lie on +x
+    mesh, truth = (turned(turned(one, -about.azimuth_deg), axes @ up) for one in (mesh, truth))
     return zeroshape_placed(mesh, truth, search, about.seed)
 
 
+SAMPLED = ("zeroshape", "zeroshape_search")
+"""Steps that place each side by a sample of its own."""
 STEPS: dict[str, Callable[[Any, Any, Placing], tuple[Any, Any]]] = {
     "bbox": lambda mesh, truth, about: (placed(mesh, box_frame), placed(truth, box_frame)),
     "bbox_prediction": lambda mesh, truth, about: (placed(mesh, box_frame), truth),
