@@ -181,9 +181,9 @@ def read_all(
     file: str | None, overrides: Sequence[str], registry: Registry, predictions: Sequence[str] = ()
 ) -> list[Benchmark]:
     """As `read`; of table=all each of the file's tables, in out/LABEL."""
-    plain = {} if file is None or "table=all" not in overrides else read_yaml(file, overrides)
+    plain = read_yaml(file, overrides) if file is not None and "tables" in read_yaml(file) else {}
     tables = plain.get("tables")
-    if not isinstance(tables, dict) or "all" in tables:
+    if plain.get("table") != "all" or not isinstance(tables, dict) or "all" in tables:
         return [read(file, overrides, registry, predictions)]
     if plain.get("out") is None:
         raise RecipeError("out: missing; say where the results go, for example out=runs/paper")

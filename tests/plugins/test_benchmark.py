@@ -158,13 +158,13 @@ def test_shards_joined_are_the_whole(files, whole, tmp_path, capsys):
     assert not rows[0] & rows[1]
     assert main(["benchmark", "--merge", str(tmp_path / "1"), str(tmp_path / "2"), f"out={tmp_path / 'both'}"]) == 1
     assert told(tmp_path / "both") == told(whole)
-    assert told(tmp_path / "1")["notes"][-1] == "2 objects, seed 0"
+    assert "2 objects, seed 0" in told(tmp_path / "1")["notes"]
     (tmp_path / "1/objects/known/bar.json").unlink()
     words = ["--merge", str(tmp_path / "1"), f"out={tmp_path / 'part'}", f"data={tmp_path / 'moved'}"]
     capsys.readouterr()
     assert main(["benchmark", *words]) == 1
     assert "no grid of pictures" in capsys.readouterr().err, "tables need no data"
-    assert told(tmp_path / "part")["notes"][-1] == "1 rows are not there yet"
+    assert "1 rows are not there yet" in told(tmp_path / "part")["notes"]
     benchmark(files, tmp_path / "other", "seed=1", "objects=1")
     capsys.readouterr()
     assert main(["benchmark", "--merge", str(tmp_path / "1"), str(tmp_path / "other"), f"out={tmp_path / 'no'}"]) == 2

@@ -84,6 +84,8 @@ def test_a_perfect_mesh_loses_nothing_to_light(boxes, tmp_path):
     lit, bare = row(tmp_path / "lit")["figures"], row(tmp_path / "bare")["figures"]
     assert lit["iou"] == 1
     assert lit["psnr"] > 45 > bare["psnr"] + 10
+    assert "meshes are drawn under the targets' light: same" in (tmp_path / "lit/table.md").read_text(encoding="utf-8")
+    assert "meshes are drawn bare: same" in (tmp_path / "bare/table.md").read_text(encoding="utf-8")
 
 
 def test_a_metric_with_an_encoder_is_loaded_with_it(boxes, tmp_path, capsys):

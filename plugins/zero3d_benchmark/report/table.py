@@ -131,6 +131,11 @@ def make(out: Path, protocol: Protocol, measures: Measures) -> Table:
     missing = sum(len(shown) - line.objects for line in lines if line.method in manifest.get("methods", {}))
     missing += sum(len(shown) for label in manifest.get("methods", {}) if not by[label])
     notes += [f"{missing} rows are not there yet"] if missing > 0 else []
+    drawn: dict[str, list[str]] = {}
+    for label, rows in by.items():
+        for how in sorted({row["drawn"] for row in rows if "drawn" in row}):
+            drawn.setdefault(how, []).append(label)
+    notes += [f"meshes are drawn {how}: {', '.join(labels)}" for how, labels in drawn.items()]
     bare = sum(NO_TRUTH in row.get("notes", []) for rows in by.values() for row in rows)
     notes += [f"{bare} rows with {NO_TRUTH}"] if bare else []
     beside, said = _beside(protocol, columns, manifest)

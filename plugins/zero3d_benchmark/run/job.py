@@ -89,7 +89,8 @@ def _scored(benchmark: Benchmark, registry: Registry, label: str, truth: Truth, 
     odd = {key: value for key, value in figures.items() if math.isnan(value)}
     if odd:
         raise UserError(f"{', '.join(odd)}: not a number; the prediction has no surface that can be measured")
-    return {"figures": figures, "error": None, "method_seconds": round(seconds, 2), "notes": made.notes[:20]}
+    told = {"notes": made.notes[:20], **({"drawn": made.drawn} if made.drawn and measures.pictures else {})}
+    return {"figures": figures, "error": None, "method_seconds": round(seconds, 2), **told}
 
 
 def _shapes(benchmark: Benchmark, truth: Truth, made: Prediction) -> dict[str, float]:

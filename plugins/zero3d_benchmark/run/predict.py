@@ -31,12 +31,14 @@ from zero3d_benchmark.run.views import views_of
 @dataclass
 class Prediction:
     """`mesh`: in the world of the data; None of a method that makes pictures alone. `pictures` (N, H, W, 3) in [0, 1], on
-    white, of the targets; None where nothing was asked for. `file`: the mesh's own file, if one was made.
+    white, of the targets; None where nothing was asked for. `file`: the mesh's own file, if one was made. `drawn`: how
+    the pictures show the mesh, if they do.
     """
 
     mesh: Any = None
     pictures: torch.Tensor | None = None
     file: Path | None = None
+    drawn: str = ""
     notes: list[str] = field(default_factory=list)
 
 
@@ -60,6 +62,7 @@ def predict(method: MethodOptions, truth: Truth, registry: Registry, seed: int, 
         assert made.mesh is not None
         scene = MeshScene(made.mesh)
         light = None if method.baked else truth.light
+        made.drawn = "bare" if light is None else "under the targets' light"
         drawn = [scene.draw(shot.camera, light=light).image[0] for shot in truth.targets]
         made.pictures = torch.stack(drawn).float()
     return made
