@@ -19,7 +19,7 @@ class Batch(Command):
 
     name: ClassVar[str] = "batch"
     examples: ClassVar[str] = """
-        zero3d batch nano pictures/ out=runs/all
+        zero3d batch nano pictures/
         zero3d batch nano 'pictures/*.png' out=runs/all --workers 2
     """
 
@@ -44,18 +44,23 @@ class Batch(Command):
 
         from zero3d.run import say
         from zero3d_batch.many.drive import Drive, executor_of, shard_of
-        from zero3d_batch.many.items import LOGS, checked, split_out
+        from zero3d_batch.many.items import LOGS, checked, folder_of, subject_of, without_out
         from zero3d_batch.pages.gallery import write_gallery
         from zero3d_batch.pictures import wanted_pictures
 
         words = [*arguments.pictures, *arguments.overrides]
         pictures = [word for word in words if not OVERRIDE.match(word) or Path(word).exists()]
-        out, common = split_out([word for word in words if word not in pictures])
+        overrides = [word for word in words if word not in pictures]
+        common = without_out(overrides)
         for override in common:
             if override.partition("=")[0].partition(".")[0] in OWN_KEYS:
                 raise UserError(f"override {override!r}: the pictures are given without image=; leave it out")
         if not pictures:
-            raise UserError("batch: no pictures; give a folder, for example: zero3d batch RECIPE pictures/ out=runs")
+            raise UserError("batch: no pictures; give a folder, for example: zero3d batch RECIPE pictures/")
+        source = {"image": subject_of(pictures)}
+        out, named = folder_of(arguments.out, overrides, self.name, arguments.recipe, source)
+        if arguments.shard and not named:
+            raise UserError("--shard: all shares have one folder; name it, out=FOLDER")
         executor = executor_of(arguments.registry, arguments, out / LOGS)
         items = checked(arguments.recipe, arguments.registry, out, common, wanted_pictures(pictures))
         mine = shard_of(arguments.shard, items)
@@ -68,6 +73,7 @@ class Batch(Command):
             mine,
             write_gallery,
             os.environ.get("HF_HUB_OFFLINE") == "1",
+            named,
             say,
         )
         if arguments.only_tell:

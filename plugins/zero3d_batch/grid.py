@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zero3d.errors import UserError
-from zero3d_batch.many.items import Names, Wanted, quoted
+from zero3d_batch.many.items import Names, Wanted, quoted, subject_of
 
 RANGE = re.compile(r"(-?\d{1,18})\.\.(-?\d{1,18})")
 MOST_RUNS = 100_000
@@ -120,6 +120,15 @@ def _short(key: str, keys: list[str]) -> str:
 def shown(axis: Axis, value: str) -> str:
     """A value in a few words: a picture by its name."""
     return Path(value.strip("\"'")).stem if axis.key == "image" else value
+
+
+def subject_words(fixed: Sequence[str], axes: Sequence[Axis]) -> dict[str, str]:
+    """What the runs are of, as a recipe's `image` or `prompt`; a picture given as a mapping does not say."""
+    values = {axis.key: axis.values for axis in axes}
+    values |= {key: (text,) for key, _, text in (own.partition("=") for own in fixed)}
+    found = {"prompt": values["prompt"][0].strip("\"'")} if "prompt" in values else {}
+    pictures = [value.strip("\"'") for value in values.get("image", ()) if value[:1] not in "{["]
+    return {**found, "image": subject_of(pictures)} if any(pictures) else found
 
 
 def cells(fixed: Sequence[str], axes: Sequence[Axis]) -> list[Wanted]:

@@ -13,7 +13,7 @@ class Sweep(Command):
 
     name: ClassVar[str] = "sweep"
     examples: ClassVar[str] = """
-        zero3d sweep nano image=cat.png guidance.sds.guidance_scale=1,2,4 out=runs/sweep
+        zero3d sweep nano image=cat.png guidance.sds.guidance_scale=1,2,4
     """
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -35,18 +35,19 @@ class Sweep(Command):
         import os
 
         from zero3d.run import say
-        from zero3d_batch.grid import cells, read_axes
+        from zero3d_batch.grid import cells, read_axes, subject_words
         from zero3d_batch.many.drive import Drive, executor_of
-        from zero3d_batch.many.items import LOGS, checked, split_out
+        from zero3d_batch.many.items import LOGS, checked, folder_of, without_out
         from zero3d_batch.pages.comparison import write_comparison
 
-        out, overrides = split_out(arguments.overrides)
-        common, axes = read_axes(overrides)
+        common, axes = read_axes(without_out(arguments.overrides))
+        source = subject_words(common, axes)
+        out, named = folder_of(arguments.out, arguments.overrides, self.name, arguments.recipe, source)
         executor = executor_of(arguments.registry, arguments, out / LOGS)
         items = checked(arguments.recipe, arguments.registry, out, common, cells(common, axes))
         page = functools.partial(write_comparison, axes=[axis.key for axis in axes])
         offline = os.environ.get("HF_HUB_OFFLINE") == "1"
-        drive = Drive(arguments.recipe, arguments.registry, out, common, items, items, page, offline, say)
+        drive = Drive(arguments.recipe, arguments.registry, out, common, items, items, page, offline, named, say)
         if arguments.only_tell:
             for item, state in zip(items, drive.states().values(), strict=True):
                 print(f"{state:5} {item.folder}  {' '.join(item.overrides)}".rstrip())

@@ -17,7 +17,7 @@ from tests.plugins.test_batch_executors import alive, within
 from zero3d.cli import main
 from zero3d.errors import UserError
 from zero3d_batch.grid import Axis, read_axes, values_of
-from zero3d_batch.many.items import Names
+from zero3d_batch.many.items import Names, subject_of
 from zero3d_batch.pages import gallery
 from zero3d_batch.pictures import wanted_pictures
 
@@ -147,7 +147,8 @@ def test_a_killed_worker_and_a_killed_driver_cost_no_run(place):
     [
         (["toy.yaml", "pictures", "out=runs", "stepz=3"], "stepz: no such key. Did you mean 'steps'?"),
         (["toy.yaml", "pictures", "out=runs", "optimizer.lr=-3"], "optimizer.lr: -3; 0 to 10000"),
-        (["toy.yaml", "pictures"], "out: missing; say where the runs go, for example out=runs"),
+        (["toy.yaml", "pictures", "--shard", "1/2"], "--shard: all shares have one folder; name it, out=FOLDER"),
+        (["toy.yaml", "pictures", "out=runs", "--out", "b"], "out: given as out= and as --out; name one folder"),
         (["toy.yaml", "nowhere", "out=runs"], "nowhere: no such picture, folder or list"),
         (["toy.yaml", "out=runs"], "no pictures; give a folder"),
         (["toy.yaml", ".", "out=runs"], ".: no picture in this folder"),
@@ -181,6 +182,40 @@ def test_pictures_of_lists_patterns_and_tables(place):
     assert names("pictures/[rg]*.png") == ["green", "red"]
     assert names("pictures/red.png", "pictures") == ["red", "bad_b", "blue9", "blue10", "green"]  # each once
     assert [one.overrides for one in wanted_pictures(["table.csv"])] == [("seed=3",), ("cameras={type: round}",)]
+
+
+def test_runs_go_to_a_folder_of_their_own_name(place, capsys):
+    """As a single run's: none named, a number where it is taken; the same command with it goes on."""
+    batch, sweep = (
+        ["batch", "toy.yaml", "pictures/red.png"],
+        ["sweep", "toy.yaml", "image=pictures/red.png", "seed=0,1"],
+    )
+    words = ["steps=1", "--executor", "inline", *PLUGIN]
+    for command in (batch, sweep, sweep):
+        assert main([*command, "--dry-run", *PLUGIN]) == 0
+        assert main([*command, *words]) == 0
+    assert {own.name for own in (place / "runs").iterdir()} == {
+        "batch-toy-red",
+        "sweep-toy-red",
+        "sweep-toy-red-2",
+    }
+    assert "out: runs/sweep-toy-red-2; the same command with out=runs/sweep-toy-red-2" in capsys.readouterr().err
+    assert main([*sweep, "--out", "runs/sweep-toy-red-2/", *words]) == 0  # options between words, too
+    assert "2 of 2 runs are done already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("pictures", "name"),
+    [
+        (["pictures/"], "pictures"),
+        (["pictures/*.png"], "pictures"),
+        (["pictures/red.png", "pictures/green.png"], "pictures"),
+        (["pictures/green.png"], "green.png"),
+        (["pictures/**/*.png"], "pictures"),
+    ],
+)
+def test_what_pictures_are_called_together(place, pictures, name):
+    assert subject_of(pictures) == name
 
 
 def test_names_differ_on_any_system():

@@ -26,6 +26,7 @@ PAGE_SECONDS = 60.0
 def add_executor_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of batch and sweep that say who runs."""
     add = parser.add_argument
+    add("--out", type=Path, metavar="FOLDER", help="where the runs go, as out=FOLDER (runs/COMMAND-RECIPE-PICTURE)")
     add("--executor", metavar="NAME", help="processes (of this machine), ray, or a plug-in's (processes)")
     add("--workers", type=int, metavar="N", help="runs at once (one for each GPU, or for every two cores)")
     add("--threads", type=int, metavar="N", help="threads of a run on the processor (an even share of the cores)")
@@ -54,7 +55,8 @@ def executor_of(registry: Registry, arguments: argparse.Namespace, logs: Path) -
 
 @dataclass
 class Drive:
-    """Many runs in one folder. `items`: all; `mine`: those that this call is to run; `common`: the overrides of all."""
+    """Many runs in one folder. `items`: all; `mine`: those that this call is to run; `common`: the overrides of all;
+    `named`: whether the user named the folder."""
 
     recipe: str
     registry: Registry
@@ -64,6 +66,7 @@ class Drive:
     mine: Sequence[Item]
     page: Callable[[Path, list[dict[str, Any]]], None]
     offline: bool = False
+    named: bool = True
     tell: Callable[[str], None] = print
 
     def states(self) -> dict[str, str]:
@@ -83,7 +86,10 @@ class Drive:
         done = len(self.mine) - len(todo)
         if done:
             self.tell(f"{done} of {len(self.mine)} runs are done already")
+        again = "the same command" if self.named else f"the same command with out={self._short()}"
         self._make_folder()
+        if not self.named:
+            self.tell(f"out: {self._short()}; {again} goes on there")
         for item in todo.values():
             if states[item.name] != "half":  # a row of what was there before
                 self._row(item).unlink(missing_ok=True)
@@ -98,7 +104,7 @@ class Drive:
                     written = time.monotonic()
                     cost = written - started
         except KeyboardInterrupt:
-            self.tell("stopped; the same command goes on from here")
+            self.tell(f"stopped; {again} goes on from here")
             raise
         finally:
             close = getattr(outcomes, "close", None)
@@ -140,9 +146,13 @@ class Drive:
     def _row(self, item: Item) -> Path:
         return self.out / ROWS / f"{item.name}.json"
 
+    def _short(self) -> str:
+        return os.path.relpath(self.out)
+
     def _make_folder(self) -> None:
         try:
-            (self.out / LOGS).mkdir(parents=True, exist_ok=True)
+            self.out.mkdir(parents=True, exist_ok=self.named)  # else another may have taken the name meanwhile
+            (self.out / LOGS).mkdir(exist_ok=True)
             (self.out / ROWS).mkdir(exist_ok=True)
         except OSError as error:
             raise RunError(f"out: {self.out} cannot be made ({error.strerror}); take another folder") from None

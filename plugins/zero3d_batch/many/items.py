@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import itertools
 import json
@@ -17,13 +18,15 @@ import yaml
 from zero3d import folder
 from zero3d.errors import PictureError, RunError, UserError
 from zero3d.labels import DEVICES
-from zero3d.recipe import load_recipe
+from zero3d.recipe import load_recipe, run_name
 from zero3d.registry import Registry
 from zero3d_batch.many.rows import ROWS, read_row
 
 LOGS = "logs"
 OWN_NAMES = (ROWS, LOGS, "index.html", "table.csv", "table.json", "table.md")
 """What stands in the folder beside the runs."""
+PARENT = "runs"
+"""Where they go if the user names no folder, as a single run does."""
 LONGEST_NAME = 80
 MOST_CHECKED = 64
 """So many different runs are built to see whether their parts fit, some tenths of a second each; of all others the keys and
@@ -144,23 +147,47 @@ def refuse_others(items: Iterable[Item], states: Mapping[str, str], overrides: S
             )
 
 
-def split_out(overrides: Sequence[str]) -> tuple[Path, list[str]]:
-    """The folder that `out=` names, absolute, and the other overrides.
+def folder_of(
+    option: Path | None, overrides: Sequence[str], command: str, recipe: str, source: Mapping[str, str]
+) -> tuple[Path, bool]:
+    """The folder of all runs, absolute, and whether the user named it: `--out`, `out=`, or else
+    runs/COMMAND-RECIPE-SUBJECT, with a number where that is taken.
+
+    source: what names the subject, as in a recipe: `image` or `prompt`.
 
     Raises:
-        UserError: none is named, or it is a file.
+        UserError: it is a file, or given twice.
     """
     given = [own.partition("=")[2] for own in overrides if own.partition("=")[0] == "out"]
+    if given and option:
+        raise UserError("out: given as out= and as --out; name one folder")
     try:
         out = str(yaml.safe_load(given[-1])).strip() if given and given[-1].strip() else ""
     except yaml.YAMLError:
         out = given[-1]
-    if not out:
-        raise UserError("out: missing; say where the runs go, for example out=runs")
-    path = Path(out).expanduser().absolute()
+    if not out and not option:
+        name = run_name(f"{command}-{Path(recipe).stem}", source)
+        numbered = (f"{name}-{number}" for number in itertools.count(2))
+        return next(
+            p for n in itertools.chain([name], numbered) if not (p := Path(PARENT, n).absolute()).exists()
+        ), False
+    path = (option or Path(out)).expanduser().absolute()
     if path.exists() and not path.is_dir():
-        raise UserError(f"out: {out} is a file; name a folder")
-    return path, [own for own in overrides if own.partition("=")[0] != "out"]
+        raise UserError(f"out: {option or out} is a file; name a folder")
+    return path, True
+
+
+def without_out(overrides: Sequence[str]) -> list[str]:
+    """The other overrides."""
+    return [own for own in overrides if own.partition("=")[0] != "out"]
+
+
+def subject_of(pictures: Sequence[str]) -> str:
+    """What pictures are called together: one by its name; a folder, a pattern or several by the folder's."""
+    first = Path(pictures[0]).expanduser().absolute()
+    if len(pictures) == 1 and (first.exists() or not glob.has_magic(pictures[0])):
+        return first.name
+    return next(place.name for place in first.parents if not glob.has_magic(str(place)))
 
 
 class Names:
