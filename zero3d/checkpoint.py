@@ -212,5 +212,6 @@ def _load_states(engine: Engine, path: Path, tensors: dict[str, Tensor], values:
                 component.load_state_dict(state)
         except (ValueError, TypeError, LookupError, RuntimeError) as error:
             raise RunError(f"{path}: what {key} remembered does not fit recipe.yaml beside it: {error}") from None
-    if states:
-        raise RunError(f"{path}: holds what {', '.join(sorted(states))} remembered, which recipe.yaml beside it lacks")
+    lost = sorted(key for key in states if not key.startswith("observers."))  # `resume RUN observers.NAME=null`
+    if lost:
+        raise RunError(f"{path}: holds what {', '.join(lost)} remembered, which recipe.yaml beside it lacks")

@@ -11,10 +11,13 @@ import hmac
 import os
 import secrets
 import socket
+import sys
+import webbrowser
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from zero3d.errors import RunError
@@ -30,13 +33,14 @@ class Address:
 
     host: the address to serve at; any but the loopback one needs a token. port: 0 takes a free one. token: what visitors
     must know, 16 letters, digits, - or _ at least; "auto" makes one, "" asks for none. origins: of other pages that may hold
-    this one in a frame, such as "http://127.0.0.1:8000".
+    this one in a frame, such as "http://127.0.0.1:8000". spare: how many ports after `port` are tried where it is in use.
     """
 
     host: str = "127.0.0.1"
     port: int = 8080
     token: str = ""
     origins: Sequence[str] = ()
+    spare: int = 0
 
     def check(self) -> None:
         """Raises ValueError, which begins with the option's name."""
@@ -168,28 +172,45 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def listen(address: Address, place: str) -> socket.socket:
-    """A socket bound to the address.
+def open_page(url: str) -> None:
+    """In the user's browser; where there is none, a line on stderr says so."""
+    if not webbrowser.open(url):
+        print(f"no browser here; open {url}", file=sys.stderr, flush=True)
+
+
+def listen(address: Address, place: str, free: str = "port=0") -> socket.socket:
+    """A socket that listens at the address, at the first of its ports that nobody has. `free`: how users ask for any port.
 
     Raises:
         RunError: the port is in use, or the address is not this machine's. Lines begin with `place`.
     """
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, where = found[0]
-        made = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError) as error:
         raise RunError(f"{place}: host {address.host!r} is no address ({error}); give one of this machine") from None
+    port, last = address.port, min(address.port + address.spare, 2**16 - 1)
+    while True:
+        try:
+            return _listening(found[0], port)
+        except OSError as error:
+            used, reason = error.errno == errno.EADDRINUSE, error.strerror or error
+            if used and port < last:
+                port += 1
+                continue
+            if used:
+                raise RunError(f"{place}: port {port} is in use; give another, or {free} for a free one") from None
+            raise RunError(f"{place}: {address.host} port {port}: {reason}; give an address of this machine") from None
+
+
+def _listening(found: tuple[Any, ...], port: int) -> socket.socket:
+    family, kind, protocol, _, where = found
+    made = socket.socket(family, kind, protocol)
     try:
         if os.name == "posix":  # else a port that was in use a minute ago would be refused
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(where)
-    except OSError as error:
+        made.bind((where[0], port, *where[2:]))
+        made.listen(128)  # only now is it ours: two can bind it
+    except OSError:
         made.close()
-        if error.errno == errno.EADDRINUSE:
-            raise RunError(f"{place}: port {address.port} is in use; give another, or port=0 for a free one") from None
-        reason = error.strerror or error
-        raise RunError(
-            f"{place}: {address.host} port {address.port}: {reason}; give an address of this machine"
-        ) from None
+        raise
     return made

@@ -92,8 +92,9 @@ def make_app(studio: Studio, gate: Gate) -> Any:
         return studio.told(name)
 
     @app.post("/api/runs/{name}/{what}")
-    def change(name: str, what: str) -> dict[str, Any]:
-        {"stop": studio.stop, "resume": studio.resume}[what](name)
+    def change(name: str, what: str, request: Request) -> dict[str, Any]:
+        origin = request.headers["origin"]
+        {"stop": studio.stop, "resume": lambda name: studio.resume(name, origin)}[what](name)
         return {}
 
     @app.get("/api/runs/{name}/zip")

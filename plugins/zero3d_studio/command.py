@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import webbrowser
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -57,7 +56,7 @@ class Studio(Command):
             raise RunError(
                 f"studio: needs the package {missing[0]}, which is not installed; pip install 'zero3d[studio]'"
             )
-        from zero3d.gate import Address, is_loopback_address
+        from zero3d.gate import Address, is_loopback_address, open_page
 
         _check(arguments)
         guarded = arguments.token or ("" if is_loopback_address(arguments.host) else "auto")
@@ -72,7 +71,7 @@ class Studio(Command):
             print(url, flush=True)
             print("Ctrl-C ends it", file=sys.stderr, flush=True)
             if arguments.open:
-                webbrowser.open(url)
+                open_page(url)
 
         always = [word for path in arguments.plugin for word in ("--plugin", path)]
         always += ["--offline"] if arguments.offline else []

@@ -28,7 +28,7 @@ def serve(arguments: argparse.Namespace, address: Address, always: Sequence[str]
     except OSError as error:
         raise RunError(f"studio: --folder: {folder} cannot be made ({error.strerror}); name another") from None
     with contextlib.ExitStack() as stack:
-        listening = stack.enter_context(listen(address, "studio"))
+        listening = stack.enter_context(listen(address, "studio", "--port 0"))
         port, token = listening.getsockname()[1], address.made_token()
         stack.enter_context(only_writer(folder, f"studio: --folder: {folder}"))
         limits = Limits(
@@ -53,6 +53,5 @@ def serve(arguments: argparse.Namespace, address: Address, always: Sequence[str]
             timeout_graceful_shutdown=2,
             limit_concurrency=100,
         )
-        listening.listen(128)
         ready(page_url(address.host, port, token))
         uvicorn.Server(config).run(sockets=[listening])

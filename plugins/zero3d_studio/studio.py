@@ -103,16 +103,16 @@ class Studio:
             name = self.runs.free(choice.name, picture.name, {job.name for job in self.queue.jobs})
             words = ["run", choice.given, f"image={json.dumps(str(rgba), ensure_ascii=False)}", "input.mask=alpha"]
             words += [f"out={json.dumps(str(self.runs.path / name), ensure_ascii=False)}", *overrides]
-            words += [f"observers.viewer={self._viewer_options(origin)}"] if self.viewer else []
+            words += self._watching(origin)
             log = self._logs / f"{name}.log"
             log.unlink(missing_ok=True)
             self.queue.add(Job(name, words, log, rgba))
         return name
 
-    def resume(self, name: str) -> None:
-        """Raises KeyError: no such run. RunError: it is at work, or the queue is full."""
-        run = self.runs.find(name)
-        self.queue.add(Job(name, ["resume", str(run)], self._logs / f"{name}.log"))
+    def resume(self, name: str, origin: str) -> None:
+        """Raises KeyError: no such run. RunError: it is at work, or the queue is full. `origin`: as in `start`."""
+        words = ["resume", str(self.runs.find(name)), *self._watching(origin)]
+        self.queue.add(Job(name, words, self._logs / f"{name}.log"))
 
     def stop(self, name: str) -> None:
         """Raises RunError: it is not running."""
@@ -161,11 +161,14 @@ class Studio:
             "resumable": there and not (job and job.alive) and state != DONE,
         }
 
-    def _viewer_options(self, origin: str) -> str:
+    def _watching(self, origin: str) -> list[str]:
+        """What a run is told of its viewer."""
+        if not self.viewer:
+            return []
         options: dict[str, Any] = {"port": self._viewer_port, "origins": [origin]}
         if not is_loopback_address(self._host):
             options |= {"host": self._host, "token": "auto"}
-        return json.dumps(options)
+        return [f"observers.viewer={json.dumps(options)}"]
 
 
 def _has_viewer(registry: Registry) -> bool:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-import webbrowser
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from zero3d import UserError, folder
+from zero3d.gate import open_page
 from zero3d.interfaces import Command
 from zero3d.mesh_files import FORMATS, load_mesh
 from zero3d.registry import Registry
 from zero3d.values import Cameras, Picture
 from zero3d_viewer.curves import Curves
-from zero3d_viewer.server import Address, Server, check_installed
+from zero3d_viewer.server import Address, Server, address_of, check_installed
 from zero3d_viewer.shapes import Mesh, Shape, Splats, mesh_of, shape_of
 
 MOST = 500_000
@@ -58,14 +58,14 @@ class View(Command):
             default="127.0.0.1",
             help="the address to serve at; one that others reach needs --token (127.0.0.1)",
         )
-        add("--port", type=int, default=8080, help="0 for a free one (8080)")
+        add("--port", type=int, help="0 for any free one (8080, or the next one that is free)")
         add("--token", default="", help="what visitors must know: 16 characters or more, or auto")
         add("--origin", action="append", default=[], metavar="URL", help="of a page that may hold this one in a frame")
         add("--open", action="store_true", help="open the page in a browser")
 
     def run(self, arguments: argparse.Namespace) -> int:
         check_installed("view")
-        address = Address(arguments.host, arguments.port, arguments.token, arguments.origin)
+        address = address_of(arguments.host, arguments.port, arguments.token, arguments.origin)
         try:
             address.check()
         except ValueError as error:
@@ -74,7 +74,7 @@ class View(Command):
         server = serve(shown, address)
         print(server.url, flush=True)
         if arguments.open:
-            webbrowser.open(server.url)
+            open_page(server.url)
         print("Ctrl-C ends it", file=sys.stderr, flush=True)
         try:
             while True:
@@ -91,7 +91,7 @@ def serve(shown: list[Shown], address: Address) -> Server:
     """
     from zero3d_viewer.page import Page
 
-    server = Server(address, "view")
+    server = Server(address, "view", "--port 0")
     page = Page(server.viser)
     names: dict[str, int] = {}
     gap = GAP * max(_width(one.shape) for one in shown)

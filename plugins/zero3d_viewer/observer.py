@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import webbrowser
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -11,12 +10,14 @@ from typing import Any, ClassVar
 import numpy
 import torch
 
+from zero3d import folder
+from zero3d.gate import listen, open_page
 from zero3d.interfaces import Observer, RunView
 from zero3d.values import Cameras, Step, StepTerms
 from zero3d_viewer.control import Control, Pace, Rate
 from zero3d_viewer.curves import Curves
 from zero3d_viewer.page import Page
-from zero3d_viewer.server import FILE, Address, Server, check_installed
+from zero3d_viewer.server import FILE, Address, address_of, check_installed, of_run
 from zero3d_viewer.shapes import shape_of
 
 PLACE = "observers.viewer"
@@ -30,14 +31,15 @@ SIDE = 96
 
 @dataclass
 class ViewerConfig:
-    """`host`: the address it is served at; any but the loopback one needs a token. `port`: 0 takes a free one. `token`: what
-    visitors must know, 16 characters or more, or auto. `origins`: of pages that may hold this one in a frame. `rate`:
-    pictures a second, 0.1 to 5. `show`: model, or render for the run's own renderer. `detail`: cells along a field's longest
-    side, 8 to 128. `splats`: sent at the most, 100 to 500000. `open`: whether to open a browser.
+    """`host`: the address it is served at; any but the loopback one needs a token. `port`: 0 takes any free one; without it
+    8080, or the next free one. `token`: what visitors must know, 16 characters or more, or auto. `origins`: of pages that
+    may hold this one in a frame. `rate`: pictures a second, 0.1 to 5. `show`: model, or render for the run's own
+    renderer. `detail`: cells along a field's longest side, 8 to 128. `splats`: sent at the most, 100 to 500000. `open`:
+    whether to open a browser.
     """
 
     host: str = "127.0.0.1"
-    port: int = 8080
+    port: int | None = None
     token: str = ""
     origins: list[str] = field(default_factory=list)
     rate: float = 4.0
@@ -59,16 +61,17 @@ class ViewerConfig:
 
     @property
     def address(self) -> Address:
-        return Address(self.host, self.port, self.token, self.origins)
+        return address_of(self.host, self.port, self.token, self.origins)
 
 
 class Viewer(Observer):
     """The model turning in a browser while it is optimised: cameras, teacher's pictures, curves; pause, step, stop.
 
-    Serves a page at http://127.0.0.1:8080, said on stderr and in viewer.json of the run's folder while it lasts. A mesh is
-    sent as it is, Gaussians as splats, a field as splats at the cells of its surface, anything else (a latent) as the run's
-    own render. Sent `rate` times a second at the most, in a fifth of the run's time at the most, and nothing while nobody
-    looks. "Stop and export" ends the run as Ctrl-C does, with its exports; `zero3d resume` goes on. Needs viser.
+    Serves a page at http://127.0.0.1:8080, or the next free port, said on stderr and in viewer.json of the run's folder
+    while it lasts. A mesh is sent as it is, Gaussians as splats, a field as splats at the cells of its surface, anything
+    else (a latent) as the run's own render. Sent `rate` times a second at the most, in a fifth of the run's time at the
+    most, and nothing while nobody looks. "Stop and export" ends the run as Ctrl-C does, with its exports; `zero3d resume`
+    goes on. Needs viser.
     """
 
     name: ClassVar[str] = "viewer"
@@ -81,8 +84,12 @@ class Viewer(Observer):
         super().__init__(config)
         check_installed(PLACE)
 
-    def on_start(self, run: RunView) -> None:
+    def check(self) -> None:
         """Raises RunError where the port is in use."""
+        listen(self.config.address, PLACE).close()
+
+    def on_start(self, run: RunView) -> None:
+        """Raises RunError where the port has been taken since `check`."""
         config = self.config
         self.control = Control()
         self._pace, self._teacher_pace = Pace(config.rate, SHARE), Pace(*TEACHER)
@@ -94,7 +101,7 @@ class Viewer(Observer):
         self._eye: Cameras | None = None
         if run.first_step:
             self._curves.read(run.folder, run.first_step)
-        self.server = Server(config.address, PLACE)
+        self.server, again = of_run(config.address, PLACE, folder.whole_run(run.folder).absolute())
         self.page = Page(self.server.viser, self.control)
         self.page.want(render=config.show == "render")
         self._exhibit = self.page.exhibit("run")
@@ -102,8 +109,8 @@ class Viewer(Observer):
         self.page.frusta(self._exhibit, "input", run.input_camera, run.picture)
         self.server.write(run.folder)
         print(f"viewer: {self.server.url}", file=sys.stderr, flush=True)
-        if config.open:
-            webbrowser.open(self.server.url)
+        if config.open and not again:
+            open_page(self.server.url)
 
     def on_terms(self, run: RunView, terms: StepTerms) -> Mapping[str, float]:
         if self.server.clients and self._pace.due():

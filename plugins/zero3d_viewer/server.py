@@ -8,7 +8,8 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +21,17 @@ from zero3d.gate import Address, Gate, Verdict, checked_origin, listen, page_url
 
 FILE = "viewer.json"
 """In the run's folder while it is watched: url, host, port, token, pid."""
+PORT = 8080
+SPARE = 100
+"""Ports after it that are tried where none was asked for."""
 _starting = threading.Lock()
+_served: dict[tuple[Path, str, int, str], tuple[int, str]] = {}
+"""By a run's folder and what was asked for: port and token."""
+
+
+def address_of(host: str, port: int | None, token: str, origins: Sequence[str]) -> Address:
+    """`port`: None takes the first free one from 8080 on."""
+    return Address(host, PORT, token, origins, SPARE) if port is None else Address(host, port, token, origins)
 
 
 def check_installed(place: str) -> None:
@@ -32,14 +43,14 @@ def check_installed(place: str) -> None:
 class Server:
     """A running viser server, `viser`, that lets in whom the gate does."""
 
-    def __init__(self, address: Address, place: str) -> None:
-        """Start it.
+    def __init__(self, address: Address, place: str, free: str = "port=0") -> None:
+        """Start it. `free`: how users ask for any port.
 
         Raises:
             RunError: the port is in use, the address is not this machine's, or viser is one that cannot be guarded. Lines
                 begin with `place`.
         """
-        listening = listen(address, place)
+        listening = listen(address, place, free)
         self.host, self.port, self.token = address.host, listening.getsockname()[1], address.made_token()
         self.gate = Gate(
             self.token, [checked_origin(origin) for origin in address.origins], f"zero3d_viewer_{self.port}"
@@ -136,6 +147,23 @@ class Server:
             return answer
 
         return guarded
+
+
+def of_run(address: Address, place: str, whole: Path) -> tuple[Server, bool]:
+    """The server of a run's next stage: where and with which token this process served the former one, for pages that are
+    open; and whether there was one. `whole`: the folder of all stages.
+
+    Raises:
+        RunError: as `Server`.
+    """
+    key = (whole, address.host, address.port, address.token)
+    if key in _served:
+        port, token = _served[key]
+        with contextlib.suppress(RunError):  # somebody else has the port by now
+            return Server(replace(address, port=port, token=token, spare=0), place), True
+    server = Server(address, place)
+    _served[key] = server.port, server.token
+    return server, False
 
 
 def _headers(verdict: Verdict) -> dict[str, str]:

@@ -376,7 +376,11 @@ def test_going_on_to_more_steps_is_what_the_note_says(registry, toy_recipe, tmp_
     weights = [line.get("regularizers.bright.weight", 0) for line in lines]
     assert weights[5:10] == pytest.approx([0.1] * 5), "the schedule's end, half-way of the run of 10"
     assert weights[10:12] == pytest.approx([0.1 * 10 / 12, 0.1 * 11 / 12]), "half-way of the run of 24 is step 12"
-    for override, said in (("steps=20", "has done 24"), ("seed=1", "takes steps=N alone"), ("steps=x", "steps")):
+    for override, said in (
+        ("steps=20", "has done 24"),
+        ("seed=1", "takes steps=N and observers"),
+        ("steps=x", "steps"),
+    ):
         with pytest.raises(RecipeError, match=said):
             resume(str(out), registry, quiet, overrides=[override])
     assert yaml.safe_load((out / "recipe.yaml").read_text(encoding="utf-8"))["steps"] == 24

@@ -137,9 +137,15 @@ class TestARun:
         told = when(web, name, lambda told: not told["alive"])
         assert (told["state"], told["resumable"], told["viewer"]) == (STOPPED, True, None), told
         done = told["done"]
+        own = studio.runs.path / name / "recipe.yaml"
+        told_of = own.read_text(encoding="utf-8")
+        assert BASE in told_of
+        own.write_text(told_of.replace(BASE, "http://127.0.0.1:1"), encoding="utf-8")  # of a former studio's page
         assert web.post(f"/api/runs/{name}/resume").status_code == 200
         assert web.post(f"/api/runs/{name}/resume").status_code == 400, "it is at work"
-        when(web, name, lambda told: told["done"] > done)
+        told = when(web, name, lambda told: told["viewer"] and told["done"] > done)
+        with urllib.request.urlopen(f"http://127.0.0.1:{told['viewer']['port']}/", timeout=20) as page:
+            assert page.headers["content-security-policy"] == f"frame-ancestors 'self' {BASE}"
         studio.close()  # as Ctrl-C does
         told = web.get(f"/api/runs/{name}").json()
         assert told["state"] == STOPPED
@@ -484,7 +490,7 @@ class TestTheCommand:
             taken.listen()
             assert main(["studio", "--port", str(taken.getsockname()[1])]) == 2
         told = capsys.readouterr().err
-        assert "is in use" in told
+        assert "is in use; give another, or --port 0" in told
         assert told.count("\n") == 1
         monkeypatch.setattr(command, "find_spec", lambda name: None)
         assert main(["studio"]) == 2

@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import socket
 import stat
 import threading
 import time
@@ -17,12 +18,12 @@ from tests.core.test_run import assert_same, final_state
 from tests.plugins.browser import BROWSER
 from tests.plugins.live_browser import browser
 from tests.plugins.visits import messages, visit, wait_for
-from zero3d import RecipeError, UserError, folder
+from zero3d import RecipeError, RunError, UserError, folder
 from zero3d.cli import main
 from zero3d.geometry import orbit
 from zero3d.interfaces import RadianceField, Representation, SplatCloud, SurfaceRepresentation
 from zero3d.mesh_files import load_mesh, save_mesh
-from zero3d.run import resume, run
+from zero3d.run import export, resume, run
 from zero3d.testing import SphereField
 from zero3d.testing.bench import small_engine, watch
 from zero3d.testing.sphere import SphereConfig
@@ -115,6 +116,15 @@ class TestPace:
         assert rate.now == pytest.approx(8)
         now[0] += 10
         assert rate.now == 0
+
+
+@pytest.fixture
+def taken():
+    """A port that somebody has."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        yield held.getsockname()[1]
 
 
 @pytest.fixture
@@ -308,6 +318,71 @@ class TestRun:
         for name, value in plain.parts.representation.state_dict().items():
             assert torch.equal(value, watched.parts.representation.state_dict()[name])
 
+    def test_a_port_in_use_is_told_before_anything_is_made(self, registry, toy_recipe, tmp_path, monkeypatch, taken):  # noqa: F811
+        from zero3d.run import session, start
+
+        def never(*arguments):
+            raise AssertionError("weights were loaded first")
+
+        viewer, out = [f"observers.viewer.port={taken}"], tmp_path / "out"
+        with monkeypatch.context() as patch:
+            patch.setattr(start, "load_parts", never)
+            with pytest.raises(RunError, match=f"observers.viewer: port {taken} is in use; .*port=0"):
+                run(str(toy_recipe), registry, viewer, tell=quiet)
+        assert not out.exists()
+        run(str(toy_recipe), registry, ["steps=3", "observers.viewer.port=0"], tell=quiet)
+        before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+        monkeypatch.setattr(session, "load_parts", never)
+        with pytest.raises(RunError, match=f"port {taken} is in use"):
+            resume(str(out), registry, quiet, [*viewer, "steps=5"])
+        assert before == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+    def test_a_run_of_a_port_in_use_is_exported_and_resumed_elsewhere(
+        self,
+        registry,  # noqa: F811
+        toy_recipe,  # noqa: F811
+        tmp_path,
+        pressing,
+        taken,
+        capsys,
+    ):
+        """Its recipe names a port that is taken since."""
+        out = tmp_path / "out"
+        pressing(1, Control.stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(str(toy_recipe), registry, ["steps=4", "observers.viewer.port=0"], tell=quiet)
+        recipe = (out / "recipe.yaml").read_text(encoding="utf-8")
+        assert "port: 0" in recipe
+        recipe = recipe.replace("port: 0", f"port: {taken}")
+        (out / "recipe.yaml").write_text(recipe, encoding="utf-8")
+        export(str(out), registry, tell=quiet)
+        with pytest.raises(RunError, match="in use"):
+            resume(str(out), registry, quiet)
+        resume(str(out), registry, quiet, ["observers.viewer.port=0"])
+        assert final_state(out)[1] == "4"
+        assert "viewer: http" in capsys.readouterr().err
+        assert (out / "recipe.yaml").read_text(encoding="utf-8") == recipe, "for this time alone"
+
+    def test_stages_are_watched_at_one_address(self, registry, toy_recipe, tmp_path, capsys, monkeypatch):  # noqa: F811
+        opened = []
+        monkeypatch.setattr(observer_module, "open_page", opened.append)
+        stages = "stages: {near: {steps: 2}, far: {steps: 2}}\n"
+        toy_recipe.write_text(toy_recipe.read_text(encoding="utf-8") + stages, encoding="utf-8")
+        for out in ("one", "two"):
+            viewer = "observers.viewer={port: 0, token: auto, open: true}"
+            run(str(toy_recipe), registry, [f"out={tmp_path / out}", viewer], tell=quiet)
+        urls = [line for line in capsys.readouterr().err.splitlines() if line.startswith("viewer: ")]
+        assert len(urls) == 4
+        assert urls[0] == urls[1] != urls[2] == urls[3]
+        assert opened == [urls[0][8:], urls[2][8:]], "once a run"
+
+    def test_an_observer_is_checked_in_every_stage_that_is_left(self, registry, toy_recipe, tmp_path, taken):  # noqa: F811
+        stages = f"stages: {{near: {{steps: 2}}, far: {{steps: 2, observers: {{viewer: {{port: {taken}}}}}}}}}\n"
+        toy_recipe.write_text(toy_recipe.read_text(encoding="utf-8") + stages, encoding="utf-8")
+        with pytest.raises(RunError, match="in use"):
+            run(str(toy_recipe), registry, tell=quiet)
+        assert not (tmp_path / "out").exists()
+
     def test_nobody_looks_and_nothing_is_made(self, tmp_path, monkeypatch):
         def never(*arguments):
             raise AssertionError("made for nobody")
@@ -320,6 +395,25 @@ class TestRun:
 
 
 class TestView:
+    def test_a_port_in_use_is_told_in_the_commands_words(self, tmp_path, taken, capsys):
+        save_mesh(trimesh_ball(), tmp_path / "a.glb")
+        assert main(["view", str(tmp_path / "a.glb"), "--port", str(taken)]) == 2
+        assert (
+            capsys.readouterr().err
+            == f"zero3d: view: port {taken} is in use; give another, or --port 0 for a free one\n"
+        )
+
+    def test_without_a_browser_it_says_where(self, tmp_path, monkeypatch, capsys):
+        def stop(seconds):
+            raise KeyboardInterrupt
+
+        save_mesh(trimesh_ball(), tmp_path / "a.glb")
+        monkeypatch.setattr("webbrowser.open", lambda url: False)
+        monkeypatch.setattr("time.sleep", stop)
+        assert main(["view", str(tmp_path / "a.glb"), "--open"]) == 130
+        told = capsys.readouterr()
+        assert f"no browser here; open {told.out.strip()}\n" in told.err
+
     def test_two_models_side_by_side(self, tmp_path, registry, toy_recipe):  # noqa: F811
         ball = trimesh_ball()
         save_mesh(ball, tmp_path / "a.glb")

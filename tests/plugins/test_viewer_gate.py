@@ -1,5 +1,6 @@
 """Who may see the viewer's page, and what a visitor is told."""
 
+import contextlib
 import io
 import socket
 from contextlib import closing
@@ -9,11 +10,11 @@ from websockets.exceptions import InvalidStatus
 
 from tests.plugins.visits import TOKEN, messages, visit, wait_for
 from zero3d import RunError
-from zero3d.gate import Gate, checked_origin
+from zero3d.gate import Gate, checked_origin, listen
 from zero3d.testing import SphereField
 from zero3d.testing.sphere import SphereConfig
 from zero3d_viewer.page import Page
-from zero3d_viewer.server import Address, Server
+from zero3d_viewer.server import Address, Server, address_of
 from zero3d_viewer.shapes import shape_of
 
 
@@ -129,6 +130,17 @@ class TestServer:
             Server(Address(port=server.port), "view")
         with pytest.raises(RunError, match="no address"):
             Server(Address("no.such.host.invalid", 0, TOKEN), "view")
+
+    def test_without_a_port_the_next_free_one_is_taken(self):
+        """Several runs at once; even two that have bound before either listens."""
+        with contextlib.ExitStack() as stack:
+            made = [
+                stack.enter_context(closing(listen(address_of("127.0.0.1", None, "", ()), "view"))) for _ in range(3)
+            ]
+            ports = [one.getsockname()[1] for one in made]
+            assert 8080 <= ports[0] < ports[1] < ports[2] < 8080 + 100
+            server = stack.enter_context(closing(Server(address_of("127.0.0.1", None, "", ()), "view")))
+            assert server.port > ports[2]
 
     def test_a_viser_that_cannot_be_guarded_is_not_served(self, monkeypatch):
         """Were its server started in another way, the gate would stand beside the road."""

@@ -20,7 +20,7 @@ EXAMPLES = {
     """,
     "resume": """
         zero3d resume runs/nano-cat
-        zero3d resume runs/nano-cat steps=200
+        zero3d resume runs/nano-cat steps=200 observers.viewer.port=0
     """,
     "export": """
         zero3d export runs/nano-cat export.mesh.resolution=256

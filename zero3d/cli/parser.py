@@ -69,7 +69,8 @@ def make_parser(registry: Registry, wanted: str | None = None) -> tuple[argparse
     run.add_argument("--dry-run", action="store_true", help="say what would be done and stop: the same as zero3d plan")
     resume = sub.add_parser("resume", parents=common, help="go on with an interrupted run")
     resume.add_argument("run", help="the run's folder (its out)")
-    resume.add_argument("overrides", nargs="*", metavar="steps=N", help="go on to another number of steps")
+    further = "go on to another number of steps, or watched otherwise"
+    resume.add_argument("overrides", nargs="*", metavar="steps=N|observers.NAME=...", help=further)
     export = sub.add_parser("export", parents=common, help="write a run's model again, with other options")
     export.add_argument("run", help="the run's folder (its out)")
     _add_overrides(export, "what exporting looks at, for example export.mesh.resolution=256")

@@ -47,6 +47,13 @@ class Observer(Component):
     always: ClassVar[bool] = False
     """Whether every run has it, at its defaults, unless the recipe says `observers: {NAME: null}`, or `observers: null`."""
 
+    def check(self) -> None:
+        """Before a run or a resume writes or loads anything; a plan, an export or an evaluation does not call it.
+
+        Raises:
+            UserError: what it needs of this machine now (a port, a key, a program) is not there.
+        """
+
     def on_start(self, run: RunView) -> None:
         """Before the first step (also after a resume)."""
 

@@ -1,4 +1,4 @@
-"""`resume RUN steps=N`: a run goes on to another number of steps, and its folder says so."""
+"""What `resume` takes: `steps=N`, a run goes on to another number of steps, and its folder says so; `observers.*`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,30 @@ from zero3d.recipe import load_recipe, read_yaml
 from zero3d.registry import Registry
 
 
+def sorted_overrides(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Those of steps, and those of observers, which change no result.
+
+    Raises:
+        RecipeError: another one.
+    """
+    watching = [override for override in overrides if override.partition("=")[0].startswith("observers.")]
+    steps = [override for override in overrides if override.partition("=")[0] == "steps"]
+    for override in overrides:
+        if override not in [*watching, *steps]:
+            remedy = "resume takes steps=N and observers.NAME=... alone; for the rest run the recipe anew"
+            raise RecipeError(f"override {override!r}: {remedy}")
+    return steps, watching
+
+
 def change_steps(whole: Path, registry: Registry, overrides: Sequence[str], tell: Callable[[str], None]) -> None:
     """Write the new number of steps into the recipe of a run, of one with stages into its last stage's.
 
+    `overrides`: none, or `steps=N`.
     Schedules in percent follow the new total: from here on they are where the longer run would have been.
 
     Raises:
-        RecipeError: an override that is not `steps`, or fewer steps than are done.
+        RecipeError: fewer steps than are done.
     """
-    for override in overrides:
-        if override.partition("=")[0] != "steps":
-            raise RecipeError(f"override {override!r}: resume takes steps=N alone; for the rest run the recipe anew")
     if not overrides:
         return
     stages = folder.stage_folders(whole)

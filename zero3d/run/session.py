@@ -91,6 +91,12 @@ def open_session(
     return Session(path, recipe, engine, tell)
 
 
+def check_observers(recipes: Sequence[Recipe]) -> None:
+    """Raises UserError: one of a stage's observers cannot work here and now."""
+    for block in (block for recipe in recipes for block in recipe.observers.values()):
+        block.build().check()
+
+
 def out_of(recipe: Recipe) -> Path:
     return Path(str(recipe.options.out))
 

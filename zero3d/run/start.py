@@ -19,7 +19,7 @@ from zero3d.registry import Registry
 from zero3d.run.new_folder import free_out, reserving
 from zero3d.run.optimise import optimise
 from zero3d.run.pictures import Pictures, load_pictures
-from zero3d.run.session import Session, load_parts, load_run_recipe, make_engine, out_of, say
+from zero3d.run.session import Session, check_observers, load_parts, load_run_recipe, make_engine, out_of, say
 from zero3d.run.subject import (
     FramedSubject,
     camera_of,
@@ -66,6 +66,7 @@ def run(
         checked = _checked(file, registry, overrides, take)
         recipe, guessers = checked[0][0], estimators(parts for _, parts in checked)
         del checked  # its fields are memory
+        check_observers((recipe, *recipe.later))
         whole = recipe.whole or recipe.source
         with folder.claimed(Path(whole["out"]), recipe.options.overwrite, _files_read(file, whole)):
             pictures = load_pictures(recipe, registry)
