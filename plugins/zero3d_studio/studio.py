@@ -111,7 +111,7 @@ class Studio:
 
     def resume(self, name: str, origin: str) -> None:
         """Raises KeyError: no such run. RunError: it is at work, or the queue is full. `origin`: as in `start`."""
-        words = ["resume", str(self.runs.find(name)), *self._watching(origin)]
+        words = ["resume", str(self.runs.find(name)), *(self._watching(origin) or ["observers.viewer=null"])]
         self.queue.add(Job(name, words, self._logs / f"{name}.log"))
 
     def stop(self, name: str) -> None:

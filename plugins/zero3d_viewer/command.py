@@ -69,7 +69,8 @@ class View(Command):
         try:
             address.check()
         except ValueError as error:
-            raise UserError(f"view: --{error}") from None
+            said = str(error).replace("token=auto", "--token auto").replace("origins:", "origin:")  # as spelled here
+            raise UserError(f"view: --{said}") from None
         shown = [_open(Path(text), arguments.export, arguments.registry) for text in arguments.models]
         server = serve(shown, address)
         print(server.url, flush=True)

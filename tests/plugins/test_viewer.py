@@ -432,7 +432,8 @@ class TestView:
             ("view", str(tmp_path / "empty")): "no run's folder",
             ("view", str(tmp_path / "nothing.glb")): "no such mesh",
             ("view", str(tmp_path / "a.spz"), "--port", "-1"): "view: --port: -1",
-            ("view", "a", "--host", "0.0.0.0"): "view: --host: '0.0.0.0'",
+            ("view", "a", "--host", "0.0.0.0"): "; add --token auto, or keep",
+            ("view", "a", "--origin", "evil"): "view: --origin: 'evil'",
         }.items():
             assert main(list(words)) == 2
             assert said in capsys.readouterr().err

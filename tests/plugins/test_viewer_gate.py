@@ -132,7 +132,7 @@ class TestServer:
             Server(Address("no.such.host.invalid", 0, TOKEN), "view")
 
     def test_without_a_port_the_next_free_one_is_taken(self):
-        """Several runs at once; even two that have bound before either listens."""
+        """Several runs at once; listened at, not only bound, a port is nobody else's."""
         with contextlib.ExitStack() as stack:
             made = [
                 stack.enter_context(closing(listen(address_of("127.0.0.1", None, "", ()), "view"))) for _ in range(3)
