@@ -37,7 +37,7 @@ ENV HOME=/home/zero3d \
     HF_HOME=/weights \
     NUMBA_CACHE_DIR=/home/zero3d/.cache/numba
 # Whether it starts, and every plug-in is found (`zero3d plugins doctor` says more, in the container)
-RUN zero3d recipe check nano
+RUN zero3d recipe check nano && chmod -R a+rwX /home/zero3d
 VOLUME ["/runs", "/weights"]
 # A run without out= is in runs/RECIPE-PICTURE of the working folder
 WORKDIR /

@@ -65,9 +65,11 @@ ENV HOME=/home/zero3d \
     HF_HOME=/weights \
     NUMBA_CACHE_DIR=/home/zero3d/.cache/numba \
     TORCH_EXTENSIONS_DIR=/opt/extensions
-# Their kernels are compiled when they are first imported: now, and not in everybody's first run
+# Their kernels are compiled when they are first imported: now, and not in everybody's first run.
+# Whoever runs the image with --user writes there, too: locks, and what is compiled for another GPU
 RUN python -c "import nerfacc.cuda._backend as b; assert b._C is not None" \
-    && python -c "import gsplat.cuda._backend as b; assert b._C is not None"
+    && python -c "import gsplat.cuda._backend as b; assert b._C is not None" \
+    && chmod -R a+rwX /opt/extensions /home/zero3d
 VOLUME ["/runs", "/weights"]
 WORKDIR /
 ENTRYPOINT ["zero3d"]

@@ -42,6 +42,13 @@ def test_what_an_image_copies_and_installs_is_there(path):
     made = [re.search(r"useradd --uid (\d+)", rest)[1] for word, rest in found if word == "RUN" and "useradd" in rest]
     assert users == made != ["0"]
     assert [word for word, _ in found].index("ARG") < [word for word, _ in found].index("FROM")
+    last = [rest for word, rest in found if word == "RUN"][-1]  # as that user, so what it made is its own
+    written = [v for k, v in re.findall(r"(\w+)=(/\S+)", " ".join(r for w, r in found if w == "ENV")) if k != "PATH"]
+    opened = re.search(r"chmod -R a\+rwX (.*)", last)[1].split()
+    for place in written:
+        assert place in ("/runs", "/weights") or any(Path(place).is_relative_to(own) for own in opened), (
+            "--user writes there"
+        )
     assert ("VOLUME", '["/runs", "/weights"]') in found
     assert ("ENTRYPOINT", '["zero3d"]') in found
 

@@ -18,11 +18,13 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from zero3d.errors import RunError
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+SAFE = "/%:@!$&'()*+,;=~"
+"""What stands in a path as it is."""
 SHORTEST = 16
 """Characters of a token."""
 
@@ -110,15 +112,18 @@ class Gate:
             return Verdict(HTTPStatus.FORBIDDEN, f"origin {origins[0]!r} is not allowed here")
         if not self.token:
             return None
-        place = urlsplit(path)
-        query = parse_qs(place.query, keep_blank_values=True)
-        given = query.pop("token", [])
+        try:
+            place = urlsplit(path)
+            query = parse_qs(place.query, keep_blank_values=True)
+            given = query.pop("token", [])
+            rest = urlencode(query, doseq=True)
+            own = quote(place.path.lstrip("/\\"), SAFE)  # "//" or "/\\" would name another host
+        except ValueError:  # no address, or bytes that are no text
+            return Verdict(HTTPStatus.BAD_REQUEST, "this is no address")
         upgrade = any(value.lower() == "websocket" for value in known.get("upgrade", []))
         if any(self._knows(one) for one in given):
             if upgrade:
                 return None
-            rest = urlencode(query, doseq=True)
-            own = place.path.lstrip("/\\")  # "//" or "/\\" would name another host
             location = f"/{own}{'?' + rest if rest else ''}"
             cookie = f"{self.name}={self.token}; Path=/; HttpOnly; SameSite=Strict"
             return Verdict(HTTPStatus.SEE_OTHER, "", location, cookie)
@@ -133,11 +138,10 @@ class Gate:
         return " ".join(["frame-ancestors 'self'", *self.origins])
 
     def _knows(self, token: str) -> bool:
-        return hmac.compare_digest(token.encode(), self.token.encode())
+        return hmac.compare_digest(token.encode(errors="surrogatepass"), self.token.encode())
 
     def _same(self, origin: str, host: str) -> bool:
-        parts = urlsplit(origin)
-        own = parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower()
+        own = origin.lower().rstrip("/") in (f"http://{host}".lower(), f"https://{host}".lower())
         return own or origin.lower().rstrip("/") in [one.lower() for one in self.origins]
 
 

@@ -23,9 +23,14 @@ class MakeReport(Command):
         parser.add_argument("--out", type=Path, metavar="FILE", help="where the page goes (RUN/report.html)")
 
     def run(self, arguments: argparse.Namespace) -> int:
+        from zero3d import folder
+        from zero3d.run import say
         from zero3d_report.report import write_report
 
         check_page(arguments.out)
+        other = folder.other_version(folder.whole_run(arguments.run))
+        if other:
+            say(f"note: {arguments.run} was {other}")
         print(write_report(arguments.run, arguments.out))
         return 0
 

@@ -31,9 +31,9 @@ def write_comparison(folders: Sequence[str], out: Path, force: bool = False) -> 
         UserError: fewer than two runs or too many, no run, or runs of different subjects without `force`.
         WriteError: the page cannot be written.
     """
-    if not 2 <= len(folders) <= MOST:
-        raise UserError(f"compare: {len(folders)} runs; 2 to {MOST}")
     runs = [read_run(place) for place in folders]
+    if not 2 <= len(runs) <= MOST:
+        raise UserError(f"compare: {len(runs)} run{'s'[: len(runs) != 1]}; 2 to {MOST}")
     other = other_subject(runs)
     if other and not force:
         raise UserError(f"compare: {other}; --force compares them all the same")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from zero3d.interfaces import Observer, RunView
+from zero3d.run import say
+
+WARNING = "warning:"
 
 
 class Report(Observer):
@@ -21,8 +24,9 @@ class Report(Observer):
         return self._write(run)
 
     def on_end(self, run: RunView, finished: bool) -> None:
-        if not finished:
-            self._write(run)
+        line = "" if finished else self._write(run)
+        if line.startswith(WARNING):
+            say(line)
 
     def _write(self, run: RunView) -> str:
         try:
@@ -31,5 +35,5 @@ class Report(Observer):
             return write_report(run.folder)
         except Exception as error:  # it only tells of the run, whose model is there
             return (
-                f"warning: no report.html ({type(error).__name__}: {error}); make it with: zero3d report {run.folder}"
+                f"{WARNING} no report.html ({type(error).__name__}: {error}); make it with: zero3d report {run.folder}"
             )

@@ -164,7 +164,7 @@ def _file(path: Path, registry: Registry) -> Shape:
     """
     from zero3d.run import open_representation
 
-    found = open_representation(path, registry) if path.is_file() else None
+    found = open_representation(path, registry)
     if found is None:
         mesh = load_mesh(path)
         for note in mesh.metadata.get("notes", ()):

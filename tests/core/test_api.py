@@ -109,8 +109,24 @@ def test_a_view_is_what_the_engine_draws(finished):
         numpy.asarray(second), numpy.asarray(finished.view(azimuth=90, elevation=10, size=20, distance=2))
     )
     assert not numpy.array_equal(numpy.asarray(first), numpy.asarray(second))
-    with pytest.raises(UserError, match="view: elevation: 91; -90 to 90"):
-        finished.view(elevation=91)
+    assert numpy.array_equal(
+        numpy.asarray(finished.view(size=numpy.float64(24))), numpy.asarray(finished.view(size=24))
+    )
+
+
+def test_mistakes_of_a_view_name_the_argument(finished):
+    given = {
+        "azimuth": ["x", None, float("nan"), float("inf"), "9" * 9, True, [1, 2]],
+        "elevation": [91, "10", 10**400],
+    }
+    given |= {"size": [32.5, 8, "32", float("nan"), None], "distance": [0, "2", -1], "cameras": [90, "front"]}
+    for name, values in given.items():
+        for value in values:
+            with pytest.raises(UserError, match=rf"view: {name}: "):
+                finished.view(**{name: value})
+    for wrong in (None, 3, ["a"]):
+        with pytest.raises(UserError, match=r"open_run: .*name a run's folder"):
+            api.open_run(wrong)
 
 
 def test_going_on_ends_where_an_uninterrupted_run_does(finished, tmp_path, capsys):

@@ -18,8 +18,9 @@ from safetensors.torch import save_file
 from tests.core.test_run import assert_same, final_state, interrupt_after, quiet
 from tests.core.test_stages import STAGES
 from zero3d import checkpoint, folder, lock
+from zero3d.cli import main
 from zero3d.errors import RecipeError, RunError, UserError, WriteError
-from zero3d.run import export, resume, run
+from zero3d.run import export, open_session, resume, run
 
 
 def test_a_second_run_resume_export_or_overwrite_is_refused(registry, toy_recipe, tmp_path):
@@ -430,3 +431,35 @@ def test_an_exporter_cannot_lead_out_of_the_folder(registry, toy_recipe, tmp_pat
     report = yaml.safe_load((tmp_path / "out" / "evil.report.yaml").read_text(encoding="utf-8"))
     assert report == {"faces": 1, "files": ["evil.glb"]}
     assert Path(tmp_path / "out" / "evil.glb").exists()
+
+
+@pytest.mark.parametrize("manifest", ["[1]", "{}", "junk", '{"made_by": "another"}'])
+@pytest.mark.parametrize("words", [["resume"], ["export"], ["report"], ["view"], ["eval", "--views", "."],
+                                   ["draw", "--orbit", "1", "--out", "a"]], ids=lambda words: words[0])  # fmt: skip
+def test_a_foreign_manifest_is_refused_by_all_that_take_a_run(tmp_path, capsys, words, manifest):
+    (tmp_path / "recipe.yaml").write_text("steps: 3\n", encoding="utf-8")
+    (tmp_path / "manifest.json").write_text(manifest, encoding="utf-8")
+    assert main([words[0], str(tmp_path), *words[1:]]) == 2
+    told = capsys.readouterr().err
+    assert "its manifest.json is none of a run; name the folder that `zero3d run` wrote" in told
+    assert (tmp_path / "manifest.json").read_text(encoding="utf-8") == manifest
+
+
+def test_a_run_of_another_version_says_so(registry, toy_recipe, tmp_path, capsys):
+    out = tmp_path / "out"
+    run(str(toy_recipe), registry, ["steps=2", "observers=null"], tell=lambda line: None)
+    manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    here = manifest["packages"]["zero3d"]
+    told = []
+    open_session(out, registry, tell=told.append)
+    assert told == []
+    (out / "manifest.json").write_text(json.dumps({**manifest, "packages": {"zero3d": "9.9.9"}}), encoding="utf-8")
+    open_session(out, registry, tell=told.append)
+    assert told == [f"note: {out} was made by zero3d 9.9.9, this is {here}"]
+    assert main(["report", str(out)]) == 0
+    assert told[0] in capsys.readouterr().err
+    with open(out / "recipe.yaml", "a", encoding="utf-8") as file:
+        file.write("shiny: 1\n")
+    for go_on in (lambda: resume(str(out), registry), lambda: open_session(out, registry)):
+        with pytest.raises(RecipeError, match=r"shiny: no such key.* The run was made by zero3d 9\.9\.9, this is "):
+            go_on()

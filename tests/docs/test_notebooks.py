@@ -30,6 +30,13 @@ def cells(path):
     return ["".join(cell["source"]) for cell in code if "%pip" not in "".join(cell["source"])]
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_notebook_guesses_an_address(path):
+    """Where zero3d is published, nobody has said: pyproject.toml has no address either."""
+    found = re.findall(r"https?://[\w.-]+/[\w./-]*", path.read_text(encoding="utf-8"))
+    assert [one for one in found if "zero3d" in one] == []
+
+
 def carried_out(code, names):
     """What a notebook would show of the cell: its last expression; None without one."""
     tree = ast.parse(code)

@@ -55,7 +55,7 @@ def test_of_different_subjects(registry, two, tmp_path, capsys):  # noqa: F811
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["one"], "2 to 8"),
+        (["one"], "no run's folder"),
         (["a", "b", "out=x.html", "--out", "y.html"], "given 2 times"),
         (["a", "b"], "no run's folder"),
     ],

@@ -215,12 +215,16 @@ def test_mistakes(mesh, words, said, tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "a").exists()
 
 
-@pytest.mark.parametrize("target", ["none", "none.glb", "empty"])
-def test_what_is_no_model(target, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("words", [["--orbit", "1", "--out", "a"], []], ids=["to", "nothing more"])
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [("none", "no such run or model file"), ("none.glb", "no such run or model file"), ("empty", "no run's folder")],
+)
+def test_what_is_no_model(target, said, words, tmp_path, monkeypatch, capsys):
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert main(["draw", target, "--orbit", "1", "--out", "a"]) == 2
-    assert capsys.readouterr().err.startswith(f"zero3d: {target}")
+    assert main(["draw", target, *words]) == 2
+    assert capsys.readouterr().err.startswith(f"zero3d: {target}: {said}")
 
 
 def test_splats_are_drawn_as_their_renderer_draws_them(tmp_path):

@@ -298,7 +298,7 @@ def test_mistakes_are_one_line_and_exit_code_2(folder, tmp_path, capfd):
     cases = {
         (mesh,): "nothing to compare with",
         (mesh, "--mesh", "none.glb"): "none.glb: no such mesh",
-        ("none", "--mesh", mesh): "none: no such mesh",
+        ("none", "--mesh", mesh): "none: no such run or model file",
         (str(tmp_path / "broken.glb"), "--mesh", mesh): "no glTF document",
         (str(tmp_path / "empty"), "--mesh", mesh): "no exported mesh",
         (str(tmp_path / "empty"), "--views", views): "no run's folder",

@@ -84,7 +84,7 @@ def test_neither_mesh_nor_gaussians_is_one_line(folder, tmp_path, capsys):
         ("points.ply", "give a surface mesh, or a file of gaussians"),
         ("half.ply", "lacks f_dc_1"),
         ("short.splat", "no whole number of Gaussians"),
-        ("none.ply", "no such mesh"),
+        ("none.ply", "no such run or model file"),
     ):
         assert main(["eval", str(tmp_path / name), "--views", str(folder / "views")]) == 2
         said = capsys.readouterr().err.strip()

@@ -14,7 +14,7 @@ from zero3d.cli import main
 from zero3d.recipe import read_yaml
 from zero3d.run import resume, run
 from zero3d_diagnostics.logs.sending import tag
-from zero3d_diagnostics.logs.wandb import ID, WandbConfig, WeightsAndBiases
+from zero3d_diagnostics.logs.wandb import ID, WandbConfig, WeightsAndBiases, _has_key
 
 
 def quiet(line):
@@ -109,6 +109,14 @@ def test_disabled_it_writes_nothing(registry, toy_recipe, tmp_path, wandb_home):
 def test_online_without_a_key_and_without_the_package_is_one_line(wandb_home, monkeypatch):
     with pytest.raises(RecipeError, match=r"observers\.wandb: mode online needs a key; run `wandb login`"):
         WeightsAndBiases(WandbConfig())
+    key = "machine {} login user password " + "0" * 40 + "\n"
+    for host, given in {"github.com": "", "api.wandb.ai": "", "wandb.example": "https://wandb.example:8080"}.items():
+        (wandb_home / ".netrc").write_text(key.format(host), encoding="utf-8")
+        (wandb_home / ".netrc").chmod(0o600)
+        monkeypatch.setenv("WANDB_BASE_URL", given)
+        assert _has_key() is (host != "github.com"), "a password for git alone is none"
+    (wandb_home / ".netrc").write_text("machine", encoding="utf-8")
+    assert not _has_key()
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     assert WeightsAndBiases(WandbConfig()).config.mode == "online"
     monkeypatch.setattr("zero3d_diagnostics.logs.sending.find_spec", lambda name: None)

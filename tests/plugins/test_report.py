@@ -143,7 +143,7 @@ class TestEveryRun:
         run(str(toy_recipe), registry, ["steps=2", "overwrite=true", "observers=null"], tell=lambda line: None)
         assert not (tmp_path / "out" / "report.html").exists()
 
-    def test_a_report_that_fails_is_a_warning(self, registry, toy_recipe, tmp_path, monkeypatch):  # noqa: F811
+    def test_a_report_that_fails_is_a_warning(self, registry, toy_recipe, tmp_path, monkeypatch, capsys):  # noqa: F811
         def fail(*rest):
             raise ZeroDivisionError("what nobody thought of")
 
@@ -154,6 +154,11 @@ class TestEveryRun:
             "warning: no report.html (ZeroDivisionError: what nobody thought of); make it with: "
         )
         assert session.engine.total_steps == 2
+
+        monkeypatch.setattr("zero3d.run.optimise.fit", fail)
+        with pytest.raises(ZeroDivisionError):
+            run(str(toy_recipe), registry, ["steps=2", "overwrite=true"], tell=told.append)
+        assert "warning: no report.html" in capsys.readouterr().err, "that of a run that ended early, too"
 
     def test_export_writes_it_again(self, registry, toy_recipe, tmp_path):  # noqa: F811
         run(str(toy_recipe), registry, ["steps=2"], tell=lambda line: None)

@@ -430,7 +430,7 @@ class TestView:
         (tmp_path / "empty").mkdir()
         for words, said in {
             ("view", str(tmp_path / "empty")): "no run's folder",
-            ("view", str(tmp_path / "nothing.glb")): "no such mesh",
+            ("view", str(tmp_path / "nothing.glb")): "no such run or model file",
             ("view", str(tmp_path / "a.spz"), "--port", "-1"): "view: --port: -1",
             ("view", "a", "--host", "0.0.0.0"): "; add --token auto, or keep",
             ("view", "a", "--origin", "evil"): "view: --origin: 'evil'",

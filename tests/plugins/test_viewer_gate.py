@@ -62,6 +62,30 @@ class TestGate:
         refused = Gate(TOKEN).verdict(path, [*headers, ("Origin", "http://evil.example")])
         assert refused.status.value == 403, "whoever knows the token, another's page may not use it"
 
+    @pytest.mark.parametrize("token", ["", TOKEN])
+    @pytest.mark.parametrize(
+        "odd", ["http://[", "//[x", "http://[::1", "\xe9", "\udce9", "\x00", "%", "[", "//", "http://a:b"]
+    )
+    def test_what_is_no_address_is_refused_not_raised(self, token, odd):
+        """Wherever a visitor can write: each answer is one that HTTP can carry."""
+        gate = Gate(token, name="own")
+        good = ("Host", "127.0.0.1:1")
+        for path, headers in (
+            (odd, [good]),
+            (f"{odd}?token={TOKEN}", [good]),
+            (f"/?token={odd}", [good]),
+            (f"/?token={TOKEN}&x={odd}", [good]),
+            ("/", [good, ("Origin", odd)]),
+            ("/", [good, ("Cookie", f"own={odd}")]),
+            ("/", [("Host", odd)]),
+        ):
+            verdict = gate.verdict(path, headers)
+            if verdict is not None:
+                assert 300 <= verdict.status < 500
+                f"{verdict.text}{verdict.location}{verdict.cookie}".encode()
+                verdict.location.encode("ascii")
+        assert gate.verdict("/", [good, ("Origin", odd)]).status == 403
+
     def test_the_token_leaves_the_address(self):
         verdict = Gate(TOKEN).verdict(f"//evil.example/a?b=1&token={TOKEN}", [("Host", "h")])
         assert TOKEN not in verdict.location

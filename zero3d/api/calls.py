@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from zero3d.api.bar import told, unheard, watched
 from zero3d.api.commands import command_output
 from zero3d.api.opened import Run
 from zero3d.api.overrides import picture_word, words
+from zero3d.errors import UserError
 from zero3d.plugins import load_plugins
 from zero3d.recipe import RecipeText
 from zero3d.registry import Registry
@@ -102,6 +104,8 @@ def open_run(run_folder: str | Path, plugins: Plugins = ()) -> Run:
     Raises:
         UserError: it is none.
     """
+    if not isinstance(run_folder, str | os.PathLike):
+        raise UserError(f"open_run: {run_folder!r}; name a run's folder, as a string or a path")
     folder.open_run(run_folder)
     return Run(folder.whole_run(run_folder), tuple(plugins))
 

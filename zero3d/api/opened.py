@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -129,7 +130,10 @@ class Run:
         from PIL import Image as pil
 
         from zero3d.films import to_uint8
+        from zero3d.values import Cameras as Given
 
+        if cameras is not None and not isinstance(cameras, Given):
+            raise UserError(f"view: cameras: {cameras!r}; give zero3d.Cameras, or angles by name, azimuth=40")
         draw, subject = self._field
         if cameras is None:
             cameras = _around(subject, azimuth, elevation, size, distance)
@@ -201,11 +205,25 @@ def _around(
     if elevation is None:
         elevation = float(torch.rad2deg(camera.elevation[0]))
     far = float(camera.distance[0]) if distance is None else distance
-    bounds = (("size", size, 16, 4096), ("elevation", elevation, -90, 90), ("distance", far, 0.1, 100))
-    for name, value, low, high in bounds:
-        if not low <= value <= high:
-            raise UserError(f"view: {name}: {value:g}; {low:g} to {high:g}")
-    return orbit(elevation, float(azimuth), int(size), far, camera.fovs[:1])
+    return orbit(
+        _within("elevation", elevation, -90, 90),
+        _within("azimuth", azimuth, -36000, 36000),
+        int(_within("size", size, 16, 4096, whole=True)),
+        _within("distance", far, 0.1, 100),
+        camera.fovs[:1],
+    )
+
+
+def _within(name: str, value: Any, low: float, high: float, whole: bool = False) -> float:
+    kind = "a whole number" if whole else "a number"
+    try:
+        number = math.nan if isinstance(value, str | bool) else float(value)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        number = math.nan
+    if not low <= number <= high or (whole and number != int(number)):
+        shown = repr(value) if math.isnan(number) else f"{number:g}"
+        raise UserError(f"view: {name}: {shown}; {kind}, {low:g} to {high:g}")
+    return number
 
 
 def _is_splats(path: Path) -> bool:

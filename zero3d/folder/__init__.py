@@ -11,10 +11,11 @@ from zero3d.folder.layout import (
     is_whole,
     open_run,
     picture_name,
+    read_manifest,
     stage_folders,
     whole_run,
 )
-from zero3d.folder.manifest import file_hashes, file_sha256, make_manifest, missing_plugins, read_manifest
+from zero3d.folder.manifest import file_hashes, file_sha256, make_manifest, missing_plugins, other_version
 from zero3d.folder.metrics import MetricsLog, read_metrics
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "make_manifest",
     "missing_plugins",
     "open_run",
+    "other_version",
     "picture_name",
     "read_manifest",
     "read_metrics",

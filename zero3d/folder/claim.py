@@ -16,8 +16,17 @@ from zero3d import lock
 from zero3d.errors import RecipeError, RunError
 from zero3d.files import LEFTOVER, cannot_write, remove_leftovers, replacing, write_text
 from zero3d.folder.exported import REPORT
-from zero3d.folder.layout import CHECKPOINT, MANIFEST, METRICS, PICTURE, PICTURES, RECIPE, picture_name, stage_folders
-from zero3d.folder.manifest import read_manifest
+from zero3d.folder.layout import (
+    CHECKPOINT,
+    MANIFEST,
+    METRICS,
+    PICTURE,
+    PICTURES,
+    RECIPE,
+    picture_name,
+    read_manifest,
+    stage_folders,
+)
 from zero3d.interfaces import Observer
 from zero3d.labels import is_file_name
 from zero3d.mesh_files import FORMATS

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from zero3d.errors import RecipeError, RunError
 from zero3d.recipe import read_yaml
 from zero3d.recipe.stages import folder_names
 
 RECIPE, MANIFEST, METRICS, PICTURE = "recipe.yaml", "manifest.json", "metrics.jsonl", "picture.png"
+MADE_BY = "zero3d run"
+UNMARKED = frozenset({"python", "platform", "packages", "plugins", "local_plugins", "components"})
+"""The keys by which a manifest of a version that wrote no `made_by` is known."""
 PICTURES = "pictures"
 """The folder of several pictures' copies."""
 CHECKPOINT = "checkpoint/state.safetensors"
@@ -18,6 +23,17 @@ CHECKPOINT = "checkpoint/state.safetensors"
 def picture_name(label: str, labels: Collection[str]) -> str:
     """Where a folder keeps the picture of that label: the only one as picture.png."""
     return PICTURE if len(labels) == 1 else f"{PICTURES}/{label}.png"
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """A folder's manifest.json; empty where there is none of ours."""
+    try:
+        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return found if found.get("made_by") == MADE_BY or found.keys() >= UNMARKED else {}
 
 
 def is_whole(folder: Path, labels: Collection[str]) -> bool:
@@ -40,6 +56,8 @@ def open_run(folder: str | Path) -> Path:
             raise RunError(
                 f"{path}: no run's folder (no {missing[0]}); name the folder that `zero3d run` wrote, its out"
             )
+        if not read_manifest(path):
+            raise RunError(f"{path}: its {MANIFEST} is none of a run; name the folder that `zero3d run` wrote")
         begun = [stage for stage in stage_folders(path) if (stage / CHECKPOINT).is_file()]
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error

@@ -14,13 +14,10 @@ from typing import Any
 
 import torch
 
-from zero3d.folder.layout import MANIFEST
+from zero3d.folder.layout import MADE_BY, read_manifest
 from zero3d.registry import Registry
 
-MADE_BY = "zero3d run"
 REPORTED_PACKAGES = ("zero3d", "torch", "numpy", "diffusers", "transformers", "omegaconf", "pluggy", "trimesh")
-UNMARKED = frozenset({"python", "platform", "packages", "plugins", "local_plugins", "components"})
-"""The keys by which a manifest of a version that wrote no `made_by` is known."""
 
 
 def make_manifest(registry: Registry, components: dict[str, str], notes: list[str], **facts: Any) -> str:
@@ -40,30 +37,24 @@ def make_manifest(registry: Registry, components: dict[str, str], notes: list[st
     return json.dumps(content, indent=2) + "\n"
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """A folder's manifest.json; empty where there is none of ours."""
-    try:
-        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    return found if found.get("made_by") == MADE_BY or found.keys() >= UNMARKED else {}
-
-
 def missing_plugins(folder: Path, registry: Registry) -> str:
-    """A sentence for each plug-in that the run was given by `--plugin` and that is not here now; else nothing.
+    """A sentence for each plug-in that the run was given by `--plugin` and that is not here now, and one for another
+    version of zero3d; else nothing.
 
     (They are not loaded by themselves: a run's folder may come from a stranger, and names no code to execute.)
     """
-    try:
-        made_with = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["local_plugins"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return ""
+    made_with, other = read_manifest(folder).get("local_plugins"), other_version(folder)
     here = {entry.plugin for entry in registry.brought()}
-    return "".join(
-        f" The run was made with --plugin {path}; give that again." for n, path in made_with.items() if n not in here
-    )
+    missing = [path for n, path in made_with.items() if n not in here] if isinstance(made_with, dict) else []
+    lines = [f"The run was made with --plugin {path}; give that again." for path in missing]
+    return "".join(f" {line}" for line in [*lines, *([f"The run was {other}."] if other else [])])
+
+
+def other_version(folder: Path) -> str:
+    """`made by zero3d X, this is Y`; empty where they are the same, or the run does not say."""
+    packages, own = read_manifest(folder).get("packages"), _version("zero3d")
+    made_by = packages.get("zero3d") if isinstance(packages, dict) else None
+    return f"made by zero3d {made_by}, this is {own}" if made_by and own and made_by != own else ""
 
 
 def file_sha256(path: Path) -> str:

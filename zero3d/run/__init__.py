@@ -2,7 +2,7 @@
 
 from zero3d.run.exports import export
 from zero3d.run.one_shot import one_shot
-from zero3d.run.opened import field_drawer, open_representation, renderer_for
+from zero3d.run.opened import check_target, field_drawer, open_representation, renderer_for
 from zero3d.run.resume import resume
 from zero3d.run.session import Session, open_session, say
 from zero3d.run.start import Plan, check, check_lines, plan, plans, run
@@ -15,6 +15,7 @@ __all__ = [
     "Session",
     "check",
     "check_lines",
+    "check_target",
     "export",
     "field_drawer",
     "one_shot",

@@ -55,12 +55,23 @@ def _sized(image: Tensor, cameras: Cameras) -> Tensor:
     return planes.movedim(1, -1)
 
 
+def check_target(target: Path) -> None:
+    """Raises UserError: neither a run's folder nor a file."""
+    if target.is_dir():
+        folder.open_run(target)
+    elif not target.exists():
+        raise UserError(
+            f"{target}: no such run or model file; name a run's folder, or a GLB, glTF, OBJ, PLY or STL file"
+        )
+
+
 def open_representation(path: Path, registry: Registry) -> Representation | None:
     """What a file holds, in world axes; None where it is a mesh, or nothing that a representation reads.
 
     Raises:
-        UserError: a PLY of neither a mesh nor anything that a representation reads, or what one reads, but damaged.
+        UserError: no file, a PLY of neither a mesh nor anything that a representation reads, or what one reads, but damaged.
     """
+    check_target(path)
     known = [e.component for e in registry.all(Representation.kind) if issubclass(e.component, Representation)]
     for kind in known:
         found = kind.from_file(path)

@@ -79,6 +79,9 @@ def open_session(
         recipe = load_run_recipe(path / folder.RECIPE, registry, overrides)
     except RecipeError as error:
         raise RecipeError(f"{error}{folder.missing_plugins(path, registry)}") from None
+    other = folder.other_version(path)
+    if other:
+        tell(f"note: {path} was {other}")
     recipe = seen_from(recipe, folder.read_manifest(path).get("input_elevation_deg"))
     pictures = kept_pictures(path, recipe)
     parts = build_parts(recipe)

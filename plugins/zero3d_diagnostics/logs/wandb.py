@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import configparser
+import contextlib
+import netrc
 import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from zero3d import RecipeError, folder
 from zero3d.errors import RunError
@@ -155,7 +159,28 @@ def _has_key() -> bool:
         return True
     named = os.environ.get("NETRC")
     places = [Path(named)] if named else [Path("~", name).expanduser() for name in (".netrc", "_netrc")]
-    return any(place.is_file() for place in places)
+    return any(_names(place, host) for place in places for host in _hosts())
+
+
+def _names(place: Path, host: str) -> bool:
+    """Whether a netrc file has a password for the host, and not just for others."""
+    try:
+        return netrc.netrc(str(place)).authenticators(host) is not None
+    except (OSError, ValueError, netrc.NetrcParseError):
+        return False
+
+
+def _hosts() -> list[str]:
+    """Of wandb's server: that of the environment, of its settings' file, or the public one."""
+    settings = configparser.ConfigParser(interpolation=None)
+    own = Path(os.environ.get("WANDB_CONFIG_DIR") or Path("~/.config/wandb").expanduser(), "settings")
+    with contextlib.suppress(configparser.Error, OSError, ValueError):
+        settings.read(own, encoding="utf-8")
+    said = settings.get("default", "base_url", fallback="")
+    given = os.environ.get("WANDB_BASE_URL") or said or "https://api.wandb.ai"
+    with contextlib.suppress(ValueError):
+        return [urlsplit(given).hostname or ""]
+    return []
 
 
 def _recipe(place: Path) -> dict[str, Any]:

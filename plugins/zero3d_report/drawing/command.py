@@ -52,6 +52,9 @@ class Draw(Command):
         add("--fps", type=int, default=20, help="frames a second of the film (20)")
 
     def run(self, arguments: argparse.Namespace) -> int:
+        from zero3d.run import check_target
+
+        check_target(Path(arguments.run))
         background = _check(arguments)
         from zero3d_report.drawing.drawn import drawer_of
         from zero3d_report.drawing.output import check_folder

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zero3d import folder
-from zero3d.errors import RecipeError, RunError, UserError
+from zero3d.errors import RecipeError, RunError
 from zero3d.labels import is_file_name
 from zero3d.recipe import RunOptions, read_yaml
 
@@ -172,8 +172,6 @@ def read_run(place: str | Path) -> Run:
         if (path / folder.MANIFEST).is_file()
     ]
     manifest = folder.read_manifest(whole)
-    if not manifest:
-        raise UserError(f"{whole}: its {folder.MANIFEST} is none of a run; name the folder that `zero3d run` wrote")
     planned = len(folder.stage_folders(whole))
     unbegun = planned - len(stages)
     return Run(whole, recipe, manifest, tuple(stages) or (Stage(whole, "", recipe, manifest),), unbegun)
