@@ -61,7 +61,7 @@ class Views(Command):
             "--input-elevation",
             type=float,
             metavar="DEG",
-            help="degrees the picture's camera looked down (estimated, or 20)",
+            help="degrees the camera looked down (estimated, or 20)",
         )
         add("--samples", type=int, default=1, help="pictures of each view (1)")
         add("--seed", type=int, default=0, help="same seed, same pictures, whatever the batch (0)")
