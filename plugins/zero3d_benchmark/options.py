@@ -6,7 +6,7 @@ import dataclasses
 import json
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ class MethodOptions:
     """A method: one of recipe (a file), reconstructor (a name), views (a denoiser's name), predictions (a folder of an
     outside method's results) and oracle (true: the truth itself).
 
-    options: of the recipe (key.path: value), reconstructor or denoiser. picture: the recipe's key that takes the picture.
+    options: of the recipe (key.path: value, or nested), reconstructor or denoiser. picture: the recipe's key that takes it.
     up: vertical axis of predictions' files, y or z. yaw_deg: by how much they are turned about it. turned: whether they
     stand as the input camera sees them (its azimuth 0), and not as the data do. arguments: further words of `zero3d views`,
     as [--steps, 50]. tell_elevation: whether the
@@ -254,7 +254,17 @@ def recipe_of(method: MethodOptions, registry: Registry) -> tuple[str | RecipeTe
         given = {f"start.{key}" if key in own else key: value for key, value in method.options.items()}
         return one_shot(method.reconstructor, registry), [_override(pair) for pair in given.items()]
     assert method.recipe is not None
-    return method.recipe, [_override(pair) for pair in method.options.items()]
+    return method.recipe, [_override(pair) for pair in _flat(method.options)]
+
+
+def _flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """key.path and value of options that may be nested, as key=value on the command line nests them; a block with a type
+    of its own stays whole."""
+    for key, value in options.items():
+        if isinstance(value, Mapping) and value and "type" not in value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _override(pair: tuple[str, Any]) -> str:

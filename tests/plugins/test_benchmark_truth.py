@@ -258,3 +258,12 @@ def test_views_print_nothing_into_the_benchmarks_own_lines(boxes, tmp_path, capf
     said = capfd.readouterr()
     assert "zero3d-nv" not in said.out + said.err
     assert said.err.splitlines() == ["1/1 nano box"]
+
+
+def test_a_recipes_options_are_nested_or_dotted():
+    """`methods.nano.options.start.resolution=32` on the command line arrives nested."""
+    nested = options.MethodOptions(
+        recipe="nano", options={"start": {"resolution": 32}, "steps": 3, "guidance.sds": {"type": "csd"}}
+    )
+    _, overrides = options.recipe_of(nested, REGISTRY)
+    assert overrides == ["start.resolution=32", "steps=3", 'guidance.sds={"type": "csd"}']
