@@ -376,12 +376,36 @@ class TestRun:
         assert urls[0] == urls[1] != urls[2] == urls[3]
         assert opened == [urls[0][8:], urls[2][8:]], "once a run"
 
-    def test_an_observer_is_checked_in_every_stage_that_is_left(self, registry, toy_recipe, tmp_path, taken):  # noqa: F811
+    def test_stages_that_are_left_are_checked_and_watched_elsewhere(
+        self,
+        registry,  # noqa: F811
+        toy_recipe,  # noqa: F811
+        tmp_path,
+        pressing,
+        taken,
+    ):
         stages = f"stages: {{near: {{steps: 2}}, far: {{steps: 2, observers: {{viewer: {{port: {taken}}}}}}}}}\n"
         toy_recipe.write_text(toy_recipe.read_text(encoding="utf-8") + stages, encoding="utf-8")
         with pytest.raises(RunError, match="in use"):
             run(str(toy_recipe), registry, tell=quiet)
-        assert not (tmp_path / "out").exists()
+        out = tmp_path / "out"
+        assert not out.exists()
+        pressing(1, Control.stop)
+        near = ["stages.near.steps=4", "stages.near.observers.viewer.port=0", "stages.far.observers.viewer.port=0"]
+        with pytest.raises(KeyboardInterrupt):
+            run(str(toy_recipe), registry, near, tell=quiet)
+        for recipe in out.rglob("recipe.yaml"):
+            recipe.write_text(recipe.read_text(encoding="utf-8").replace("port: 0", f"port: {taken}"), encoding="utf-8")
+        with pytest.raises(RunError, match="in use"):
+            resume(str(out / "1-near"), registry, quiet)
+        resume(str(out / "1-near"), registry, quiet, ["observers.viewer.port=0"])
+        assert [final_state(out / name)[1] for name in ("1-near", "2-far")] == ["4", "2"]
+
+    def test_an_observer_that_remembered_something_is_left_out(self, registry, toy_recipe, tmp_path, monkeypatch):  # noqa: F811
+        monkeypatch.setattr(Viewer, "state_dict", lambda self: {"shown": 3})
+        run(str(toy_recipe), registry, ["steps=3", "observers.viewer.port=0"], tell=quiet)
+        resume(str(tmp_path / "out"), registry, quiet, ["steps=5", "observers.viewer=null"])
+        assert final_state(tmp_path / "out")[1] == "5"
 
     def test_nobody_looks_and_nothing_is_made(self, tmp_path, monkeypatch):
         def never(*arguments):

@@ -4,6 +4,7 @@ import contextlib
 import io
 import socket
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -23,6 +24,12 @@ def server():
     made = Server(Address(port=0), "view")
     yield made
     made.close()
+
+
+def test_browsers_are_opened_in_one_place():
+    """Which says so where there is none."""
+    own = [path for room in ("zero3d", "plugins") for path in Path(room).rglob("*.py")]
+    assert [str(path) for path in own if "webbrowser" in path.read_text(encoding="utf-8")] == ["zero3d/gate.py"]
 
 
 class TestGate:
