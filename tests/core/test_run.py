@@ -80,6 +80,35 @@ def test_interrupted_anywhere_moved_and_resumed_it_ends_in_the_same_state(
     assert_same(final_state(tmp_path / "whole"), final_state(tmp_path / "moved"))
 
 
+@pytest.mark.parametrize(
+    ("where", "line"),
+    [
+        ("zero3d.run.start._checked", "stopped before the first step; nothing was kept"),
+        ("zero3d.run.start.load_pictures", "stopped before the first step; nothing was kept"),
+        ("zero3d.run.start.load_parts", "stopped before the first step; nothing was kept"),
+        ("zero3d.run.optimise._steps", "stopped; go on with: zero3d resume {out}"),
+    ],
+)
+def test_ctrl_c_before_the_first_checkpoint_says_what_is_kept(registry, toy_recipe, tmp_path, monkeypatch, where, line):
+    def stopped(*rest, **more):
+        raise KeyboardInterrupt
+
+    out, told = tmp_path / "out", []
+    with monkeypatch.context() as patch:
+        patch.setattr(where, stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run(str(toy_recipe), registry, tell=told.append)
+        assert told[-1] == line.format(out=out)
+        assert out.exists() is ("resume" in line)
+        if out.exists():
+            with pytest.raises(KeyboardInterrupt):
+                resume(str(out), registry, tell=told.append)
+            assert told[-1] == line.format(out=out)
+            assert told.count(told[-1]) == 2, "once each"
+    if out.exists():
+        assert resume(str(out), registry, tell=quiet).engine.total_steps
+
+
 def test_resuming_from_an_older_checkpoint_repeats_the_steps_and_their_lines(registry, toy_recipe, tmp_path):
     out = tmp_path / "out"
     run(str(toy_recipe), registry, tell=quiet)

@@ -15,7 +15,7 @@ from zero3d.folder.layout import (
     stage_folders,
     whole_run,
 )
-from zero3d.folder.manifest import file_hashes, file_sha256, make_manifest, missing_plugins, other_version
+from zero3d.folder.manifest import file_hashes, file_sha256, made_otherwise, make_manifest, other_version
 from zero3d.folder.metrics import MetricsLog, read_metrics
 
 __all__ = [
@@ -35,7 +35,7 @@ __all__ = [
     "file_sha256",
     "is_whole",
     "make_manifest",
-    "missing_plugins",
+    "made_otherwise",
     "open_run",
     "other_version",
     "picture_name",

@@ -37,7 +37,7 @@ def make_manifest(registry: Registry, components: dict[str, str], notes: list[st
     return json.dumps(content, indent=2) + "\n"
 
 
-def missing_plugins(folder: Path, registry: Registry) -> str:
+def made_otherwise(folder: Path, registry: Registry) -> str:
     """A sentence for each plug-in that the run was given by `--plugin` and that is not here now, and one for another
     version of zero3d; else nothing.
 

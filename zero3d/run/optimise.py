@@ -18,6 +18,8 @@ from zero3d.run.exports import write_exports
 from zero3d.run.session import Session
 from zero3d.values import StepTerms
 
+TOLD = "the user knows how to go on"
+
 
 def optimise(session: Session, first_step: int) -> Session:
     """Do the steps from `first_step` to the last, then export. The last good checkpoint stays, whatever a step raises.
@@ -38,7 +40,7 @@ def optimise(session: Session, first_step: int) -> Session:
     except WriteError as error:
         raise WriteError(f"{error}; then go on with: zero3d resume {session.folder}") from error
     if reached < total:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(TOLD)
     return session
 
 

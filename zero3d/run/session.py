@@ -78,7 +78,7 @@ def open_session(
     try:
         recipe = load_run_recipe(path / folder.RECIPE, registry, overrides)
     except RecipeError as error:
-        raise RecipeError(f"{error}{folder.missing_plugins(path, registry)}") from None
+        raise RecipeError(f"{error}{folder.made_otherwise(path, registry)}") from None
     other = folder.other_version(path)
     if other:
         tell(f"note: {path} was {other}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from zero3d.parts import Parts, build_parts, build_stages
 from zero3d.recipe import BLOCK_MAPS, SINGLE_BLOCKS, Block, Recipe, RecipeText, recipe_file
 from zero3d.registry import Registry
 from zero3d.run.new_folder import free_out, reserving
-from zero3d.run.optimise import optimise
+from zero3d.run.optimise import TOLD, optimise
 from zero3d.run.pictures import Pictures, load_pictures
 from zero3d.run.session import Session, check_observers, load_parts, load_run_recipe, make_engine, out_of, say
 from zero3d.run.subject import (
@@ -52,6 +52,20 @@ class Plan:
     notes: list[str]
 
 
+@contextlib.contextmanager
+def telling_of_a_stop(tell: Callable[[str], None], *known: Path) -> Iterator[list[Path]]:
+    """A line that says what Ctrl-C left, where `optimise` has told none. Takes the folder when it is known."""
+    place = list(known)
+    try:
+        yield place
+    except KeyboardInterrupt as stop:
+        if TOLD not in stop.args:
+            kept = place and all((place[0] / name).is_file() for name in (folder.MANIFEST, folder.RECIPE))
+            go_on = f"stopped; go on with: zero3d resume {place[0]}" if kept else ""
+            tell(go_on or "stopped before the first step; nothing was kept")
+        raise
+
+
 def run(
     file: str | RecipeText, registry: Registry, overrides: Sequence[str] = (), tell: Callable[[str], None] = say
 ) -> Session:
@@ -60,14 +74,15 @@ def run(
     `file`: a recipe's name or path. A recipe without `out` runs in runs/RECIPE-PICTURE, which is told first.
     Raises:
         UserError: the recipe, the picture or the folder cannot be used; nothing was written.
-        KeyboardInterrupt: stopped by the user, after the checkpoint was saved.
+        KeyboardInterrupt: stopped by the user; a line says what is kept.
     """
-    with reserving(file) as take:
+    with telling_of_a_stop(tell) as place, reserving(file) as take:
         checked = _checked(file, registry, overrides, take)
         recipe, guessers = checked[0][0], estimators(parts for _, parts in checked)
         del checked  # its fields are memory
         check_observers((recipe, *recipe.later))
         whole = recipe.whole or recipe.source
+        place.append(Path(whole["out"]))
         with folder.claimed(Path(whole["out"]), recipe.options.overwrite, _files_read(file, whole)):
             pictures = load_pictures(recipe, registry)
             tell(f"out: {whole['out']}")
