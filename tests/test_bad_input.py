@@ -92,7 +92,6 @@ def told(capsys, *arguments):
         (["out=full"], ["full", "not empty"]),
         (["out=full", "overwrite=true"], ["full", "manifest.json"]),
         (["out=good.png"], ["good.png", "file"]),
-        (["out=null"], ["out", "missing"]),
         (["out=/proc/nowhere/run"], ["/proc"]),
         (["steps"], ["key.path=value"]),
         (["denoiser={type: oracle, mesh: lost.glb}"], ["lost.glb", "no such file"]),

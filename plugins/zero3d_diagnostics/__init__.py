@@ -23,7 +23,7 @@ def register_components(register: Callable[[type[Component] | Lazy], None]) -> N
             "command",
             "metrics",
             "zero3d_diagnostics.logs.command:Metrics",
-            "Show the figures of runs' steps: a summary of each, or all of them as CSV",
+            "Show the figures of runs' steps: a summary of each, or all of them as CSV.",
         )
     )
     register(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,8 +39,8 @@ class MeshFolderConfig(Selection):
         super().__post_init__()
         if self.up not in ("y", "z"):
             raise ValueError(f"up: {self.up!r}; y (glTF's) or z (Blender's)")
-        if not math.isfinite(self.yaw_deg):
-            raise ValueError(f"yaw_deg: {self.yaw_deg}; degrees")
+        if not -360 <= self.yaw_deg <= 360:
+            raise ValueError(f"yaw_deg: {self.yaw_deg:g}; degrees, -360 to 360")
         if not self.glob:
             raise ValueError('glob: empty; "*" takes all meshes')
 

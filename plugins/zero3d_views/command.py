@@ -104,6 +104,7 @@ class Views(Command):
         out = check_out(arguments.out, arguments.overwrite)
         denoiser = _denoiser(arguments, registry)
         _check_elevation(arguments, denoiser, poses)
+        cameras_at(poses, 0.0, denoiser.resolution)  # moves that lead nowhere, before the picture is looked at
         source = _picture(arguments, registry)
         elevation = _input_elevation(arguments, denoiser, source)
         cameras = cameras_at(poses, elevation, denoiser.resolution)

@@ -8,11 +8,11 @@ import torch
 from torch.nn.functional import binary_cross_entropy
 
 from zero3d.geometry import orbit, rays
+from zero3d.plugins import load_plugins
 from zero3d.testing import SphereField, check_regularizer
 from zero3d.testing.conformance import fresh_step
 from zero3d.testing.sphere import SphereConfig
 from zero3d.values import Picture, View
-from zero3d_losses import register_components
 from zero3d_losses.field.density_sparsity import DensitySparsity, DensitySparsityConfig
 from zero3d_losses.priors.input_view import InputView, InputViewConfig
 from zero3d_losses.rays.distortion import Distortion
@@ -23,8 +23,7 @@ from zero3d_losses.views.opaque import Opaque
 from zero3d_losses.views.orientation import Orientation
 from zero3d_losses.views.sparsity import Sparsity
 
-ALL = []
-register_components(ALL.append)
+ALL = [entry.component for entry in load_plugins().all("regularizer") if entry.plugin == "losses"]
 
 
 def make(component, **options):

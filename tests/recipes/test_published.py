@@ -85,7 +85,7 @@ class TestThePapersNumbers:
         picture = Picture(torch.ones(32, 32, 3), torch.ones(32, 32, 1))
         engine = Engine(parts, Subject.of(picture, input_camera_at(20.0)), recipe.options.optimizer, TOTAL, 0)
         optimizer = engine.optimizer.torch
-        assert type(optimizer) is torch.optim.Adamax
+        assert isinstance(optimizer, torch.optim.Adamax)
         assert float(engine.input_camera.distance) == pytest.approx(2.0)
         assert float(engine.input_camera.azimuth) == pytest.approx(0.0)
         names = {id(p): name for name, p in parts.representation.named_parameters() if p.requires_grad}

@@ -14,6 +14,7 @@ FASTEST = 10_000
 """The largest learning rate: some fields are trained by plain descent at a few hundred."""
 MOST_STEPS = 10**9
 AUTO = "auto"
+"""In place of an elevation: whoever of the run's parts can tell one from the picture is asked."""
 
 
 @dataclass

@@ -27,6 +27,8 @@ from zero3d_metrics.shape import (
     volume_iou,
 )
 
+FURTHEST = 1e4
+"""Of thresholds; normalised shapes are 1 long."""
 SAMPLES = ("random", "vertices", "visible")
 FEWEST, MOST = 100, 5_000_000
 
@@ -109,8 +111,10 @@ class FScoreConfig:
 
     def __post_init__(self) -> None:
         _points(self.points)
-        if not self.thresholds or min(self.thresholds) <= 0:
-            raise ValueError(f"thresholds: {list(self.thresholds)}; a list of numbers above 0, such as [0.01, 0.05]")
+        if not self.thresholds or not all(0 < threshold <= FURTHEST for threshold in self.thresholds):
+            raise ValueError(
+                f"thresholds: {list(self.thresholds)}; numbers above 0, at most {FURTHEST:g}, such as [0.01, 0.05]"
+            )
 
 
 class FScore(ShapeMetric):
