@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from zero3d_batch.many.items import Names, subject_of
 from zero3d_batch.pages import gallery
 from zero3d_batch.pictures import wanted_pictures
 
+ROOT = Path(__file__).parents[2]
 PLUGIN = ["--plugin", str(Path(__file__).with_name("batch_toy.py"))]
 COLOURS = {"red": (200, 30, 30), "green": (20, 200, 40), "blue10": (10, 10, 220), "blue9": (90, 90, 220)}
 
@@ -115,7 +117,9 @@ def test_a_killed_worker_and_a_killed_driver_cost_no_run(place):
     (place / "runs" / "blue9.kill").touch()
     (place / "runs" / "green.driver").touch()
     words = ["batch", "toy.yaml", "pictures", "out=runs", "--workers", "1", "--gpus", "0", *PLUGIN]
-    first = subprocess.run([sys.executable, "-m", "zero3d", *words], check=False, stderr=subprocess.DEVNULL)
+    here = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}  # for the toy
+    command = [sys.executable, "-m", "zero3d", *words]
+    first = subprocess.run(command, check=False, stderr=subprocess.DEVNULL, env=here)
     assert first.returncode == -9
     worker = int((place / "runs" / "green.driver").read_text(encoding="utf-8"))
     within(20, lambda: not alive(worker))

@@ -19,6 +19,10 @@ def free_out(file: str | RecipeText, source: Mapping[str, Any]) -> str:
     return next(str(folder) for folder in _folders(file, source) if not folder.exists())
 
 
+_PARENTS: set[Path] = set()
+"""That this process made: whichever of its runs ends last without a result takes the folder away again."""
+
+
 @contextlib.contextmanager
 def reserving(file: str | RecipeText) -> Iterator[Callable[[Mapping[str, Any]], str]]:
     """Gives `default_out` of `load_recipe`: takes a folder before anyone else can. It goes again with the block if nothing
@@ -34,11 +38,11 @@ def reserving(file: str | RecipeText) -> Iterator[Callable[[Mapping[str, Any]], 
         try:
             with contextlib.suppress(FileExistsError):
                 parent.mkdir()
-                made.append(parent)
+                _PARENTS.add(parent.absolute())
             for folder in _folders(file, source):
                 with contextlib.suppress(FileExistsError):
                     folder.mkdir()
-                    made.insert(0, folder)
+                    made.append(folder)
                     break
         except OSError as error:
             raise RunError(f"out: {PARENT}/ cannot be written ({error.strerror}); name a folder, out=FOLDER") from None
@@ -47,7 +51,8 @@ def reserving(file: str | RecipeText) -> Iterator[Callable[[Mapping[str, Any]], 
     try:
         yield take
     finally:
-        for place in made:
+        parents = {place.absolute().parent for place in made} & _PARENTS
+        for place in [*made, *parents]:
             with contextlib.suppress(OSError):  # there is something in it
                 place.rmdir()
 
