@@ -225,7 +225,7 @@ def eschernet_placed(mesh: Any, azimuth_deg: float) -> Any:
 def right_angled(mesh: Any, truth: Any, seed: int = 0) -> Any:
     """`mesh`, normalised, by the one of `right_angle_turns` nearest to `truth` (EscherNet's way with Point-E, Shap-E)."""
     mesh = normalise(mesh)
-    turn, _ = best_turn(*_sampled(mesh, truth, SEARCH_POINTS, seed), right_angle_turns())
+    turn, _ = best_turn(*surface_points(mesh, truth, SEARCH_POINTS, seed), right_angle_turns())
     return normalise(turned(mesh, turn))
 
 
@@ -252,7 +252,7 @@ def zeroshape_placed(mesh: Any, truth: Any, search: bool = False, seed: int = 0)
     `truth` is in the camera's axes; so is `mesh`, unless `search`: then its axes may be any, and the one of
     `zeroshape_turns` that brings it nearest to the truth is taken.
     """
-    points, true = _sampled(mesh, truth, ZEROSHAPE_POINTS, seed)
+    points, true = surface_points(mesh, truth, ZEROSHAPE_POINTS, seed)
     truth = placed(truth, zeroshape_frame, true)
     if search:
         centre, length = zeroshape_frame(true)
@@ -261,8 +261,8 @@ def zeroshape_placed(mesh: Any, truth: Any, search: bool = False, seed: int = 0)
     return placed(mesh, zeroshape_frame, points), truth
 
 
-def _sampled(mesh: Any, truth: Any, points: int, seed: int) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Random points on each surface, never the same ones of the same mesh."""
+def surface_points(mesh: Any, truth: Any, points: int, seed: int) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Random points on each surface, (points, 3) each, uniform by area; never the same ones of the same mesh."""
     import trimesh
 
     one, other = (trimesh.sample.sample_surface(m, points, seed=seed + k)[0] for k, m in enumerate((mesh, truth)))

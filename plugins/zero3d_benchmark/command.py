@@ -136,11 +136,11 @@ def _merge(arguments: argparse.Namespace) -> int:
 
 def _report(out: Path, protocol: Protocol, measured: Measures, benchmark: Benchmark | None) -> int:
     """Write tables and page, print the table; 1 if an object failed, else 0."""
-    from zero3d_benchmark.report import page, table
+    from zero3d_benchmark.report import formats, page, table
 
     made = table.make(out, protocol, measured)
-    table.write(made, out)
+    formats.write(made, out)
     page.write(out, made, benchmark)
-    print(table.as_markdown(made))
+    print(formats.as_markdown(made))
     print(f"written to {out}: table.json, .csv, .md, .tex, grid.png, index.html")
     return 1 if made.failures else 0

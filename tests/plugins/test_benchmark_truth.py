@@ -19,7 +19,7 @@ from zero3d.mesh_files import normalise, save_mesh
 from zero3d.plugins import load_plugins
 from zero3d_benchmark import options
 from zero3d_benchmark import protocol as protocols
-from zero3d_benchmark.report import table
+from zero3d_benchmark.report import formats, table
 from zero3d_benchmark.run.job import shown
 from zero3d_benchmark.run.placing import Placing, place
 from zero3d_benchmark.run.truth import Truth
@@ -172,8 +172,8 @@ def test_published_rows_stand_beside_their_own_objects_and_figures(tmp_path):
     assert list(ours.columns) == ["psnr", "ssim", "lpips", "fid"], (
         "what the paper printed and nobody measured comes along"
     )
-    assert "mine (nearest recipe)" in table.as_markdown(ours)
-    tex = table.as_latex(ours)
+    assert "mine (nearest recipe)" in formats.as_markdown(ours)
+    tex = formats.as_latex(ours)
     assert "20.5000} $\\pm$ 0.7071" in tex
     assert "& failed" in tex
     assert "{p{0.95\\linewidth}}" in tex

@@ -14,7 +14,8 @@ from PIL import Image, ImageDraw
 from zero3d.errors import UserError
 from zero3d.files import replacing, write_text
 from zero3d_benchmark.options import FLOOR, Benchmark
-from zero3d_benchmark.report.table import Table, _protocol_notes, _title
+from zero3d_benchmark.report.formats import ARROWS, DIGITS
+from zero3d_benchmark.report.table import Table
 from zero3d_benchmark.run import folder
 from zero3d_benchmark.run.job import GRID_SIDE, shown
 from zero3d_benchmark.run.truth import Truth
@@ -45,6 +46,7 @@ def grid(out: Path, table: Table, benchmark: Benchmark | None) -> Image.Image | 
     column, better = next(iter(table.columns.items()))
     by = {one.name: one for one in benchmark.objects}
     rows = list(folder.rows(out))
+    digests = (folder.read_manifest(out) or {}).get("objects", {})
     picked = []
     for line in table.lines:
         own = [row for row in rows if row["method"] == line.method and row["object"] in by]
@@ -61,13 +63,14 @@ def grid(out: Path, table: Table, benchmark: Benchmark | None) -> Image.Image | 
         for x, (word, row) in enumerate(found):
             pictures: list[Any] = []
             try:
-                pictures += map(Image.fromarray, shown(Truth(by[row["object"]], benchmark.protocol, cache)))
+                one = by[row["object"]]
+                pictures += map(Image.fromarray, shown(Truth(one, benchmark.protocol, cache, digests.get(one.name))))
             except UserError:
                 pictures += [None, None]
             path = folder.row(out, method, row["object"]).with_suffix(".png")
             pictures.append(Image.open(path) if path.is_file() else None)
-            told = f"{method}, {word}: {row['object']}, {column} {row['figures'][column]:.4f}"
-            pen.text((3 * x * cell + 2, y * (side + HEAD) + 3), told[:90], fill=(60, 60, 60))
+            caption = f"{method}, {word}: {row['object']}, {column} {row['figures'][column]:.{DIGITS}f}"
+            pen.text((3 * x * cell + 2, y * (side + HEAD) + 3), caption[:90], fill=(60, 60, 60))
             for place, picture in enumerate(pictures):
                 if picture is not None:
                     small = picture.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
@@ -91,31 +94,31 @@ def write(out: Path, table: Table, benchmark: Benchmark | None) -> None:
 def page(table: Table, picture: str) -> str:
     """The page; `picture`: a JPEG in base64, or ""."""
     text = html.escape
-    arrows = {"less": "↓", "more": "↑"}
-    head = "".join(f"<th>{text(name)} {arrows[better]}</th>" for name, better in table.columns.items())
+    head = "".join(f"<th>{text(name)} {ARROWS[better]}</th>" for name, better in table.columns.items())
     body = []
     for line in table.lines:
         cells = []
         for name in table.columns:
             figure = line.figures.get(name)
-            best = figure is not None and line.method not in table.known and figure.mean == table.best(name)
-            told = "" if figure is None else f"{figure.mean:.4f}"
-            spread = "" if figure is None or figure.sd is None else f" <small>± {figure.sd:.4f}</small>"
-            cells.append(f"<td{' class=best' if best else ''}>{told}{spread}</td>")
+            mean = "" if figure is None else f"{figure.mean:.{DIGITS}f}"
+            spread = "" if figure is None or figure.sd is None else f" <small>± {figure.sd:.{DIGITS}f}</small>"
+            cells.append(f"<td{' class=best' if table.is_best(line, name) else ''}>{mean}{spread}</td>")
         seconds = "" if line.seconds is None else f"{line.seconds:.1f}"
         counts = f"<td>{line.objects - line.failed}</td><td>{line.failed}</td><td>{seconds}</td>"
         body.append(f"<tr><td>{text(table.named(line))}</td>{''.join(cells)}{counts}</tr>")
     for line in table.published:
-        cells = [f"<td>{line.figures[n].mean:.4f}</td>" if n in line.figures else "<td></td>" for n in table.columns]
+        cells = [
+            f"<td>{line.figures[n].mean:.{DIGITS}f}</td>" if n in line.figures else "<td></td>" for n in table.columns
+        ]
         star = "*" if line.star else ""
         name = f"<td title='{text(line.source, quote=True)}'>{text(line.method)}{star}</td>"
         body.append(f"<tr class=published>{name}{''.join(cells)}<td></td><td></td><td></td></tr>")
-    notes = "".join(f"<li>{text(note)}</li>" for note in [*_protocol_notes(table), *table.notes])
+    notes = "".join(f"<li>{text(note)}</li>" for note in [*table.protocol_notes, *table.notes])
     failed = "".join(f"<li>{text(m)} on {text(o)}: {text(e)}</li>" for m, o, e in table.failures)
     failures = f"<details><summary>{len(table.failures)} failed</summary><ul>{failed}</ul></details>" if failed else ""
     image = f"<img alt='best, median and worst' src='data:image/jpeg;base64,{picture}'>" if picture else ""
     return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{text(_title(table))}</title><style>{STYLE}</style>"
-        f"<h1>{text(_title(table))}</h1><table><tr><th>method</th>{head}<th>n</th><th>failed</th><th>seconds</th></tr>"
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{text(table.title)}</title><style>{STYLE}</style>"
+        f"<h1>{text(table.title)}</h1><table><tr><th>method</th>{head}<th>n</th><th>failed</th><th>seconds</th></tr>"
         f"{''.join(body)}</table><ul>{notes}</ul>{failures}{image}</html>\n"
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -14,20 +12,16 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from zero3d.files import write_text
 from zero3d_benchmark.options import FLOOR
 from zero3d_benchmark.protocol import Measures, Protocol
 from zero3d_benchmark.run import folder
 from zero3d_benchmark.run.folder import NO_TRUTH
 
 PUBLISHED = Path(__file__).parent.parent / "published.json"
-DIGITS = 4
 MORE = ("psnr", "ssim", "iou")
 """Published figures of which more is better."""
 FEW = 2048
 """Pictures below which the covariance of Inception's features is singular."""
-STAR = r"\*"
-"""Behind a published method whose code is not public."""
 HIDDEN = ("precision@", "recall@")
 """Figures that rows hold and tables leave out."""
 
@@ -80,6 +74,26 @@ class Table:
         most = max((figure.n for figure in found), default=0)
         means = [figure.mean for figure in found if figure.n == most and math.isfinite(figure.mean)]
         return None if not means else min(means) if self.columns[column] == "less" else max(means)
+
+    def is_best(self, line: Line, column: str) -> bool:
+        """Whether a measured line's mean is `best` of that column."""
+        figure = line.figures.get(column)
+        return figure is not None and line.method not in self.known and figure.mean == self.best(column)
+
+    @property
+    def title(self) -> str:
+        word = ", nearest recipe" if self.protocol.nearest else ""
+        return f"{self.protocol.title or self.protocol.id} ({self.protocol.id} v{self.protocol.version}{word})"
+
+    @property
+    def protocol_notes(self) -> list[str]:
+        """What a reader must know of the protocol, and where published rows come from."""
+        notes = [f"nearest recipe: {note}" if self.protocol.nearest else note for note in self.protocol.notes]
+        sources = sorted({line.source for line in self.published})
+        notes += [f"published rows: {'; '.join(sources)}"] if sources else []
+        if any(line.star for line in self.published):
+            notes.append("* the code that made it is not public; only the protocol's words are shared")
+        return notes
 
 
 def summarised(values: Sequence[float]) -> Figure:
@@ -204,137 +218,3 @@ def published(protocol: Protocol, measured: Collection[str] | None = None) -> li
             line.source += f"; {row['source']}"
         line.figures |= figures
     return list(found.values())
-
-
-def write(table: Table, out: Path) -> None:
-    """table.json, .csv, .md and .tex."""
-    write_text(out / "table.json", json.dumps(as_json(table), indent=1) + "\n")
-    write_text(out / "table.csv", as_csv(table))
-    write_text(out / "table.md", as_markdown(table))
-    write_text(out / "table.tex", as_latex(table))
-
-
-def as_json(table: Table) -> dict[str, Any]:
-    """Every number; one that is infinite is the text "inf"."""
-    return {
-        "protocol": {key: getattr(table.protocol, key) for key in ("id", "version", "title", "source", "nearest")},
-        "columns": table.columns,
-        "rows": [_plain(line) for line in table.lines],
-        "published": [{**_plain(line), "source": line.source, "star": line.star} for line in table.published],
-        "failures": [dict(zip(("method", "object", "error"), failure, strict=True)) for failure in table.failures],
-        "notes": [*table.notes, *_protocol_notes(table)],
-    }
-
-
-def _plain(line: Line) -> dict[str, Any]:
-    figures = {name: {"mean": _number(f.mean), "sd": f.sd, "n": f.n} for name, f in line.figures.items()}
-    told = {"method": line.method, "figures": figures}
-    return told if line.source else {**told, "objects": line.objects, "failed": line.failed, "seconds": line.seconds}
-
-
-def _number(value: float) -> Any:
-    return value if math.isfinite(value) else str(value)
-
-
-def as_csv(table: Table) -> str:
-    """One row a method: mean, sd and n of each figure; published rows at the end."""
-    held = io.StringIO()
-    writer = csv.writer(held, lineterminator="\n")
-    each = [f"{name}{part}" for name in table.columns for part in ("", "_sd", "_n")]
-    writer.writerow(["protocol", "nearest", "method", "objects", "failed", "seconds", *each, "source"])
-    for line in [*table.lines, *table.published]:
-        cells: list[Any] = []
-        for name in table.columns:
-            figure = line.figures.get(name)
-            cells += ["", "", ""] if figure is None else [figure.mean, "" if figure.sd is None else figure.sd, figure.n]
-        counts = ["", "", ""] if line.source else [line.objects, line.failed, line.seconds]
-        nearest = table.protocol.nearest and not line.source
-        writer.writerow([table.protocol.id, nearest, line.method, *counts, *cells, line.source])
-    return held.getvalue()
-
-
-def as_markdown(table: Table) -> str:
-    """The best measured mean of a column is bold; published rows are in italics."""
-    arrows = {"less": "↓", "more": "↑"}
-    heading = ["method", *(f"{name} {arrows[better]}" for name, better in table.columns.items()), "n", "failed"]
-    rows = [heading, ["---"] * len(heading)]
-    for line in table.lines:
-        cells = [
-            _cell(line.figures.get(name), table.best(name) if line.method not in table.known else None)
-            for name in table.columns
-        ]
-        rows.append([table.named(line), *cells, str(line.objects - line.failed), str(line.failed)])
-    for line in table.published:
-        cells = [f"*{_plain_cell(line.figures.get(name))}*" if name in line.figures else "" for name in table.columns]
-        rows.append([f"*{line.method}*" + (STAR if line.star else ""), *cells, "", ""])
-    body = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    notes = [*_protocol_notes(table), *table.notes]
-    notes += [f"failed: {method} on {name}: {error}" for method, name, error in table.failures[:20]]
-    return "\n".join([f"# {_title(table)}", "", body, "", *(f"- {note}" for note in notes), ""])
-
-
-def as_latex(table: Table) -> str:
-    """A booktabs table; the best measured mean is bold, published rows are grey with their sources below."""
-    arrows = {"less": r"$\downarrow$", "more": r"$\uparrow$"}
-    columns = [f"{_tex(name)} {arrows[better]}" for name, better in table.columns.items()]
-    lines = [
-        f"% {_title(table)}; \\usepackage{{booktabs,xcolor}}",
-        f"\\begin{{tabular}}{{l{'r' * (len(columns) + 2)}}}",
-        "\\toprule",
-        " & ".join(["Method", *columns, "$n$", "failed"]) + r" \\",
-        "\\midrule",
-    ]
-    for line in table.lines:
-        cells = []
-        for name in table.columns:
-            figure = line.figures.get(name)
-            told = _plain_cell(figure)
-            best = figure is not None and line.method not in table.known and figure.mean == table.best(name)
-            spread = "" if figure is None or figure.sd is None else f" $\\pm$ {figure.sd:.{DIGITS}f}"
-            cells.append((f"\\textbf{{{told}}}" if best else told) + spread)
-        counts = [str(line.objects - line.failed), str(line.failed)]
-        lines.append(" & ".join([_tex(table.named(line)), *cells, *counts]) + r" \\")
-    if table.published:
-        lines.append("\\midrule")
-        for line in table.published:
-            name = _tex(line.method) + ("$^{*}$" if line.star else "")
-            grey = [name, *(_plain_cell(line.figures.get(column)) for column in table.columns), "", ""]
-            lines.append(" & ".join(f"\\textcolor{{gray}}{{{cell}}}" if cell else "" for cell in grey) + r" \\")
-    lines.append("\\bottomrule")
-    span = f"\\multicolumn{{{len(columns) + 3}}}{{p{{0.95\\linewidth}}}}"
-    for note in [_title(table), *_protocol_notes(table), *table.notes]:
-        lines.append(f"{span}{{\\footnotesize {_tex(note)}}} \\\\")
-    return "\n".join([*lines, "\\end{tabular}", ""])
-
-
-def _title(table: Table) -> str:
-    word = ", nearest recipe" if table.protocol.nearest else ""
-    return f"{table.protocol.title or table.protocol.id} ({table.protocol.id} v{table.protocol.version}{word})"
-
-
-def _protocol_notes(table: Table) -> list[str]:
-    """What a reader must know of the protocol, and where published rows come from."""
-    protocol = table.protocol
-    notes = [f"nearest recipe: {note}" if protocol.nearest else note for note in protocol.notes]
-    sources = sorted({line.source for line in table.published})
-    notes += [f"published rows: {'; '.join(sources)}"] if sources else []
-    if any(line.star for line in table.published):
-        notes.append("* the code that made it is not public; only the protocol's words are shared")
-    return notes
-
-
-def _cell(figure: Figure | None, best: float | None) -> str:
-    told = _plain_cell(figure)
-    if figure is None:
-        return told
-    spread = "" if figure.sd is None else f" ± {figure.sd:.{DIGITS}f}"
-    return f"**{told}**{spread}" if best is not None and figure.mean == best else f"{told}{spread}"
-
-
-def _plain_cell(figure: Figure | None) -> str:
-    return "" if figure is None else f"{figure.mean:.{DIGITS}f}"
-
-
-def _tex(text: str) -> str:
-    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    return "".join(special.get(c, "\\" + c if c in "&%$#_{}" else c) for c in text)

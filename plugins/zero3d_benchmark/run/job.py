@@ -17,7 +17,6 @@ from safetensors.torch import save
 
 from zero3d.errors import UserError, one_line
 from zero3d.files import replacing, write_bytes, write_text
-from zero3d.interfaces import Metric
 from zero3d.mesh_views import MeshScene
 from zero3d.plugins import load_plugins
 from zero3d.registry import Registry
@@ -34,27 +33,36 @@ GRID_SIDE = 192
 
 
 @lru_cache(maxsize=1)
-def _opened(out: str, plugins: tuple[str, ...], written: str) -> tuple[Registry, Benchmark, dict[str, Metric]]:
+def _opened(out: str, plugins: tuple[str, ...], written: str) -> tuple[Registry, Benchmark]:
     """Once a process: plug-ins, the benchmark as it stands in the folder, its metrics with their weights."""
     registry = load_plugins(plugins)
     benchmark = from_plain(json.loads(written), out, registry, runs=False)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     benchmark.measures = protocols.measures(benchmark.protocol, registry, device)
-    return registry, benchmark, benchmark.measures.all
+    return registry, benchmark
+
+
+@lru_cache(maxsize=1)
+def _truth(out: str, plugins: tuple[str, ...], written: str, name: str, digest: str) -> Truth:
+    """One object, kept for the next method's job: its mesh is read, and its scene built, once."""
+    _, benchmark = _opened(out, plugins, written)
+    one = next(one for one in benchmark.objects if one.name == name)
+    return Truth(one, benchmark.protocol, Path(benchmark.options.cache or Path(out) / folder.CACHE), digest)
 
 
 def score(payload: Mapping[str, Any]) -> dict[str, Any]:
     """Score one method on one object and write its row; a failure is a row, too. Returns {"error": line or None}."""
     out, label, name = Path(payload["out"]), payload["method"], payload["object"]
     started = time.monotonic()
-    registry, benchmark, _ = _opened(str(out), tuple(payload["plugins"]), payload["benchmark"])
-    one = next(one for one in benchmark.objects if one.name == name)
-    row: dict[str, Any] = {"method": label, "object": name, "category": one.category, "seed": benchmark.options.seed}
+    opened = str(out), tuple(payload["plugins"]), payload["benchmark"]
+    registry, benchmark = _opened(*opened)
+    truth = _truth(*opened, name, payload["digest"])
+    row: dict[str, Any] = {"method": label, "object": name, "category": truth.one.category}
+    row["seed"] = benchmark.options.seed
     try:
-        cache = Path(benchmark.options.cache or out / folder.CACHE)
-        truth = Truth(one, benchmark.protocol, cache)
         if label == FLOOR:
-            row |= {"figures": _floors(benchmark, truth), "error": None}
+            figures = {} if truth.mesh is None else _compared(benchmark, truth, truth.mesh, floor=True)
+            row |= {"figures": figures, "error": None}
         else:
             row |= _scored(benchmark, registry, label, truth, out)
     except UserError as error:
@@ -101,31 +109,20 @@ def _shapes(benchmark: Benchmark, truth: Truth, made: Prediction) -> dict[str, f
             raise UserError(f"protocol {benchmark.protocol.id} compares shapes, and there is no true mesh")
         made.notes.insert(0, folder.NO_TRUTH)
         return {}
-    seed = benchmark.options.seed
-    mesh, true = place(made.mesh, truth.mesh, benchmark.protocol.place, _about(truth, seed))
+    return _compared(benchmark, truth, made.mesh)
+
+
+def _compared(benchmark: Benchmark, truth: Truth, mesh: Any, floor: bool = False) -> dict[str, float]:
+    """Figures of a mesh and the true one, both placed by the protocol. floor: `mesh` is the true one, and its figures are
+    those of another sample of it."""
+    seed, steps = benchmark.options.seed, benchmark.protocol.place
+    about = Placing(truth.azimuth_deg, seed, elevation_deg=truth.elevation_deg)
+    placed, true = place(mesh, truth.mesh, steps, about)
+    itself = floor and not any(step in SAMPLED for step in steps)  # else the truth is not placed as itself
     return {
         _column(label, name, found): float(value)
         for label, metric in benchmark.measures.shapes.items()
-        for found in [metric.shape(mesh, true, seed)]
-        for name, value in found.items()
-    }
-
-
-def _about(truth: Truth, seed: int) -> Placing:
-    return Placing(truth.azimuth_deg, seed, elevation_deg=truth.elevation_deg)
-
-
-def _floors(benchmark: Benchmark, truth: Truth) -> dict[str, float]:
-    if truth.mesh is None:
-        return {}
-    seed = benchmark.options.seed
-    steps = benchmark.protocol.place
-    mesh, true = place(truth.mesh, truth.mesh, steps, _about(truth, seed))
-    apart = any(step in SAMPLED for step in steps)  # the truth against itself is then not placed as itself
-    return {
-        _column(label, name, found): float(value)
-        for label, metric in benchmark.measures.shapes.items()
-        for found in [metric.shape(mesh, true, seed) if apart else metric.floor(true, seed)]
+        for found in [metric.floor(true, seed) if itself else metric.shape(placed, true, seed)]
         for name, value in found.items()
     }
 

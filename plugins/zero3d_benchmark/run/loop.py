@@ -43,7 +43,7 @@ def carry_out(benchmark: Benchmark, registry: Registry, retry: bool, tell: Calla
         with _alone(out, f"out: {benchmark.options.out}"):  # other shards may begin at the same time
             both = folder.joined(folder.read_manifest(out), manifest, f"out: {benchmark.options.out}")
             folder.write_manifest(out, both)
-        jobs = list(_jobs(benchmark, registry, out, labels, retry))
+        jobs = list(_jobs(benchmark, registry, out, labels, manifest["objects"], retry))
         done = len(labels) * len(benchmark.mine) - len(jobs)
         if done:
             tell(f"{done} of {done + len(jobs)} are scored already")
@@ -122,7 +122,14 @@ def _take(place: Path, out: Path, row: Mapping[str, Any]) -> None:
             shutil.copyfile(source, target)
 
 
-def _jobs(benchmark: Benchmark, registry: Registry, out: Path, labels: Sequence[str], retry: bool) -> Iterator[Job]:
+def _jobs(
+    benchmark: Benchmark,
+    registry: Registry,
+    out: Path,
+    labels: Sequence[str],
+    digests: Mapping[str, str],
+    retry: bool,
+) -> Iterator[Job]:
     written = json.dumps(folder.plain_of(benchmark))
     for one in benchmark.mine:
         for label in labels:
@@ -131,8 +138,15 @@ def _jobs(benchmark: Benchmark, registry: Registry, out: Path, labels: Sequence[
                 if not retry or folder.read_row(place)["error"] is None:
                     continue
                 place.unlink()
-            payload = {"out": str(out), "method": label, "object": one.name, "benchmark": written}
-            yield Job(f"{label} {one.name}", CALL, {**payload, "plugins": sorted(set(registry.local.values()))})
+            payload = {
+                "out": str(out),
+                "method": label,
+                "object": one.name,
+                "digest": digests[one.name],
+                "benchmark": written,
+                "plugins": sorted(set(registry.local.values())),
+            }
+            yield Job(f"{label} {one.name}", CALL, payload)
 
 
 def _tell(outcome: Outcome, number: int, count: int, tell: Callable[[str], None]) -> None:

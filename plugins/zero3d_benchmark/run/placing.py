@@ -12,12 +12,12 @@ from zero3d.geometry import DEFAULT_DISTANCE, orbit
 from zero3d.mesh_files import normalise
 from zero3d.mesh_placing import (
     box_frame,
-    corners,
     diagonal_frame,
     eschernet_placed,
     icp,
     placed,
     right_angled,
+    surface_points,
     sv3d_placed,
     turn_about,
     turned,
@@ -32,14 +32,11 @@ ICP_POINTS = 20_000
 @dataclass(frozen=True)
 class Placing:
     """What steps know beside the two meshes. azimuth_deg, elevation_deg: of the input camera in the truth's world; seed:
-    of samples.
-
-    turned: whether the prediction stands in that world already, and not as its own method has it (azimuth 0 is the input's).
+    of samples. The prediction stands in that world already.
     """
 
     azimuth_deg: float
     seed: int
-    turned: bool = True
     elevation_deg: float = 0.0
 
 
@@ -58,14 +55,8 @@ def staged(mesh: Any, stage: str) -> Any:
 
 
 def _icp(mesh: Any, truth: Any, about: Placing) -> tuple[Any, Any]:
-    import trimesh
-
-    points, true = (
-        numpy.asarray(trimesh.sample.sample_surface(one, ICP_POINTS, seed=about.seed + k)[0])
-        for k, one in enumerate((mesh, truth))
-    )
     moved = mesh.copy()
-    moved.apply_transform(icp(points, true))
+    moved.apply_transform(icp(*surface_points(mesh, truth, ICP_POINTS, about.seed)))
     return moved, truth
 
 
@@ -131,8 +122,3 @@ def to_world(mesh: Any, camera: Cameras, alpha: numpy.ndarray, framing: str) -> 
     moved = mesh.copy()
     moved.vertices = numpy.asarray(mesh.vertices) * (side * across / own) + aside
     return turned(moved, azimuth)
-
-
-def extent(mesh: Any) -> float:
-    """The longest side of a mesh's box."""
-    return float(numpy.ptp(corners(mesh), axis=0).max())

@@ -43,12 +43,14 @@ class Shot:
 
 
 class Truth:
-    """An object under a protocol; `cache`: folder of pictures. Everything is read or drawn when it is asked for."""
+    """An object under a protocol. Everything is read or drawn when it is first needed, and kept; it is not to be changed.
 
-    def __init__(self, one: EvaluationObject, protocol: Protocol, cache: Path) -> None:
+    cache: folder of pictures. digest: the object's, where it is known already.
+    """
+
+    def __init__(self, one: EvaluationObject, protocol: Protocol, cache: Path, digest: str | None = None) -> None:
         self.one, self.protocol = one, protocol
-        self.digest = one.digest()
-        self._cache = cache / self.digest[:32]
+        self._cache = cache / (digest or one.digest())[:32]
 
     @cached_property
     def mesh(self) -> Any:

@@ -16,8 +16,7 @@ from torch import Tensor
 from zero3d import UserError
 from zero3d.geometry import orbit, rays
 from zero3d.interfaces import EvaluationView
-from zero3d.mesh_files import normalise
-from zero3d.mesh_placing import turned
+from zero3d.mesh_placing import syncdreamer_truth
 from zero3d.transforms import Frame, read_transforms
 from zero3d.values import PUBLISHED_FOV
 from zero3d_evaluation_sets.common.meshes import files_of, own_axes
@@ -72,7 +71,7 @@ class FuelObject(FileObject):
         if model is None:
             return None
         mesh = own_axes(model)
-        return mesh if self.yaw_deg is None else turned(normalise(mesh, in_place=True), -self.yaw_deg)
+        return mesh if self.yaw_deg is None else syncdreamer_truth(mesh, self.yaw_deg)
 
 
 class SyncDreamerObject(FuelObject):
