@@ -57,7 +57,7 @@ class BenchmarkCommand(Command):
             raise RecipeError(
                 "zero3d benchmark: no file; name a benchmark's file or a recipe, or --merge, or --protocols"
             )
-        from zero3d_benchmark.options import read_all
+        from zero3d_benchmark.reading import read_all
 
         extra = [f"shard={arguments.shard}"] if arguments.shard else []
         if arguments.ray_address:
@@ -104,8 +104,8 @@ def _check_out(benchmark: Benchmark) -> None:
 
 
 def _merge(arguments: argparse.Namespace) -> int:
-    from zero3d_benchmark.options import from_plain
     from zero3d_benchmark.protocol import change_metrics, load, measures
+    from zero3d_benchmark.reading import from_plain
     from zero3d_benchmark.run.folder import MANIFEST, read_manifest
     from zero3d_benchmark.run.loop import merge
 

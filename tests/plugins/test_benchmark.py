@@ -17,7 +17,7 @@ from zero3d.mesh_files import normalise, save_mesh
 from zero3d.mesh_placing import turned
 from zero3d.plugins import load_plugins
 from zero3d_benchmark import protocol as protocols
-from zero3d_benchmark.options import from_plain, read
+from zero3d_benchmark.reading import from_plain, read
 from zero3d_benchmark.report import table
 from zero3d_benchmark.run import job, placing, views
 from zero3d_benchmark.run.truth import Truth
@@ -236,6 +236,8 @@ def test_what_a_method_made_is_put_back_where_the_object_stands(ball, tmp_path):
         (["set={}", "data=meshes"], "reads none; name a set that does, such as set.type=mesh_folder"),
         (["data={gso: x}"], "data: gso; where mesh_folder lies is not said"),
         (["data=3"], "data: 3; a folder, or a map"),
+        (["tables=[bar]"], "tables: ['bar']; a map of label -> keys"),
+        (["methods=[bar]", "--predictions", "made"], "methods: "),
         (["objects=[bar, bar]"], "objects: 'bar' stands there twice"),
         (["--predictions", "a/x", "--predictions", "b/x"], "x is given twice"),
         (["methods.x={views: zero123, arguments: [--stepps, 3]}"], "methods.x: arguments: zero3d views does not take"),

@@ -17,7 +17,8 @@ from zero3d.errors import UserError
 from zero3d.geometry import orbit
 from zero3d.mesh_files import normalise, save_mesh
 from zero3d.plugins import load_plugins
-from zero3d_benchmark import options
+from zero3d.recipe.schema import typed
+from zero3d_benchmark import methods, options
 from zero3d_benchmark import protocol as protocols
 from zero3d_benchmark.report import formats, table
 from zero3d_benchmark.run.job import shown
@@ -142,9 +143,9 @@ def test_the_papers_methods_lack_nothing_but_their_weights():
     plain = yaml.safe_load(Path("benchmarks/paper.yaml").read_text(encoding="utf-8"))
     protocol = protocols.load("zero123-gso", "test")
     for label, given in plain["methods"].items():
-        method = options.typed(options.MethodOptions, given, label)
+        method = typed(options.MethodOptions, given, label)
         with pytest.raises(UserError, match=r"no file|no folder|not in the cache|nor in the hub's cache"):
-            options._check_method(method, f"methods.{label}", REGISTRY, [], protocol)
+            methods.check_method(method, f"methods.{label}", REGISTRY, [], protocol)
 
 
 def of(tmp_path, name, data, count, figures):
@@ -265,5 +266,5 @@ def test_a_recipes_options_are_nested_or_dotted():
     nested = options.MethodOptions(
         recipe="nano", options={"start": {"resolution": 32}, "steps": 3, "guidance.sds": {"type": "csd"}}
     )
-    _, overrides = options.recipe_of(nested, REGISTRY)
+    _, overrides = methods.recipe_of(nested, REGISTRY)
     assert overrides == ["start.resolution=32", "steps=3", 'guidance.sds={"type": "csd"}']

@@ -21,7 +21,8 @@ from zero3d.mesh_views import MeshScene
 from zero3d.plugins import load_plugins
 from zero3d.registry import Registry
 from zero3d_benchmark import protocol as protocols
-from zero3d_benchmark.options import FLOOR, Benchmark, from_plain
+from zero3d_benchmark.options import FLOOR, Benchmark
+from zero3d_benchmark.reading import from_plain
 from zero3d_benchmark.run import folder
 from zero3d_benchmark.run.placing import SAMPLED, Placing, place
 from zero3d_benchmark.run.predict import Prediction, keep, predict

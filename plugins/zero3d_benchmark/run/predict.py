@@ -22,7 +22,8 @@ from zero3d.mesh_views import MeshScene
 from zero3d.recipe import load_recipe
 from zero3d.registry import Registry
 from zero3d.run import run
-from zero3d_benchmark.options import MethodOptions, given, prediction_file, recipe_of
+from zero3d_benchmark.methods import given, prediction_file, recipe_of
+from zero3d_benchmark.options import MethodOptions
 from zero3d_benchmark.run.placing import to_world
 from zero3d_benchmark.run.truth import Truth
 from zero3d_benchmark.run.views import views_of
