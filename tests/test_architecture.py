@@ -97,6 +97,7 @@ LIBRARY = (
     "glb",
     "exr",
     "map_files",
+    "html_pages",
     "weights",
     "pose_files",
     "transforms",

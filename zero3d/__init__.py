@@ -34,6 +34,7 @@ PUBLIC_MODULES = (
     "zero3d.files",
     "zero3d.films",
     "zero3d.geometry",
+    "zero3d.html_pages",
     "zero3d.interfaces",
     "zero3d.mesh_files",
     "zero3d.mesh_views",

@@ -9,8 +9,9 @@ from typing import Any
 
 from zero3d.errors import UserError
 from zero3d.files import write_text
-from zero3d_report.page.html import details, figure, image, model_block, page, row, table, text
-from zero3d_report.page.pictures import Unreadable, as_jpeg, film_figure, input_figures, opened
+from zero3d.html_pages import as_jpeg, text
+from zero3d_report.page.html import details, figure, image, model_block, page, row, table
+from zero3d_report.page.pictures import Unreadable, film_figure, input_figures, opened
 from zero3d_report.page.plots import COLOURS, chart
 from zero3d_report.reading.facts import Run, Series, read_run
 from zero3d_report.reading.models import LARGEST, model_of

@@ -14,8 +14,9 @@ import yaml
 
 from zero3d import folder
 from zero3d.files import write_text
+from zero3d.html_pages import text
 from zero3d.values import PUBLISHED_FOV
-from zero3d_report.page.html import Marked, column, details, listed, model_block, page, row, table, text
+from zero3d_report.page.html import Marked, column, details, listed, model_block, page, row, table
 from zero3d_report.page.pictures import film_figure, input_figures, preview_figures
 from zero3d_report.page.plots import chart
 from zero3d_report.reading.facts import Export, Run, Series, Stage, read_run

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +12,7 @@ from PIL import Image
 
 from zero3d import folder
 from zero3d.files import write_text
+from zero3d.html_pages import as_jpeg
 
 ROWS = "rows"
 """The folder of the files, in that of the runs."""
@@ -101,11 +100,4 @@ def thumbnail(path: Path) -> str:
     white = Image.new("RGBA", rgba.size, "white")
     white.alpha_composite(rgba)
     white.thumbnail((THUMBNAIL, THUMBNAIL))
-    return data_uri(white.convert("RGB"))
-
-
-def data_uri(picture: Image.Image) -> str:
-    """As JPEG within the text of a page."""
-    written = io.BytesIO()
-    picture.save(written, format="JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(written.getvalue()).decode("ascii")
+    return as_jpeg(white)

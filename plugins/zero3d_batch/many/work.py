@@ -71,7 +71,7 @@ def _registry(plugins: tuple[str, ...]) -> Registry:
 
 def _views(session: Session) -> str:
     """The finished object from around, as a data URI; a model that cannot be drawn has none."""
-    from zero3d_batch.many.rows import data_uri
+    from zero3d.html_pages import as_jpeg
 
     try:
         subject = session.subject()
@@ -85,7 +85,7 @@ def _views(session: Session) -> str:
                 rgb = subject.decode(subject.draw(around).image)[0].cpu().clamp(0, 1)
                 picture = Image.fromarray((255 * rgb).round().to(torch.uint8).numpy())
                 pictures.append(numpy.asarray(picture.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BICUBIC)))
-        return data_uri(Image.fromarray(numpy.concatenate(pictures, axis=1)))
+        return as_jpeg(Image.fromarray(numpy.concatenate(pictures, axis=1)))
     except Exception:  # the model is there all the same
         traceback.print_exc(file=sys.stderr)
         return ""

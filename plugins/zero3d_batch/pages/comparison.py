@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from zero3d.files import write_text
+from zero3d.html_pages import text
 from zero3d_batch.pages.html import COLOURS, chart, links, page, pictures, summary, table, told
 
 
@@ -30,7 +30,7 @@ def _grids(out: Path, rows: Sequence[dict[str, Any]], axes: Sequence[str]) -> It
     for values, own in groups.items():
         if above:
             heading = ", ".join(f"{key} {value}" for key, value in zip(above, values, strict=True))
-            yield f"<h2>{html.escape(heading)}</h2>"
+            yield f"<h2>{text(heading)}</h2>"
         yield _grid(out, own, down, across, "image" in axes)
 
 
@@ -38,10 +38,10 @@ def _grid(out: Path, rows: Sequence[dict[str, Any]], down: str, across: str, own
     """`own`: each beside its picture."""
     at = {(row["keys"].get(down, ""), row["keys"].get(across, "")): row for row in rows}
     lines, columns = (list(dict.fromkeys(key[n] for key in at)) for n in (0, 1))
-    corner = html.escape(" \\ ".join(filter(None, (down, across))))
-    head = f"<tr><th>{corner}</th>" + "".join(f"<th>{html.escape(c)}</th>" for c in columns) + "</tr>"
+    corner = text(" \\ ".join(filter(None, (down, across))))
+    head = f"<tr><th>{corner}</th>" + "".join(f"<th>{text(c)}</th>" for c in columns) + "</tr>"
     body = "\n".join(
-        f"<tr><th>{html.escape(line)}</th>" + "".join(_cell(out, at.get((line, c)), own) for c in columns) + "</tr>"
+        f"<tr><th>{text(line)}</th>" + "".join(_cell(out, at.get((line, c)), own) for c in columns) + "</tr>"
         for line in lines
     )
     return f'<div class="scroll"><table>{head}\n{body}</table></div>'
@@ -62,8 +62,9 @@ def _curves(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     for name in names:
         yield chart(name, {row["name"]: row["curves"].get(name, []) for row in shown})
     yield "</div>"
-    legend = (
-        f'<span style="color:{COLOURS[n % len(COLOURS)]}">&#9644;</span> {html.escape(row["name"])}'
-        for n, row in enumerate(shown)
-    )
+    legend = (f"{_square(COLOURS[n % len(COLOURS)])} {text(row['name'])}" for n, row in enumerate(shown))
     yield f'<p class="small">{" &nbsp; ".join(legend)}</p>'
+
+
+def _square(colour: str) -> str:
+    return f'<svg width="12" height="12"><rect width="12" height="12" fill="{colour}"/></svg>'

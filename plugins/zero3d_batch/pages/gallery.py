@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from zero3d.files import write_text
+from zero3d.html_pages import text
 from zero3d_batch.pages.html import links, page, pictures, summary, told
 
 LONGEST_PAGE = 1000
@@ -32,6 +32,6 @@ def _cards(out: Path, rows: Sequence[dict[str, Any]]) -> list[str]:
     cards = []
     for row in rows:
         keys = ", ".join(f"{key}={value}" for key, value in row.get("keys", {}).items())
-        own = f'<div class="small">{html.escape(keys)}</div>' if keys else ""
+        own = f'<div class="small">{text(keys)}</div>' if keys else ""
         cards.append(f'<div class="card">{pictures(row)}<b>{links(out, row)}</b>{own}{told(row)}</div>')
     return ['<div class="cards">', *cards, "</div>"]

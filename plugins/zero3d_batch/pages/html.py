@@ -1,13 +1,14 @@
-"""What both pages are made of: one file that asks for no other."""
+"""What both pages are made of."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from zero3d import html_pages
+from zero3d.html_pages import text
 from zero3d_batch.pages.tables import columns, flat
 
 STYLE = """
@@ -22,20 +23,13 @@ img { display: block; image-rendering: auto } .pictures { display: flex; gap: 2p
 @media (prefers-color-scheme: dark) { body { background: #181818; color: #ddd } th { background: #262626 }
 th, td, .card { border-color: #444 } svg { background: #222 } a { color: #8bf } .failed { color: #f88 } }
 """
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""Of the page: it may load nothing."""
 COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf")
 WIDTH, HEIGHT, EDGE = 360, 200, 34
 
 
 def page(title: str, body: Iterable[str]) -> str:
     """The whole file."""
-    head = (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        f'<meta name="viewport" content="width=device-width">\n<style>{STYLE}</style></head><body>\n'
-    )
-    return f"{head}<h1>{html.escape(title)}</h1>\n" + "\n".join(body) + "\n</body></html>\n"
+    return html_pages.page(title, STYLE, [f"<h1>{text(title)}</h1>", *body])
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> str:
@@ -52,7 +46,7 @@ def pictures(row: dict[str, Any], own: bool = True) -> str:
     """The picture, if `own`, and the model from around."""
     shown = [(row.get("picture"), "the picture")] if own else []
     shown.append((row.get("views"), "the model from around"))
-    images = [f'<img src="{html.escape(uri)}" alt="{alt}">' for uri, alt in shown if uri]
+    images = [f'<img src="{text(uri)}" alt="{alt}">' for uri, alt in shown if uri]
     return f'<div class="pictures">{"".join(images)}</div>' if images else ""
 
 
@@ -61,27 +55,26 @@ def links(out: Path, row: dict[str, Any]) -> str:
     name = str(row["name"])
     report = f"{name}/report.html"
     more = f' <a href="{quote(report)}">report</a>' if (out / report).is_file() else ""
-    return f'<a href="{quote(name)}/">{html.escape(name)}</a>{more}'
+    return f'<a href="{quote(name)}/">{text(name)}</a>{more}'
 
 
 def told(row: dict[str, Any]) -> str:
     """Seconds and the exports' figures, or why there are none."""
     if row.get("status") == "failed":
-        return f'<div class="failed">failed: {html.escape(str(row.get("error")))}</div>'
+        return f'<div class="failed">failed: {text(str(row.get("error")))}</div>'
     if row.get("status") != "done":
         return '<div class="small">waiting</div>'
     export = [f"{label} {key} {number(v)}" for label, own in row["export"].items() for key, v in own.items()]
-    return f'<div class="small">{html.escape(", ".join([number(row["seconds"]) + " s", *export]))}</div>'
+    return f'<div class="small">{text(", ".join([number(row["seconds"]) + " s", *export]))}</div>'
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """All that table.csv has."""
     plain = [flat(row) for row in rows]
     names = columns(plain)
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
+    head = "".join(f"<th>{text(name)}</th>" for name in names)
     lines = "\n".join(
-        "<tr>" + "".join(f"<td>{html.escape(number(row.get(name, '')))}</td>" for name in names) + "</tr>"
-        for row in plain
+        "<tr>" + "".join(f"<td>{text(number(row.get(name, '')))}</td>" for name in names) + "</tr>" for row in plain
     )
     return f'<div class="scroll"><table><tr>{head}</tr>\n{lines}</table></div>'
 
@@ -103,11 +96,11 @@ def chart(name: str, curves: dict[str, Sequence[Sequence[float]]]) -> str:
 
     lines = "".join(
         f'<polyline fill="none" stroke="{COLOURS[n % len(COLOURS)]}" stroke-width="1.3" '
-        f'points="{" ".join(place(x, y) for x, y in curve)}"><title>{html.escape(run)}</title></polyline>'
+        f'points="{" ".join(place(x, y) for x, y in curve)}"><title>{text(run)}</title></polyline>'
         for n, (run, curve) in enumerate(curves.items())
     )
     words = [(2, 14, f"{high:.3g}"), (2, HEIGHT - EDGE + 8, f"{low:.3g}"), (EDGE, HEIGHT - 8, "step 0")]
     words.append((WIDTH - 60, HEIGHT - 8, f"{last:g}"))
     texts = "".join(f'<text x="{x}" y="{y}" font-size="10" fill="currentColor">{t}</text>' for x, y, t in words)
     drawn = f'<svg width="{WIDTH}" height="{HEIGHT}">{lines}{texts}</svg>'
-    return f"<figure><figcaption>{html.escape(name)}</figcaption>{drawn}</figure>"
+    return f"<figure><figcaption>{text(name)}</figcaption>{drawn}</figure>"

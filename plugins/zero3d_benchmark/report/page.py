@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageDraw
 
+from zero3d import html_pages
 from zero3d.errors import UserError
 from zero3d.files import replacing, write_text
+from zero3d.html_pages import as_jpeg, text
 from zero3d_benchmark.options import FLOOR, Benchmark
 from zero3d_benchmark.report.formats import ARROWS, DIGITS
 from zero3d_benchmark.report.table import Table
@@ -81,19 +80,14 @@ def grid(out: Path, table: Table, benchmark: Benchmark | None) -> Image.Image | 
 def write(out: Path, table: Table, benchmark: Benchmark | None) -> None:
     """grid.png, where something was made, and index.html, which needs no other file."""
     sheet = grid(out, table, benchmark)
-    data = ""
     if sheet is not None:
         with replacing(out / "grid.png") as beside:
             sheet.save(beside, "PNG")
-        held = io.BytesIO()
-        sheet.save(held, "JPEG", quality=88)
-        data = base64.b64encode(held.getvalue()).decode()
-    write_text(out / "index.html", page(table, data))
+    write_text(out / "index.html", page(table, "" if sheet is None else as_jpeg(sheet, quality=88)))
 
 
 def page(table: Table, picture: str) -> str:
-    """The page; `picture`: a JPEG in base64, or ""."""
-    text = html.escape
+    """The page; `picture`: its address, or ""."""
     head = "".join(f"<th>{text(name)} {ARROWS[better]}</th>" for name, better in table.columns.items())
     body = []
     for line in table.lines:
@@ -111,14 +105,12 @@ def page(table: Table, picture: str) -> str:
             f"<td>{line.figures[n].mean:.{DIGITS}f}</td>" if n in line.figures else "<td></td>" for n in table.columns
         ]
         star = "*" if line.star else ""
-        name = f"<td title='{text(line.source, quote=True)}'>{text(line.method)}{star}</td>"
+        name = f"<td title='{text(line.source)}'>{text(line.method)}{star}</td>"
         body.append(f"<tr class=published>{name}{''.join(cells)}<td></td><td></td><td></td></tr>")
     notes = "".join(f"<li>{text(note)}</li>" for note in [*table.protocol_notes, *table.notes])
     failed = "".join(f"<li>{text(m)} on {text(o)}: {text(e)}</li>" for m, o, e in table.failures)
     failures = f"<details><summary>{len(table.failures)} failed</summary><ul>{failed}</ul></details>" if failed else ""
-    image = f"<img alt='best, median and worst' src='data:image/jpeg;base64,{picture}'>" if picture else ""
-    return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{text(table.title)}</title><style>{STYLE}</style>"
-        f"<h1>{text(table.title)}</h1><table><tr><th>method</th>{head}<th>n</th><th>failed</th><th>seconds</th></tr>"
-        f"{''.join(body)}</table><ul>{notes}</ul>{failures}{image}</html>\n"
-    )
+    image = f"<img alt='best, median and worst' src='{picture}'>" if picture else ""
+    heading = f"<tr><th>method</th>{head}<th>n</th><th>failed</th><th>seconds</th></tr>"
+    whole = [f"<table>{heading}{''.join(body)}</table>", f"<ul>{notes}</ul>", failures, image]
+    return html_pages.page(table.title, STYLE, [f"<h1>{text(table.title)}</h1>", *whole])

@@ -1,55 +1,20 @@
-"""HTML of one file: all that is in it is text that was escaped here, or a picture as data; it needs no network."""
+"""What the pages of runs are made of."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
-import html
-import re
 from collections.abc import Iterable, Sequence
 
+from zero3d import html_pages
+from zero3d.html_pages import text
 from zero3d_report.web import asset
 
-CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-"""What HTML has no place for."""
-POLICY = (
-    "default-src 'none'; script-src {script}; style-src {style}; img-src data: blob:; media-src data:; "
-    "connect-src data: blob:; base-uri 'none'; form-action 'none'"
-)
-"""Nothing but the page's own script and style, by their hashes, and data within it. (GLB textures pass through blob:.)"""
 START = "\nZero3DViewer.start();\n"
-
-
-def text(value: object) -> str:
-    """Anything as the text of a page, also within an attribute's quotes."""
-    return html.escape(CONTROL.sub("\ufffd", str(value)))
 
 
 def page(title: str, body: Iterable[str], models: Sequence[str] = (), start: str = START) -> str:
     """A whole page. `models`: blocks of `model_block`; without any there is no script. `start`: what it does at first."""
-    style = asset("style.css")
-    script = asset("viewer.js") + start if models else ""
-    policy = POLICY.format(script=_hash(script) if script else "'none'", style=_hash(style))
-    parts = [
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{text(title)}</title>\n<style>{style}</style>\n</head>\n<body>",
-        *body,
-        *models,
-        f"<script>{script}</script>" if script else "",
-        "</body>\n</html>\n",
-    ]
-    return "\n".join(parts)
-
-
-def _hash(content: str) -> str:
-    """As a Content-Security-Policy names a script or style."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
-
-
-def data_uri(kind: str, data: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+    return html_pages.page(title, asset("style.css"), [*body, *models], asset("viewer.js") + start if models else "")
 
 
 def model_block(name: str, data: bytes) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy
 from PIL import Image
 
-from zero3d_report.page.html import data_uri, figure, image
+from zero3d.html_pages import as_jpeg, data_uri
+from zero3d_report.page.html import figure, image
 
 FILM_BYTES = 3_000_000
 """A film above this is linked; some of its frames stand in the page."""
@@ -17,12 +18,6 @@ FRAMES = 8
 """Of a film that is linked, and of previews."""
 Unreadable = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 """What Pillow raises for a damaged file."""
-
-
-def as_jpeg(picture: Image.Image) -> str:
-    held = io.BytesIO()
-    picture.convert("RGB").save(held, format="JPEG", quality=85)
-    return data_uri("image/jpeg", held.getvalue())
 
 
 def as_png(picture: Image.Image) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from zero3d_report.page.html import text
+from zero3d.html_pages import text
 
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#ff7f0e", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#bcbd22", "#7f7f7f")
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 560, 240, 62, 10, 12, 34
