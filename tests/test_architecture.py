@@ -100,6 +100,7 @@ LIBRARY = (
     "html_pages",
     "weights",
     "pose_files",
+    "solids",
     "transforms",
     "mistaken",
 )

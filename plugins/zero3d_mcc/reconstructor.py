@@ -15,6 +15,7 @@ from zero3d import RecipeError, UserError
 from zero3d.files import write_bytes
 from zero3d.geometry import world_to_gltf
 from zero3d.interfaces import Reconstructor
+from zero3d.solids import HELD_AS_MESH
 from zero3d.values import PosedPicture, Step, Subject
 from zero3d.weights import Conversion
 from zero3d_mcc.depth.prepared import Prepared, prepare
@@ -49,13 +50,7 @@ class MccReconstructor(Reconstructor):
     extras: ClassVar[Mapping[str, str]] = {"exr": "OpenEXR"}  # of compressions that are rare in depths
     published = KNOWN
     picture_resolution = 512
-    recipe: ClassVar[Mapping[str, Any]] = {
-        "cameras": {"type": "sphere", "resolution": 64},
-        "representation": {"type": "mesh", "start": "previous"},
-        "renderer": {"type": "rasterizer"},
-        "observers": {"turntable": {}},
-        "export": {"mesh": {"type": "marching_cubes"}},
-    }
+    recipe: ClassVar[Mapping[str, Any]] = HELD_AS_MESH
 
     def __init__(self, config: MccConfig) -> None:
         """Raises: RecipeError, weights, depths or the model of depth are not there, damaged, or of another kind."""

@@ -14,6 +14,7 @@ from zero3d import RecipeError, UserError
 from zero3d.files import write_bytes
 from zero3d.geometry import world_to_gltf
 from zero3d.interfaces import Reconstructor
+from zero3d.solids import HELD_AS_MESH
 from zero3d.values import Step, Subject
 from zero3d.weights import Conversion
 from zero3d_point_e.network.points import GRID
@@ -42,13 +43,7 @@ class PointE(Reconstructor):
     Config: ClassVar[type[Any]] = PointEConfig
     published = KNOWN
     picture_resolution = 256
-    recipe: ClassVar[Mapping[str, Any]] = {
-        "cameras": {"type": "sphere", "resolution": 64},
-        "representation": {"type": "mesh", "start": "previous"},
-        "renderer": {"type": "rasterizer"},
-        "observers": {"turntable": {}},
-        "export": {"mesh": {"type": "marching_cubes"}},
-    }
+    recipe: ClassVar[Mapping[str, Any]] = HELD_AS_MESH
 
     def __init__(self, config: PointEConfig) -> None:
         """Raises: RecipeError, weights, CLIP or the cloud are not there, damaged, or of another network."""

@@ -165,7 +165,8 @@ def test_published_sizes_are_all_there():
 
 @pytest.mark.parametrize("name", ["mesh12", "mesh12b"])
 def test_the_mesher(distance, name):
-    from zero3d_point_e.shape.surface import grid, levelled, march, nearest
+    from zero3d.solids import nearest
+    from zero3d_point_e.shape.surface import grid, levelled, march
 
     values = grid(distance, GOLDEN["sdf_points"], 12)
     close(values, GOLDEN["sdf_grid12_xyz_order"], 1e-5)

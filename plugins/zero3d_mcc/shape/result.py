@@ -10,12 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zero3d.interfaces import PointCloud, RadianceField, SurfaceRepresentation
-from zero3d.values import Step
+from zero3d.solids import SampledSolid
 from zero3d_mcc.shape.grid import REACH, places
-
-DENSE = 10.0
-"""The density inside, per cell: one cell hides nearly all that lies behind."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +26,10 @@ class Placement:
         """(N, 3) -> (N, 3)."""
         return self.scale * points @ self.turn.T.to(points) + self.offset.to(points)
 
-    def inverse(self, points: Tensor) -> Tensor:
-        """(N, 3) -> (N, 3)."""
-        return (points - self.offset.to(points)) @ self.turn.to(points) / self.scale
 
-
-class Solid(PointCloud, SurfaceRepresentation, RadianceField):
-    """An occupied region of the grid: its mesh, its outermost occupied places, and a field.
-
-    Density rises across a cell. Colours of the field are those of the nearest vertex. Nothing of it is optimised.
-    """
+class Solid(SampledSolid):
+    """An occupied region of the grid: its mesh, its outermost occupied places, and a field. Colours are those of the
+    nearest vertex."""
 
     name: ClassVar[str] = "occupied_grid"
 
@@ -48,50 +38,15 @@ class Solid(PointCloud, SurfaceRepresentation, RadianceField):
     ) -> None:
         """values (G, G, G), indexed [x, y, z]: above 0 inside. mesh: vertices (V, 3), faces (F, 3), colours; cloud: places
         (N, 3), colours; both in normalised units."""
-        super().__init__(None)
-        self.channels = 3
-        self.count = len(values)
-        self.placement = placement
-        self.spacing = placement.scale * 2 * REACH / self.count
-        vertices, faces, colours = mesh
-        world = placement.world(vertices)
-        self.box: Tensor
-        held = {"vertices": world, "faces": faces, "vertex_colours": colours}
-        held |= {"places": placement.world(cloud[0]), "colours": cloud[1], "distances": nearness(padded(values))}
-        held["box"] = torch.stack([world.amin(dim=0) - self.spacing, world.amax(dim=0) + self.spacing])
-        for name, value in held.items():
-            self.register_buffer(name, value)
-
-    def initialise(self, step: Step) -> None:
-        """It is as it was made."""
-
-    def points(self) -> tuple[Tensor, Tensor]:
-        return self.get_buffer("places"), self.get_buffer("colours")
-
-    def surface(self) -> tuple[Tensor, Tensor, Tensor]:
-        return self.get_buffer("vertices"), self.get_buffer("faces"), self.get_buffer("vertex_colours")
-
-    @property
-    def surface_density(self) -> float:
-        return DENSE / self.spacing / 2
-
-    def density(self, points: Tensor) -> Tensor:
-        distances = self.get_buffer("distances")
-        own = self.placement.inverse(points.to(distances))
-        index = (own / REACH + 1) * self.count / 2 + 1  # the grid is padded by a plane
-        where = 2 * index / (len(distances) - 1) - 1
-        inside = (where.abs() <= 1).all(dim=-1)
-        # grid_sample names the last axis first
-        found = functional.grid_sample(distances[None, None], where.flip(-1)[None, None, None], align_corners=True)
-        return DENSE / self.spacing * (0.5 + found[0, 0, 0, 0]).clamp(0, 1) * inside
-
-    def features(self, points: Tensor) -> Tensor:
-        from scipy.spatial import cKDTree
-
-        vertices, _, colours = self.surface()
-        asked = points.detach().cpu().double().numpy()
-        nearest = cKDTree(vertices.cpu().double().numpy()).query(asked)[1]
-        return colours[torch.from_numpy(numpy.asarray(nearest)).to(colours.device)]
+        spacing = placement.scale * 2 * REACH / len(values)
+        vertices, (places, colours) = placement.world(mesh[0]), cloud
+        box = torch.stack([vertices.amin(dim=0) - spacing, vertices.amax(dim=0) + spacing])
+        # the grid is padded by a plane on every side, and its sample i lies at (2 i / G - 1) REACH
+        stretch, middle = len(values) / (len(values) + 1), 1 / (len(values) + 1)
+        turn = placement.turn.to(values).T * (stretch / (REACH * placement.scale))
+        to_grid = torch.cat([turn, (middle - turn @ placement.offset.to(values))[:, None]], dim=1)
+        distances = nearness(padded(values))
+        super().__init__((placement.world(places), colours), (vertices, *mesh[1:]), distances, to_grid, spacing, box)
 
 
 def padded(values: Tensor) -> Tensor:

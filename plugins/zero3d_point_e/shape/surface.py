@@ -52,11 +52,3 @@ def march(values: Tensor) -> tuple[Tensor, Tensor]:
     vertices, faces, _, _ = marching_cubes(volume, 0.0, spacing=(SIDE / cells,) * 3, allow_degenerate=False)
     places = torch.from_numpy((vertices - SIDE / 2).astype(numpy.float32))
     return places, torch.from_numpy(faces[:, [1, 0, 2]].astype(numpy.int64))
-
-
-def nearest(queries: Tensor, points: Tensor) -> Tensor:
-    """(Q,) the point nearest to each query."""
-    from scipy.spatial import cKDTree
-
-    tree = cKDTree(points.detach().cpu().double().numpy())
-    return torch.from_numpy(tree.query(queries.detach().cpu().double().numpy())[1]).to(queries.device)
