@@ -14,6 +14,7 @@ from zero3d.recipe import make_block
 from zero3d.registry import Registry
 
 EXAMPLE = "clip:openai/clip-vit-base-patch32"
+"""Of an encoder as TYPE:WEIGHTS, for messages."""
 
 
 def metric_options(said: str, place: str) -> dict[str, Any]:

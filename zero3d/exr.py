@@ -12,11 +12,15 @@ import numpy
 from zero3d.errors import UserError
 
 MAGIC = 20000630
+"""A file's first four bytes, little-endian."""
 TILED, DEEP, PARTS = 0x200, 0x800, 0x1000
+"""Bits of the version field: tiled pictures, deep ones, several parts; none is read here."""
 NAMES = ("none", "RLE", "ZIPS", "ZIP", "PIZ", "PXR24", "B44", "B44A", "DWAA", "DWAB")
+"""Of compressions, by their number."""
 ROWS = {0: 1, 2: 1, 3: 16}
 """Compressions read here -> rows of a block."""
 KINDS = ("<u4", "<f2", "<f4")
+"""numpy's types of a channel's samples, by their number: uint, half, float."""
 LARGEST = 2**14
 """Pixels a side."""
 

@@ -23,6 +23,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 from zero3d.errors import RunError
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+"""What a browser on the same machine may call it."""
 SAFE = "/%:@!$&'()*+,;=~"
 """What stands in a path as it is."""
 SHORTEST = 16

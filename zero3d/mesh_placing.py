@@ -20,7 +20,9 @@ Frame = Callable[[numpy.ndarray], tuple[numpy.ndarray, float]]
 SEARCH_POINTS = 4096
 """EscherNet's search for a turn samples so many (metrics/eval_3D_GSO.py)."""
 ZEROSHAPE_POINTS = 10_000
+"""On each surface, in ZeroShape's evaluation (options/shape.yaml)."""
 COARSE_POINTS = 200
+"""On each surface while turns are searched coarsely."""
 KEPT = 48
 """Of a large set of turns, so many of the best on `COARSE_POINTS` are tried on all points."""
 FRAME_POINTS = 1000

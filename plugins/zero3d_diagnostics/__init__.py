@@ -15,7 +15,7 @@ def register_components(register: Callable[[type[Component] | Lazy], None]) -> N
             "command",
             "plan",
             "zero3d_diagnostics.plan_command:PlanCommand",
-            "Say what a run would do, without a step, a weight read or a file written: `zero3d run --dry-run`.",
+            "Say what a run would do, without a step or a file written: `zero3d run --dry-run`.",
         )
     )
     register(

@@ -9,7 +9,7 @@ from zero3d.interfaces import Command
 
 
 class PlanCommand(Command):
-    """Say what a run would do, without a step, a weight read or a file written: `zero3d run --dry-run`."""
+    """Say what a run would do, without a step or a file written: `zero3d run --dry-run`."""
 
     name: ClassVar[str] = "plan"
     examples: ClassVar[str] = """

@@ -26,7 +26,6 @@ EXAMPLES = """
   zero3d views cat.png --azimuth 0,45,90 --out views/
   zero3d views cat.png --weights kxic/zero123-xl --samples 4 --out views/
 """
-DEFAULT_ELEVATION_DEG = 20.0
 BYTES_A_PIXEL = 16 * 1024
 """What a view in flight is reckoned to take for each pixel of the decoded picture: 1 GiB at 256x256. On a CPU at the
 published size, decoding was seen to take 0.4 GiB and both branches of the U-Net 0.2; the rest is for other devices'
@@ -242,20 +241,11 @@ def _denoiser(arguments: argparse.Namespace, registry: Registry) -> Denoiser:
 
 
 def _check_elevation(arguments: argparse.Namespace, denoiser: Denoiser, poses: list[Pose]) -> None:
-    """A denoiser that is told the elevation, and cannot guess it, needs it; and it knows no distance."""
-    from zero3d.interfaces import Denoiser
+    """A denoiser with the elevation among its inputs knows no distance."""
     from zero3d_views.poses import STEEPEST_DEG
 
-    if denoiser.knows_elevation:
-        guesses = type(denoiser).elevation_of is not Denoiser.elevation_of
-        if arguments.input_elevation is None and not guesses:
-            raise RecipeError(
-                "--input-elevation: missing; Stable Zero123 must be told how far the picture's camera looked down"
-            )
-        if any(pose.distance for pose in poses):
-            raise RecipeError(
-                f"--distance: {arguments.distance}; Stable Zero123 cannot change the distance, leave it at 0"
-            )
+    if denoiser.knows_elevation and any(pose.distance for pose in poses):
+        raise RecipeError(f"--distance: {arguments.distance}; Stable Zero123 cannot change the distance, leave it at 0")
     if arguments.input_elevation is not None and not abs(arguments.input_elevation) <= STEEPEST_DEG:
         raise RecipeError(
             f"--input-elevation: {arguments.input_elevation:g}; -{STEEPEST_DEG:g} to {STEEPEST_DEG:g} degrees"
@@ -263,12 +253,17 @@ def _check_elevation(arguments: argparse.Namespace, denoiser: Denoiser, poses: l
 
 
 def _input_elevation(arguments: argparse.Namespace, denoiser: Denoiser, source: SourcePicture) -> float:
-    """As given, else as the denoiser guesses, else assumed; the last two are said."""
+    """As given, else as the denoiser estimates it, else assumed, with a note. One that needs it gets no assumed one."""
     from zero3d.picture import frame
+    from zero3d.run import DEFAULT_ELEVATION_DEG
 
     if arguments.input_elevation is not None:
         return float(arguments.input_elevation)
     found = denoiser.elevation_of(frame(source.rgba, "fit", denoiser.picture_resolution).picture)
+    if found is None and denoiser.knows_elevation:
+        raise RecipeError(
+            "--input-elevation: missing; Stable Zero123 must be told how far the picture's camera looked down"
+        )
     if found is None:
         print(f"note: --input-elevation not given: {DEFAULT_ELEVATION_DEG:g} degrees are assumed", file=sys.stderr)
         return DEFAULT_ELEVATION_DEG

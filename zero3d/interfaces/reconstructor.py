@@ -39,7 +39,7 @@ class Reconstructor(Component):
     def elevation_of(self, picture: Picture) -> ElevationEstimate | None:
         """How far down the camera of `picture` looks; None, as here, if it cannot tell.
 
-        Asked before `load`, and by commands that only plan: it reads no more than a small file of its own. `picture` has
+        Asked before `load`, and by commands that only plan: it reads small weights alone, on the CPU. `picture` has
         `picture_resolution` and is framed as `fit`. The same picture gets the same answer, whatever the device.
         """
         return None

@@ -37,7 +37,7 @@ from zero3d.values import Cameras
 
 @dataclass
 class Plan:
-    """What a run would do; its parts are built, no weight is read.
+    """What a run would do; its parts are built and not loaded; small weights may be read, to estimate the elevation.
 
     `input_cameras`: label -> where that picture was taken from. `framed` is None while a picture is still to be made;
     `origin`: where the pictures come from, in words.
@@ -97,7 +97,7 @@ def run(
 
 
 def plan(file: str | RecipeText, registry: Registry, overrides: Sequence[str] = ()) -> Plan:
-    """What `run` would do first, after all its checks that read no weight. Nothing is written, no picture made.
+    """What `run` would do first, after all its checks that load no part. Nothing is written, no picture made.
 
     Raises:
         UserError: the recipe, the picture or the folder cannot be used.

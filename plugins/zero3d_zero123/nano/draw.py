@@ -27,16 +27,20 @@ def draw_rays(
     `distance` (B, N): of each ray's camera from the origin. Depth is the expected distance + (1 - opacity) * far.
     """
     origins, directions = turned(origins, lifted.cameras) / BOX, turned(directions, lifted.cameras) / BOX
-    delta = 2 * HALF_SPAN / samples
-    offset = (torch.arange(samples, device=origins.device) + 0.5) * delta - HALF_SPAN
-    t = distance[..., None] + offset
-    optical = _density(lifted.volume[:, :1], origins, directions, t) * (delta / CELL)
+    t = along(distance, samples)
+    optical = _density(lifted.volume[:, :1], origins, directions, t) * (2 * HALF_SPAN / samples / CELL)
     transmitted = torch.exp(-torch.cumsum(optical, dim=-1))
     before = torch.cat([torch.ones_like(transmitted[..., :1]), transmitted[..., :-1]], dim=-1)
     weights = before - transmitted
     opacity = 1 - transmitted[..., -1:]
     colour = _colours(lifted.volume[:, 1:], origins, directions, t, weights) + transmitted[..., -1:]
     return colour, opacity, (weights * t).sum(dim=-1, keepdim=True) + (1 - opacity) * far
+
+
+def along(distance: Tensor, samples: int) -> Tensor:
+    """(..., samples): where samples lie on rays whose cameras are `distance` (...) from the origin, world units."""
+    offset = (torch.arange(samples, device=distance.device) + 0.5) * (2 * HALF_SPAN / samples) - HALF_SPAN
+    return distance[..., None] + offset
 
 
 def _density(logits: Tensor, origins: Tensor, directions: Tensor, t: Tensor) -> Tensor:

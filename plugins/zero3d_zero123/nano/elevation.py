@@ -1,7 +1,7 @@
 """How far down a picture's camera looks, guessed from what the embedded lift's first layers make of the picture.
 
-The lift was trained on pictures whose elevation it was told, so that its features need not say it; told 20 degrees whatever
-is shown, they still do, to a small network on top.
+The lift was trained with the pictures' elevations as an input, so that its features need not hold them; given 20 degrees
+whatever is shown, they still do, for a small network on top.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from zero3d.errors import RunError
 from zero3d.files import replacing
 from zero3d.values import ElevationEstimate, Picture
 from zero3d_zero123.nano import weights
-from zero3d_zero123.nano.blocks import channels_last, picture, sinusoids, tokens
-from zero3d_zero123.nano.lift import PICTURE, TOKEN_WIDTH, Lift, places
+from zero3d_zero123.nano.blocks import channels_last, picture, sinusoids
+from zero3d_zero123.nano.lift import PICTURE, TOKEN_WIDTH, Lift
 from zero3d_zero123.nano.unet import UNet
 
 EMBEDDED = Path(__file__).parent / "weights" / "elevation.safetensors"
@@ -29,10 +29,10 @@ EMBEDDED = Path(__file__).parent / "weights" / "elevation.safetensors"
 TRAINED_DEG = (-15.0, 65.0)
 """The elevations that it was shown, uniformly."""
 MIDDLE_DEG, UNIT_DEG = 25.0, 25.0
-TOLD_DEG = 20.0
-"""What the lift is told."""
+ASSUMED_DEG = 20.0
+"""The elevation that is given to the lift, whatever the picture's."""
 BLOCKS = 4
-"""Of the lift's attention blocks, those that are asked."""
+"""Of the lift's attention blocks, those that are run."""
 FEATURES = 2 * TOKEN_WIDTH * 16 + TOKEN_WIDTH
 
 
@@ -67,16 +67,11 @@ class ElevationHead(nn.Module):
 @torch.no_grad()
 def features(lift: Lift, rgba: Tensor) -> Tensor:
     """RGBA (B, 4, 64, 64), colours on white -> (B, FEATURES): convolutions and picture tokens on 4x4, queries' mean."""
-    told = torch.tensor([[math.radians(TOLD_DEG), 0.0]]).expand(len(rgba), 2)
-    e = lift.embed(sinusoids(told, 8))
-    x = lift.enc1(lift.stem(functional.pixel_unshuffle(torch.cat([rgba, places(rgba)], dim=1), 2)), e)
-    x = lift.enc3(lift.down3(lift.enc2(lift.down2(x), e)), e)
-    both = torch.cat([tokens(x) + lift.position, lift.queries + lift.query_camera(e)[:, None]], dim=1)
-    for block in lift.middle[:BLOCKS]:
-        both = block(both)
-    seen, asked = both.chunk(2, dim=1)
+    e = lift.embed(sinusoids(torch.tensor([[math.radians(ASSUMED_DEG), 0.0]]).expand(len(rgba), 2), 8))
+    x = lift.encode(rgba, e)[-1]
+    seen, queries = lift.attend(x, e, BLOCKS)
     planes = functional.avg_pool2d(torch.cat([x, picture(seen, PICTURE // 8)], dim=1), 2)
-    return torch.cat([planes.flatten(1), asked.mean(dim=1)], dim=1)
+    return torch.cat([planes.flatten(1), queries.mean(dim=1)], dim=1)
 
 
 def estimate(shown: Picture, file: Path = EMBEDDED) -> ElevationEstimate:

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from zero3d.geometry import rays
 from zero3d.values import Cameras, Picture, Subject
-from zero3d_zero123.nano.draw import HALF_SPAN, read
+from zero3d_zero123.nano.draw import along, read
 from zero3d_zero123.nano.lift import BOX, PICTURE, Lift, Lifted, lift_both_ways, turned
 
 SHIFTS = ((0.0, 0.0), (0.5, 0.5), (-0.5, 0.5), (0.5, -0.5), (-0.5, -0.5))
@@ -86,8 +86,7 @@ def highest_along_rays(lifted: Lifted, size: int) -> Tensor:
     """(size, size): the highest logit of the one solid on each ray of the camera that it was lifted from."""
     origins, directions = rays(lifted.cameras.resized(size, size))
     flat = [turned(part.reshape(1, -1, 3), lifted.cameras) / BOX for part in (origins, directions)]
-    offset = (torch.arange(SAMPLES, device=origins.device) + 0.5) * (2 * HALF_SPAN / SAMPLES) - HALF_SPAN
-    t = lifted.cameras.distance[:, None, None] + offset
+    t = along(lifted.cameras.distance[:, None], SAMPLES)
     points = flat[0][:, :, None] + flat[1][:, :, None] * t[..., None]
     inside = (points.abs() <= 1).all(dim=-1)
     logits = read(lifted.volume[:, :1], points)[:, 0]

@@ -94,14 +94,8 @@ class Lift(nn.Module):
     def forward(self, rgba: Tensor, cameras: Cameras) -> Lifted:
         elevation, distance = cameras.elevation.to(rgba), cameras.distance.to(rgba)
         e = self.embed(sinusoids(torch.stack([elevation, distance - 2], dim=-1), 8))
-        x1 = self.stem(functional.pixel_unshuffle(torch.cat([rgba, places(rgba)], dim=1), 2))
-        x1 = self.enc1(x1, e)
-        x2 = self.enc2(self.down2(x1), e)
-        seen = tokens(self.enc3(self.down3(x2), e)) + self.position
-        both = torch.cat([seen, (self.queries + self.query_camera(e)[:, None]).to(seen.dtype)], dim=1)
-        for block in self.middle:
-            both = block(both)
-        seen, asked = both.chunk(2, dim=1)
+        x1, x2, x3 = self.encode(rgba, e)
+        seen, asked = self.attend(x3, e)
         y2 = self.dec2(torch.cat([functional.interpolate(self.up2(picture(seen, 8)), scale_factor=2.0), x2], dim=1), e)
         y1 = self.dec1(torch.cat([functional.interpolate(self.up1(y2), scale_factor=2.0), x1], dim=1), e)
         coarse = self.coarse(functional.silu(y2)).float()
@@ -109,6 +103,21 @@ class Lift(nn.Module):
         deep = self.deep(picture(seen, 8)).float()
         volume = self._solid(asked, deep, coarse, fine, rgba, cameras)
         return Lifted(volume, seen, cameras)
+
+    def encode(self, rgba: Tensor, e: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features of the picture at a half, a quarter and an eighth of its side; e: of elevation and distance."""
+        x1 = self.enc1(self.stem(functional.pixel_unshuffle(torch.cat([rgba, _places(rgba)], dim=1), 2)), e)
+        x2 = self.enc2(self.down2(x1), e)
+        return x1, x2, self.enc3(self.down3(x2), e)
+
+    def attend(self, x3: Tensor, e: Tensor, blocks: int | None = None) -> tuple[Tensor, Tensor]:
+        """Picture tokens and volume queries (B, 64, C) after the first so many blocks of attention (all)."""
+        seen = tokens(x3) + self.position
+        both = torch.cat([seen, (self.queries + self.query_camera(e)[:, None]).to(seen.dtype)], dim=1)
+        for block in self.middle[:blocks]:
+            both = block(both)
+        seen, queries = both.chunk(2, dim=1)
+        return seen, queries
 
     def _solid(
         self, asked: Tensor, deep: Tensor, coarse: Tensor, fine: Tensor, rgba: Tensor, cameras: Cameras
@@ -160,7 +169,7 @@ def repeat_cameras(cameras: Cameras, times: int) -> Cameras:
     return replace(cameras, camera_to_world=cameras.camera_to_world.repeat_interleave(times, 0))
 
 
-def places(like: Tensor) -> Tensor:
+def _places(like: Tensor) -> Tensor:
     """Pixel coordinates in [-1, 1], (B, 2, H, W)."""
     axis = torch.linspace(-1, 1, like.shape[-1], device=like.device, dtype=like.dtype)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
