@@ -9,8 +9,8 @@
 `render` may be stopped and begun again; several at once share its work by --worker and --workers. `evaluate` takes held-out
 objects, or each mesh at three elevations and three azimuths. Seeds below 900,000 train, those from there on validate, those
 from 1,000,000 on are held out. The shipped weights saw 18,000 views of seeds from 100,000 and from 200,000 on, with gaps
-(what had been rendered by then), so that another training will not equal them to the digit. Rendering takes 6 ms of a core a view,
-the lift's features 10 ms.
+(what had been rendered by then), so that another training will not equal them to the digit. Rendering takes
+6 ms of a core a view, the lift's features 10 ms.
 """
 
 from __future__ import annotations
