@@ -84,7 +84,8 @@ def code_lines(path):
 
 
 PROGRAM = (
-    *("run", "folder", "checkpoint", "cli", "__main__", "lock", "files", "gate", "processes", "picture"),
+    *("run", "folder", "checkpoint", "cli", "__main__", "lock", "files", "gate", "html_pages", "processes"),
+    "picture",
     *("plugins", "local_plugins", "hookspecs", "api_changes", "registered", "recipe_names"),
 )
 """What makes a program of the core: run folders, the command line, files written whole, plug-ins and recipes found."""
@@ -97,7 +98,6 @@ LIBRARY = (
     "glb",
     "exr",
     "map_files",
-    "html_pages",
     "weights",
     "pose_files",
     "solids",
