@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -16,6 +17,13 @@ def end_with_parent(*_: object) -> None:
     ignored.
     """
     threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def child_environment(**variables: str) -> dict[str, str]:
+    """The environment for a Python process that is to import what this one does, also from folders not installed, whatever
+    its working folder; `variables` are added."""
+    paths = [path or os.getcwd() for path in sys.path]
+    return {**os.environ, **variables, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _watch(parent: int) -> None:

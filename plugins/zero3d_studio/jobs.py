@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zero3d.errors import RunError
+from zero3d.processes import child_environment
 
 STOP_SECONDS = 20.0
 """What runs that are interrupted have to save themselves when the studio ends; then they are killed."""
@@ -147,12 +148,11 @@ class Queue:
 
 
 def _started(words: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-    paths = [path or os.getcwd() for path in sys.path]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
+    environment = child_environment(PYTHONUNBUFFERED="1")
     command = [sys.executable, "-P", "-m", "zero3d_studio.worker", str(os.getpid()), *words]
-    with open(log, "ab") as told:
+    with open(log, "ab") as output:
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=told, stderr=told, env=environment, start_new_session=True
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, start_new_session=True
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -11,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from zero3d.processes import child_environment
 
 
 @dataclass(frozen=True)
@@ -57,19 +58,17 @@ class Choices:
 
     def _read(self) -> None:
         try:
-            told = {one.name: one for one in self._ask([])}
+            choices = {one.name: one for one in self._ask([])}
             if self._folder is not None:
-                told |= {one.name: one for one in self._ask(["--folder", str(self._folder)])}
-            self._found = sorted(told.values(), key=lambda one: (bool(one.why), one.name != "nano", one.name))
+                choices |= {one.name: one for one in self._ask(["--folder", str(self._folder)])}
+            self._found = sorted(choices.values(), key=lambda one: (bool(one.why), one.name != "nano", one.name))
         except (OSError, ValueError, LookupError, TypeError) as error:
             self.wrong = f"the recipes cannot be listed: {error}"
             self._found = []
 
     def _ask(self, words: list[str]) -> Iterator[Choice]:
-        paths = [path or os.getcwd() for path in sys.path]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         command = [sys.executable, "-P", "-m", "zero3d", *self._always, "recipes", "--json", *words]
-        done = subprocess.run(command, env=environment, capture_output=True, check=False, encoding="utf-8")
+        done = subprocess.run(command, env=child_environment(), capture_output=True, check=False, encoding="utf-8")
         if done.returncode:
             raise ValueError(done.stderr.strip().rpartition("\n")[2] or f"code {done.returncode}")
         for summary in json.loads(done.stdout):

@@ -13,7 +13,7 @@ from typing import ClassVar
 from zero3d import UserError, folder
 from zero3d.gate import open_page
 from zero3d.interfaces import Command
-from zero3d.mesh_files import FORMATS, load_mesh
+from zero3d.mesh_files import load_mesh
 from zero3d.registry import Registry
 from zero3d.values import Cameras, Picture
 from zero3d_viewer.curves import Curves
@@ -123,7 +123,7 @@ def _open(path: Path, export: bool, registry: Registry) -> Shown:
     if not path.is_dir():
         return Shown(path.name, _file(path, registry))
     run = folder.open_run(path)
-    found = _exported(run)
+    found = folder.exported_mesh(run)
     if found is not None and (export or not (run / folder.CHECKPOINT).is_file()):
         return Shown(path.name, _file(found, registry), _curves(run))
     if export:
@@ -145,14 +145,9 @@ def _open(path: Path, export: bool, registry: Registry) -> Shown:
     return Shown(path.name, shape, _curves(run), engine.input_camera, engine.picture)
 
 
-def _exported(run: Path) -> Path | None:
-    return next((run / f"mesh.{kind}" for kind in FORMATS if (run / f"mesh.{kind}").is_file()), None)
-
-
 def _curves(run: Path) -> Curves | None:
     curves = Curves()
-    if (run / folder.METRICS).is_file():
-        curves.read(run)
+    curves.read(run)
     return curves if len(curves) > 1 else None
 
 

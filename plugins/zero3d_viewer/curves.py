@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy
 
-from zero3d.folder import METRICS
+from zero3d.folder import read_metrics
 
 MOST = 600
 """Points of a curve: when there are more, every second is left out."""
@@ -46,16 +45,14 @@ class Curves:
             self._steps = [self._steps[i] for i in kept]
 
     def read(self, folder: Path, before: int | None = None) -> None:
-        """What metrics.jsonl tells of the steps before that one; lines that are none are passed over."""
-        with open(folder / METRICS, encoding="utf-8", errors="replace") as file:
-            for line in file:
-                try:
-                    record = json.loads(line)
-                    step = record.pop("step")
-                    if isinstance(step, int) and (before is None or step < before):
-                        self.add(step, record)
-                except (ValueError, RecursionError, AttributeError, LookupError, TypeError):
-                    continue
+        """Add the steps of a run's metrics.jsonl, those up to `before` (excluded) alone if it is given; none without a log.
+
+        Raises:
+            RunError: it cannot be read.
+        """
+        for record in read_metrics(folder):
+            if before is None or record["step"] < before:
+                self.add(record["step"], record)
 
     def names(self, ending: str) -> list[str]:
         return [name for name in self._values if name.endswith(ending)]

@@ -1,7 +1,7 @@
 """A run's folder: made only when everything is checked, held by one process at a time, readable by people, movable."""
 
 from zero3d.folder.claim import check_out, claimed, clear, create, save_picture, write_recipe
-from zero3d.folder.exported import REPORT, exported_files
+from zero3d.folder.exported import REPORT, exported_files, exported_mesh
 from zero3d.folder.layout import (
     CHECKPOINT,
     MANIFEST,
@@ -31,6 +31,7 @@ __all__ = [
     "clear",
     "create",
     "exported_files",
+    "exported_mesh",
     "file_hashes",
     "file_sha256",
     "is_whole",

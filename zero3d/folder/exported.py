@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from zero3d.labels import is_file_name
+from zero3d.mesh_files import FORMATS
 
 REPORT = ".report.yaml"
 """The end of the name of an export's report, after the label."""
@@ -33,3 +34,8 @@ def exported_files(folder: Path, label: str) -> tuple[dict[str, Any], tuple[Path
     paths = [folder / name for name in names if isinstance(name, str) and is_file_name(name)]
     paths.sort(key=lambda path: path.stem != label)
     return figures, tuple(path for path in paths if path.is_file())
+
+
+def exported_mesh(folder: Path) -> Path | None:
+    """The mesh that the export `mesh` left in a run's folder (mesh.glb, mesh.obj, ...); None if there is none."""
+    return next((path for kind in FORMATS if (path := folder / f"mesh.{kind}").is_file()), None)

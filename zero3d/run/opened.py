@@ -34,14 +34,14 @@ def field_drawer(run_folder: str | Path, registry: Registry) -> tuple[Callable[[
     subject = session.subject()
 
     def draw(cameras: Cameras) -> View:
-        asked = cameras
+        drawn_at = cameras
         if not subject.decodes_pixelwise:
             side = subject.resolution
-            asked = cameras.resized(max(1, round(side * cameras.height / cameras.width)), side)
+            drawn_at = cameras.resized(max(1, round(side * cameras.height / cameras.width)), side)
         with torch.no_grad():
-            view = subject.draw(asked)
-            seen = View(subject.decode(view.image), view.opacity, view.depth, normals=view.normals)
-            return seen.changed(lambda image: _sized(image, cameras).cpu())
+            view = subject.draw(drawn_at)
+            decoded = View(subject.decode(view.image).clamp(0, 1), view.opacity, view.depth, normals=view.normals)
+            return decoded.changed(lambda image: _sized(image, cameras).cpu())
 
     return draw, subject
 

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from zero3d.errors import RunError
 from zero3d.interfaces import Executor, Job, Outcome
+from zero3d.processes import child_environment
 from zero3d_batch.executors.jobs import Logs, died, outcome
 from zero3d_batch.executors.machine import (
     THREAD_VARIABLES,
@@ -155,8 +156,7 @@ class _Worker:
     """A process of zero3d_batch.executors.worker, leader of a session: Ctrl-C reaches it through us alone."""
 
     def __init__(self, surroundings: dict[str, str], log: str) -> None:
-        paths = [path or os.getcwd() for path in sys.path]
-        environment = {**os.environ, **surroundings, "PYTHONPATH": os.pathsep.join(paths)}
+        environment = child_environment(**surroundings)
         command = [sys.executable, "-P", "-m", "zero3d_batch.executors.worker", str(os.getpid())]
         with contextlib.ExitStack() as stack:
             try:

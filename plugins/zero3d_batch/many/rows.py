@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from PIL import Image
 
 from zero3d import folder
@@ -49,11 +48,9 @@ def figures(run: Path) -> dict[str, Any]:
     """Of a finished run: what its exports report, its losses at the end, and over the steps."""
     found: dict[str, Any] = {"export": {}, "losses": {}, "curves": {}}
     for place in places(run):
-        for report in sorted(place.glob(f"*{folder.REPORT}")):
-            values = yaml.safe_load(report.read_text(encoding="utf-8"))
-            if isinstance(values, dict):
-                kept = {str(k): v for k, v in values.items() if isinstance(v, (int, float, str)) and k != "files"}
-                found["export"][report.name.removesuffix(folder.REPORT)] = kept
+        for label in sorted(path.name.removesuffix(folder.REPORT) for path in place.glob(f"*{folder.REPORT}")):
+            report, _ = folder.exported_files(place, label)
+            found["export"][label] = {str(k): v for k, v in report.items() if isinstance(v, (int, float, str))}
     steps = list(_steps(run))
     for name in dict.fromkeys(name for own in steps for name in own if name.endswith((".value", ".distance"))):
         curve = [(own["at"], own[name]) for own in steps if isinstance(own.get(name), (int, float))]
@@ -78,14 +75,9 @@ def _steps(run: Path) -> Iterator[dict[str, Any]]:
     """The lines of metrics.jsonl, stage after stage; "at" counts the steps through."""
     at = 0
     for place in places(run):
-        for line in (place / folder.METRICS).read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                own = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(own, dict):
-                yield {**own, "at": at}
-                at += 1
+        for own in folder.read_metrics(place):
+            yield {**own, "at": at}
+            at += 1
 
 
 def thumbnail(path: Path) -> str:

@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from zero3d import UserError, folder
 from zero3d.evaluation import make_metric, metric_options
 from zero3d.interfaces import Command, Metric, ShapeMetric
-from zero3d.mesh_files import FORMATS, load_mesh, normalise
+from zero3d.mesh_files import load_mesh, normalise
 from zero3d.mesh_placing import turned
 from zero3d.registry import Registry
 from zero3d.values import Cameras
@@ -160,31 +159,19 @@ def _mesh_of(target: Path) -> Any:
     if not target.is_dir():
         return load_mesh(target)
     place = folder.open_run(target) if (target / folder.RECIPE).is_file() else target  # of stages, the last
-    found = [place / f"mesh.{kind}" for kind in FORMATS if (place / f"mesh.{kind}").is_file()]
-    if not found:
+    found = folder.exported_mesh(place)
+    if found is None:
         raise UserError(f"{target}: no exported mesh; make one with: zero3d export {target}")
-    return load_mesh(found[0])
+    return load_mesh(found)
 
 
 def _drawer(target: Path, registry: Registry) -> Callable[[Cameras], Tensor]:
-    """cameras -> RGB (B, H, W, 3): the run's field, or the mesh with the light of its own colours."""
+    """cameras -> RGB (B, H, W, 3) in [0, 1]: the run's field, or the mesh with the light of its own colours."""
     if target.is_dir():
-        from zero3d import checkpoint
-        from zero3d.run import open_session
+        from zero3d.run import field_drawer
 
-        run = folder.open_run(target)
-        session = open_session(run, registry)
-        checkpoint.load(session.engine, run)
-        subject = session.subject()
-
-        def draw(cameras: Cameras) -> Tensor:
-            if not subject.decodes_pixelwise:  # a decoder expects the latent at the size it was trained on
-                side = subject.resolution
-                cameras = cameras.resized(max(1, round(side * cameras.height / cameras.width)), side)
-            with torch.no_grad():
-                return subject.decode(subject.draw(cameras).image).cpu().clamp(0, 1)
-
-        return draw
+        draw, _ = field_drawer(target, registry)
+        return lambda cameras: draw(cameras).image
     from zero3d.mesh_views import MeshScene
 
     scene = MeshScene(load_mesh(target))
