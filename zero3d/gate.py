@@ -71,8 +71,8 @@ class Address:
 def page_url(host: str, port: int, token: str) -> str:
     """What to open in a browser."""
     name = "127.0.0.1" if host in ("0.0.0.0", "") else host
-    shown = f"[{name}]" if ":" in name else name
-    return f"http://{shown}:{port}/{'?token=' + token if token else ''}"
+    literal = f"[{name}]" if ":" in name else name
+    return f"http://{literal}:{port}/{'?token=' + token if token else ''}"
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,17 @@ class Verdict:
     text: str
     location: str = ""
     cookie: str = ""
+
+    @property
+    def body(self) -> bytes:
+        return f"zero3d: {self.text}\n".encode()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of the answer, in lower case."""
+        found = {"content-type": "text/plain; charset=utf-8", "content-length": str(len(self.body))}
+        found |= {"location": self.location} if self.location else {}
+        return found | ({"set-cookie": self.cookie} if self.cookie else {})
 
 
 @dataclass(frozen=True)

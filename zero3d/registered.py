@@ -49,6 +49,14 @@ class Registered:
     path: str = ""
 
     @property
+    def kind(self) -> str:
+        return self.component.kind
+
+    @property
+    def name(self) -> str:
+        return self.component.name
+
+    @property
     def module(self) -> str:
         return self.component.__module__
 
@@ -62,6 +70,14 @@ class Promised:
     package: str
     version: str
     path: str = ""
+
+    @property
+    def kind(self) -> str:
+        return self.lazy.kind
+
+    @property
+    def name(self) -> str:
+        return self.lazy.name
 
     @property
     def module(self) -> str:

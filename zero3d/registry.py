@@ -35,12 +35,9 @@ class Registry:
         Raises:
             TypeError: the class breaks the rules of `Component`; the message says which.
         """
-        if isinstance(entry, Promised):
-            key = (entry.lazy.kind, entry.lazy.name)
-        else:
+        if isinstance(entry, Registered):
             check_component(entry.component)
-            key = (entry.component.kind, entry.component.name)
-        self._entries.setdefault(key, []).append(entry)
+        self._entries.setdefault((entry.kind, entry.name), []).append(entry)
 
     def get(self, kind: str, name: str, place: str) -> type[Component]:
         """The component; `place` (file: key path) begins the error's line.

@@ -84,12 +84,12 @@ def make_app(studio: Studio, gate: Gate) -> Any:
 
     @app.post("/api/runs")
     async def start(request: Request) -> dict[str, Any]:
-        asked = await _json(request)
-        return {"name": await run_in_threadpool(studio.start, asked, request.headers["origin"])}
+        options = await _json(request)
+        return {"name": await run_in_threadpool(studio.start, options, request.headers["origin"])}
 
     @app.get("/api/runs/{name}")
-    def told(name: str) -> dict[str, Any]:
-        return studio.told(name)
+    def details(name: str) -> dict[str, Any]:
+        return studio.details(name)
 
     @app.post("/api/runs/{name}/{what}")
     def change(name: str, what: str, request: Request) -> dict[str, Any]:
@@ -128,8 +128,8 @@ def _of_kind(request: Request, kinds: Iterable[str]) -> None:
 async def _body(request: Request, most: int) -> bytes:
     """The request's body, of which no more is read than allowed, whatever it says of its length."""
     over = HTTPException(413, f"over {most / 1e6:g} MB; send less")
-    told = request.headers.get("content-length", "")
-    if told.isascii() and told.isdigit() and int(told[:20]) > most:
+    length = request.headers.get("content-length", "")
+    if length.isascii() and length.isdigit() and int(length[:20]) > most:
         raise over
     found = bytearray()
     async for piece in request.stream():
@@ -142,9 +142,9 @@ async def _body(request: Request, most: int) -> bytes:
 async def _json(request: Request) -> dict[str, Any]:
     _of_kind(request, ("application/json",))
     try:
-        asked = json.loads(await _body(request, LARGEST_JSON))
+        value = json.loads(await _body(request, LARGEST_JSON))
     except (ValueError, RecursionError):
-        asked = None
-    if not isinstance(asked, dict):
+        value = None
+    if not isinstance(value, dict):
         raise HTTPException(400, "no JSON object")
-    return asked
+    return value

@@ -48,8 +48,8 @@ class Guard:
         if verdict is not None:
             await _answer(guarded, verdict)
         elif scope["method"] not in READING and not origins:
-            told = "a request that changes anything must come from this page, and say so (Origin)"
-            await _answer(guarded, Verdict(HTTPStatus.FORBIDDEN, told))
+            reason = "a request that changes anything must come from this page, and say so (Origin)"
+            await _answer(guarded, Verdict(HTTPStatus.FORBIDDEN, reason))
         else:
             await self._app(scope, receive, guarded)
 
@@ -72,9 +72,6 @@ def own_headers(host: str) -> list[tuple[bytes, bytes]]:
 
 
 async def _answer(send: Send, verdict: Verdict) -> None:
-    body = f"zero3d: {verdict.text}\n".encode()
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-    headers += [(b"location", verdict.location.encode())] if verdict.location else []
-    headers += [(b"set-cookie", verdict.cookie.encode())] if verdict.cookie else []
+    headers = [(name.encode(), value.encode()) for name, value in verdict.headers.items()]
     await send({"type": "http.response.start", "status": int(verdict.status), "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": verdict.body})

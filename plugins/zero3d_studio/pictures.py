@@ -55,23 +55,23 @@ class Pictures:
         Raises:
             PictureError: no picture, or one that is too large, too small or damaged; the line says `name`.
         """
-        shown = "".join(c for c in name if c.isprintable())[-80:].strip() or "the picture"
+        title = "".join(c for c in name if c.isprintable())[-80:].strip() or "the picture"
         if not (data.startswith(SIGNATURES) or data[4:8] == b"ftyp" or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")):
-            raise PictureError(f"{shown}: no PNG, JPEG, WebP, AVIF, HEIC, GIF, BMP or TIFF picture; save it as PNG")
+            raise PictureError(f"{title}: no PNG, JPEG, WebP, AVIF, HEIC, GIF, BMP or TIFF picture; save it as PNG")
         ident = secrets.token_hex(8)
         file = self._folder / f"{ident}.upload"
         with self._lock:
             try:
-                size = self._size(data, shown)
+                size = self._size(data, title)
                 write_bytes(file, data)
                 source, found = self._masked(file, size)
-                upload = Upload(ident, shown, source.rgba.shape[1], source.rgba.shape[0], list(source.notes), found)
+                upload = Upload(ident, title, source.rgba.shape[1], source.rgba.shape[0], list(source.notes), found)
                 self._save(Image.fromarray(source.rgba[..., :3], "RGB"), self.colours(ident))
                 self._save(Image.fromarray(source.rgba[..., 3] * numpy.uint8(found), "L"), self.mask(ident))
                 if found:
                     self._save(Image.fromarray(source.rgba, "RGBA"), self.rgba(ident))
             except UserError as error:
-                raise PictureError(str(error).replace(str(file), shown).removeprefix("image: ")) from None
+                raise PictureError(str(error).replace(str(file), title).removeprefix("image: ")) from None
             finally:
                 for left in (file, file.with_suffix(".white")):
                     left.unlink(missing_ok=True)
@@ -98,8 +98,10 @@ class Pictures:
                 source = self._read(self.colours(ident), str(file))
                 self._save(Image.fromarray(source.rgba, "RGBA"), self.rgba(ident))
             except UserError as error:
-                told = str(error).replace(str(file), "the painted one").replace(str(self.colours(ident)), upload.name)
-                raise PictureError(told.replace("input.mask: ", "mask: ")) from None
+                message = (
+                    str(error).replace(str(file), "the painted one").replace(str(self.colours(ident)), upload.name)
+                )
+                raise PictureError(message.replace("input.mask: ", "mask: ")) from None
             finally:
                 file.unlink(missing_ok=True)
         upload.notes, upload.found = list(source.notes), True
@@ -131,8 +133,8 @@ class Pictures:
                 whole = self._read(file, str(white))
             except PictureError:
                 raise error from None
-            told = str(error).replace(str(file), "the picture").removeprefix("image: ").partition("; ")[0]
-            return SourcePicture(whole.rgba, (f"{told}; paint over the object",), whole.origin), False
+            reason = str(error).replace(str(file), "the picture").removeprefix("image: ").partition("; ")[0]
+            return SourcePicture(whole.rgba, (f"{reason}; paint over the object",), whole.origin), False
 
     def _read(self, file: Path, mask: str | None) -> SourcePicture:
         finder = self._registry.get("image_source", file_source(self._registry), "image")
@@ -140,7 +142,7 @@ class Pictures:
         assert isinstance(source, ImageSource)
         return source.read(mask)
 
-    def _size(self, data: bytes, shown: str) -> tuple[int, int] | None:
+    def _size(self, data: bytes, title: str) -> tuple[int, int] | None:
         """Width and height, upright, by the file's head alone; None where only its decoder knows.
 
         Raises:
@@ -155,11 +157,11 @@ class Pictures:
                     width, height = picture.size
                     turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
         except Image.DecompressionBombError:
-            raise PictureError(f"{shown}: over {self._most / 1e6:g} megapixels; shrink it") from None
+            raise PictureError(f"{title}: over {self._most / 1e6:g} megapixels; shrink it") from None
         except Exception:  # whatever a damaged file makes of a decoder; the reading below says it
             return None
         if width * height > self._most:
-            raise PictureError(f"{shown}: over {self._most / 1e6:g} megapixels; shrink it")
+            raise PictureError(f"{title}: over {self._most / 1e6:g} megapixels; shrink it")
         return (height, width) if turned else (width, height)
 
     def _save(self, picture: Image.Image, path: Path) -> None:

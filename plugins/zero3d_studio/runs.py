@@ -20,7 +20,8 @@ from zero3d.recipe import read_yaml, run_name
 
 OWN = ".studio"
 """The studio's own folder beside the runs: pictures and logs."""
-SECRET = frozenset({"viewer.json"})
+VIEWER = "viewer.json"
+"""Where a run's live viewer is, with its token: no visitor's to read."""
 MOST = 200
 """Runs that are listed."""
 TAIL = 65_536
@@ -32,7 +33,8 @@ class Runs:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._totals: dict[str, tuple[int, int]] = {}
+        self._plans: dict[str, tuple[int, list[Path], int]] = {}
+        """Name -> when its recipe changed, and what `_plan` read then."""
 
     def names(self) -> list[str]:
         """The newest first."""
@@ -68,7 +70,7 @@ class Runs:
             folders[:] = [name for name in folders if name[0] != "." and not os.path.islink(os.path.join(place, name))]
             for name in names:
                 path = Path(place, name)
-                if name[0] != "." and name not in SECRET and not LEFTOVER.fullmatch(name):
+                if name[0] != "." and name != VIEWER and not LEFTOVER.fullmatch(name):
                     with contextlib.suppress(OSError):
                         if stat.S_ISREG(path.lstat().st_mode):
                             found[path.relative_to(run).as_posix()] = path
@@ -77,17 +79,18 @@ class Runs:
     def progress(self, run: Path) -> tuple[int, int]:
         """Steps that were done and steps in all, of every stage; 0 where that cannot be told."""
         try:
-            return sum(_done(stage) for stage in self._stages(run)), self._total(run)
+            stages, total = self._plan(run)
+            return sum(_done(stage) for stage in stages), total
         except (OSError, UserError, ValueError, TypeError):
             return 0, 0
 
     def watched(self, run: Path) -> dict[str, Any] | None:
         """Port and token of the run's live viewer, while there is one."""
         with contextlib.suppress(OSError, UserError, ValueError, TypeError, KeyError, RecursionError):
-            for stage in self._stages(run):
+            for stage in self._plan(run)[0]:
                 with contextlib.suppress(FileNotFoundError):
-                    told = json.loads((stage / "viewer.json").read_text(encoding="utf-8"))
-                    return {"port": int(told["port"]), "token": str(told["token"])}
+                    address = json.loads((stage / VIEWER).read_text(encoding="utf-8"))
+                    return {"port": int(address["port"]), "token": str(address["token"])}
         return None
 
     def zipped(self, run: Path) -> Path:
@@ -98,21 +101,19 @@ class Runs:
                 made.write(path, f"{run.name}/{inner}")
         return Path(name)
 
-    def _stages(self, run: Path) -> list[Path]:
-        return folder.stage_folders(run) or [run]
-
-    def _total(self, run: Path) -> int:
+    def _plan(self, run: Path) -> tuple[list[Path], int]:
+        """The folders of its stages, or its own, and the steps of all; a page asks every second, so it is read once."""
         recipe = run / folder.RECIPE
         changed = recipe.stat().st_mtime_ns
-        known = self._totals.get(run.name)
+        known = self._plans.get(run.name)
         if known is None or known[0] != changed:
             source = read_yaml(recipe)
             stages = source.get("stages")
             own = int(source.get("steps") or 0)
             inner = stages.values() if isinstance(stages, dict) else [{}]
-            known = changed, sum(int((stage or {}).get("steps", own)) for stage in inner)
-            self._totals[run.name] = known
-        return known[1]
+            total = sum(int((stage or {}).get("steps", own)) for stage in inner)
+            known = self._plans[run.name] = changed, folder.stage_folders(run) or [run], total
+        return known[1:]
 
 
 def _done(stage: Path) -> int:

@@ -80,24 +80,27 @@ class Studio:
             "folder": str(self.runs.path),
         }
 
-    def start(self, asked: Mapping[str, Any], origin: str) -> str:
-        """Queue a run; its name. `origin`: of the page that asks, which may then hold the run's viewer.
+    def start(self, options: Mapping[str, Any], origin: str) -> str:
+        """Queue a run; its name.
+
+        `options`: picture (its ident) and recipe (its name), elevation_deg, steps, seed, prompt. `origin`: of the page that
+        asks, which may then hold the run's viewer.
 
         Raises:
             KeyError: no such picture or recipe.
             RecipeError: a value that is none.
             RunError: the queue is full.
         """
-        unknown = set(asked) - {"picture", "recipe", "elevation_deg", "steps", "seed", "prompt"}
+        unknown = set(options) - {"picture", "recipe", "elevation_deg", "steps", "seed", "prompt"}
         if unknown:
             raise RecipeError(f"{min(unknown)}: no such key")
-        picture = self.pictures.get(str(asked.get("picture")))
-        choice = self.choices.get(str(asked.get("recipe")))
+        picture = self.pictures.get(str(options.get("picture")))
+        choice = self.choices.get(str(options.get("recipe")))
         if choice.why:
             raise RecipeError(f"{choice.name} cannot be run here: {choice.why}")
         if not picture.found:
             raise RunError(f"{picture.name}: no mask yet; paint over the object")
-        overrides = _overrides(asked, choice)
+        overrides = _overrides(options, choice)
         rgba = self.pictures.rgba(picture.ident)
         with self._starting:
             name = self.runs.free(choice.name, picture.name, {job.name for job in self.queue.jobs})
@@ -124,7 +127,7 @@ class Studio:
         early = [job.name for job in reversed(self.queue.jobs) if job.name not in names]
         return [self._brief(name, name in names) for name in [*early, *names]]
 
-    def told(self, name: str) -> dict[str, Any]:
+    def details(self, name: str) -> dict[str, Any]:
         """All of one run.
 
         Raises:
@@ -178,24 +181,24 @@ def _has_viewer(registry: Registry) -> bool:
     return all(find_spec(module) is not None for module in extras.values())
 
 
-def _overrides(asked: Mapping[str, Any], choice: Choice) -> list[str]:
-    """key=value of what was asked beside picture and recipe.
+def _overrides(options: Mapping[str, Any], choice: Choice) -> list[str]:
+    """key=value of the options beside picture and recipe.
 
     Raises:
         RecipeError: a value that is none; the line names it.
     """
     found = []
-    elevation = asked.get("elevation_deg", DEFAULT_ELEVATION_DEG)
+    elevation = options.get("elevation_deg", DEFAULT_ELEVATION_DEG)
     if not _number(elevation) or not -90 <= elevation <= 90:
         raise RecipeError(f"elevation_deg: {elevation!r}; degrees up from the horizon, -90 to 90")
     found.append(f"input.elevation_deg={float(elevation)!r}")
     for key, least, most in (("steps", 1, MOST_STEPS), ("seed", 0, 2**31 - 1)):
-        value = asked.get(key)
+        value = options.get(key)
         if value is not None:
             if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
                 raise RecipeError(f"{key}: {value!r}; a whole number, {least} to {most}")
             found.append(f"{key}={value}")
-    prompt = asked.get("prompt")
+    prompt = options.get("prompt")
     if prompt is not None:
         if (
             not isinstance(prompt, str) or len(prompt) > LONGEST_PROMPT or "${" in prompt

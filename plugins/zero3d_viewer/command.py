@@ -18,7 +18,7 @@ from zero3d.registry import Registry
 from zero3d.values import Cameras, Picture
 from zero3d_viewer.curves import Curves
 from zero3d_viewer.server import Address, Server, address_of, check_installed
-from zero3d_viewer.shapes import Mesh, Shape, Splats, mesh_of, shape_of
+from zero3d_viewer.shapes import Shape, Splats, mesh_of, shape_of
 
 MOST = 500_000
 """Splats of a model at the most."""
@@ -29,8 +29,8 @@ GAP = 0.25
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A model with what a run's folder tells besides."""
+class Model:
+    """A model to be seen, under its `name`; of a run also its curves, and its input picture with the camera of that."""
 
     name: str
     shape: Shape
@@ -69,10 +69,10 @@ class View(Command):
         try:
             address.check()
         except ValueError as error:
-            said = str(error).replace("token=auto", "--token auto").replace("origins:", "origin:")  # as spelled here
-            raise UserError(f"view: --{said}") from None
-        shown = [_open(Path(text), arguments.export, arguments.registry) for text in arguments.models]
-        server = serve(shown, address)
+            message = str(error).replace("token=auto", "--token auto").replace("origins:", "origin:")  # as spelled here
+            raise UserError(f"view: --{message}") from None
+        models = [_open(Path(text), arguments.export, arguments.registry) for text in arguments.models]
+        server = serve(models, address)
         print(server.url, flush=True)
         if arguments.open:
             open_page(server.url)
@@ -84,7 +84,7 @@ class View(Command):
             server.close()
 
 
-def serve(shown: list[Shown], address: Address) -> Server:
+def serve(models: list[Model], address: Address) -> Server:
     """A server with these models in a row along y, as seen from the front: the first one on the left.
 
     Raises:
@@ -95,9 +95,9 @@ def serve(shown: list[Shown], address: Address) -> Server:
     server = Server(address, "view", "--port 0")
     page = Page(server.viser)
     names: dict[str, int] = {}
-    gap = GAP * max(_width(one.shape) for one in shown)
+    gap = GAP * max(_width(one.shape) for one in models)
     edge = 0.0
-    for one in shown:
+    for one in models:
         low, high = one.shape.bounds[:, 1]
         names[one.name] = names.get(one.name, 0) + 1
         name = one.name if names[one.name] == 1 else f"{one.name} {names[one.name]}"
@@ -109,7 +109,7 @@ def serve(shown: list[Shown], address: Address) -> Server:
             page.frusta(exhibit, "input", one.camera, one.picture)
         if one.curves is not None:
             page.curves(one.curves, name)
-    heights = [float(one.shape.bounds[1, 2] - one.shape.bounds[0, 2]) for one in shown]
+    heights = [float(one.shape.bounds[1, 2] - one.shape.bounds[0, 2]) for one in models]
     page.look_from((edge - gap) / 2, max(edge - gap, *heights))
     page.say(" · ".join(names))
     return server
@@ -119,13 +119,13 @@ def _width(shape: Shape) -> float:
     return float(shape.bounds[1, 1] - shape.bounds[0, 1])
 
 
-def _open(path: Path, export: bool, registry: Registry) -> Shown:
+def _open(path: Path, export: bool, registry: Registry) -> Model:
     if not path.is_dir():
-        return Shown(path.name, _file(path, registry))
+        return Model(path.name, _file(path, registry))
     run = folder.open_run(path)
     found = folder.exported_mesh(run)
     if found is not None and (export or not (run / folder.CHECKPOINT).is_file()):
-        return Shown(path.name, _file(found, registry), _curves(run))
+        return Model(path.name, _file(found, registry), _curves(run))
     if export:
         raise UserError(f"{path}: no exported mesh; make one with: zero3d export {path}")
     from zero3d import checkpoint
@@ -142,7 +142,7 @@ def _open(path: Path, export: bool, registry: Registry) -> Shown:
             f"make one with: zero3d export {path}"
         )
     engine = session.engine
-    return Shown(path.name, shape, _curves(run), engine.input_camera, engine.picture)
+    return Model(path.name, shape, _curves(run), engine.input_camera, engine.picture)
 
 
 def _curves(run: Path) -> Curves | None:
@@ -171,4 +171,4 @@ def _file(path: Path, registry: Registry) -> Shape:
     return shape
 
 
-__all__ = ["Mesh", "Shown", "View", "serve"]
+__all__ = ["Model", "View", "serve"]

@@ -16,7 +16,7 @@ class Control:
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
-        self._paused = self._wanted = self._exporting = False
+        self._paused = self._stopped = False
         self._credit = 0
 
     @property
@@ -25,7 +25,7 @@ class Control:
 
     @property
     def stopped(self) -> bool:
-        return self._wanted
+        return self._stopped
 
     def pause(self, paused: bool = True) -> None:
         """Hold the run after its present step, or let it go on."""
@@ -43,7 +43,7 @@ class Control:
     def stop(self) -> None:
         """End the run after its present step, for good."""
         with self._condition:
-            self._wanted = True
+            self._stopped = True
             self._condition.notify_all()
 
     def wait(self, halted: Callable[[], bool], idle: Callable[[], None], every: float = 0.05) -> None:
@@ -55,7 +55,7 @@ class Control:
         """
         while True:
             with self._condition:
-                if not self._paused or self._wanted:
+                if not self._paused or self._stopped:
                     return
                 if self._credit:
                     self._credit -= 1
@@ -64,7 +64,7 @@ class Control:
                 return
             idle()
             with self._condition:
-                if self._paused and not self._credit and not self._wanted:
+                if self._paused and not self._credit and not self._stopped:
                     self._condition.wait(every)
 
 

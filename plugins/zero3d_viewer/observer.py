@@ -148,9 +148,9 @@ class Viewer(Observer):
         eye = self.page.eye() if renders else None
         moved = eye is not None and (self._eye is None or not eye.same_as(self._eye))
         now = (self._done, renders)
-        said = self._line(run)
+        status = self._line(run)
         if now == self._sent and not moved:
-            self.page.say(said)
+            self.page.say(status)
             return
         with self._pace.working():
             self._sent, self._eye = now, eye
@@ -162,7 +162,7 @@ class Viewer(Observer):
             self._teacher = {}
             self.page.curves(self._curves)
             self._sent_rate.count()
-            self.page.say(said)
+            self.page.say(status)
 
     def _draw(self, run: RunView, eye: Cameras | None) -> None:
         shape = None

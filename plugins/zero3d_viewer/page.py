@@ -131,7 +131,7 @@ class Page:
         """One visitor's camera, one pixel high and as wide as its window; None where nobody looks yet."""
         for client in self._viser.get_clients().values():
             camera = client.camera
-            with contextlib.suppress(AssertionError):  # it has not told yet
+            with contextlib.suppress(AssertionError):  # it has sent no camera yet
                 pose = numpy.eye(4)
                 pose[:3, :3] = _matrix(camera.wxyz) * (1, -1, -1)
                 pose[:3, 3] = camera.position
@@ -166,12 +166,12 @@ class Page:
     def teacher(self, label: str, pictures: Mapping[str, numpy.ndarray]) -> None:
         """A guidance's pictures, each (H, W, 3) in [0, 1], side by side under their names."""
         sheet = numpy.concatenate([_panel(picture) for picture in pictures.values()], axis=1)
-        said = f"{label}: {', '.join(pictures)}"
+        caption = f"{label}: {', '.join(pictures)}"
         if label in self._pictures:
             self._pictures[label].image = sheet
         else:
             with self._folder("Teacher"):
-                self._pictures[label] = self._viser.gui.add_image(sheet, label=said)
+                self._pictures[label] = self._viser.gui.add_image(sheet, label=caption)
 
     def curves(self, curves: Curves, run: str = "Curves") -> None:
         """Draw the curves of a run, under its name."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from zero3d import RecipeError, RunError
 from zero3d.files import replacing
-from zero3d.gate import Address, Gate, Verdict, checked_origin, listen, page_url
+from zero3d.gate import Address, Gate, checked_origin, listen, page_url
 
 FILE = "viewer.json"
 """In the run's folder while it is watched: url, host, port, token, pid."""
@@ -76,10 +76,10 @@ class Server:
 
     def write(self, folder: Path) -> None:
         """`folder`/viewer.json, for programs: readable by the owner alone, as it holds the token."""
-        told = {"url": self.url, "host": self.host, "port": self.port, "token": self.token, "pid": os.getpid()}
+        record = {"url": self.url, "host": self.host, "port": self.port, "token": self.token, "pid": os.getpid()}
         with replacing(folder / FILE) as temporary:
             temporary.chmod(0o600)
-            temporary.write_text(json.dumps(told) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(record) + "\n", encoding="utf-8")
 
     def close(self, folder: Path | None = None) -> None:
         """Stop serving; remove `folder`/viewer.json."""
@@ -138,7 +138,7 @@ class Server:
         def guarded(connection: Any, request: Any) -> Any:
             verdict = self.gate.verdict(request.path, list(request.headers.raw_items()))
             if verdict is not None:
-                return Response(verdict.status.value, verdict.status.phrase, Headers(_headers(verdict)), _body(verdict))
+                return Response(verdict.status.value, verdict.status.phrase, Headers(verdict.headers), verdict.body)
             answer = process(connection, request)
             if answer is not None:
                 answer.headers["Content-Security-Policy"] = self.gate.ancestors
@@ -164,16 +164,6 @@ def of_run(address: Address, place: str, whole: Path) -> tuple[Server, bool]:
     server = Server(address, place)
     _served[key] = server.port, server.token
     return server, False
-
-
-def _headers(verdict: Verdict) -> dict[str, str]:
-    told = {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(_body(verdict)))}
-    told |= {"Location": verdict.location} if verdict.location else {}
-    return told | ({"Set-Cookie": verdict.cookie} if verdict.cookie else {})
-
-
-def _body(verdict: Verdict) -> bytes:
-    return f"zero3d: {verdict.text}\n".encode()
 
 
 class _Instead:

@@ -37,8 +37,8 @@ class Bar(Observer):
 
     def on_step(self, run: RunView, step: Step, metrics: dict[str, Any]) -> None:
         if self._bar is not None:
-            shown = {n.split(".")[1]: v for n, v in metrics.items() if n.endswith((".value", ".distance"))}
-            self._bar.set_postfix(shown, refresh=False)
+            terms = {n.split(".")[1]: v for n, v in metrics.items() if n.endswith((".value", ".distance"))}
+            self._bar.set_postfix(terms, refresh=False)
             self._bar.update()
 
     def on_end(self, run: RunView, finished: bool) -> None:
@@ -52,23 +52,18 @@ def watched(registry: Registry, progress: bool) -> Registry:
     changed = Registry()
     changed.broken = registry.broken
     for entry in registry.brought():
-        kind, name = (
-            (entry.component.kind, entry.component.name)
-            if isinstance(entry, Registered)
-            else (entry.lazy.kind, entry.lazy.name)
-        )
-        if (kind, name) != (Bar.kind, Bar.name):
+        if (entry.kind, entry.name) != (Bar.kind, Bar.name):
             changed.add(entry)
     changed.add(Registered(Bar if progress else Quiet, "api", "zero3d", __version__))
     return changed
 
 
-def told(line: str) -> None:
-    """A line for the user, above the bar."""
+def print_above_bar(line: str) -> None:
+    """On stdout; a bar on the screen moves down."""
     from tqdm import tqdm
 
     tqdm.write(line, file=sys.stdout)
 
 
-def unheard(line: str) -> None:
-    """Nowhere."""
+def discard(line: str) -> None:
+    """In place of `print_above_bar` where nothing is to be printed."""

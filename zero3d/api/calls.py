@@ -10,7 +10,7 @@ from typing import Any
 
 from zero3d import folder
 from zero3d import run as runs
-from zero3d.api.bar import told, unheard, watched
+from zero3d.api.bar import discard, print_above_bar, watched
 from zero3d.api.commands import command_output
 from zero3d.api.opened import Run
 from zero3d.api.overrides import picture_word, words
@@ -47,8 +47,8 @@ def run(
         UserError: the recipe, the picture or the folder cannot be used.
         KeyboardInterrupt: stopped; `open_run(out).resume()` goes on.
     """
-    with _asked(image, out, overrides, keywords) as asked:
-        return _ran(lambda registry, tell: runs.run(_file(recipe), registry, asked, tell), progress, plugins)
+    with _override_words(image, out, overrides, keywords) as options:
+        return _ran(lambda registry, tell: runs.run(_file(recipe), registry, options, tell), progress, plugins)
 
 
 def reconstruct(
@@ -76,8 +76,8 @@ def resume(run_folder: str | Path, steps: int | None = None, progress: bool = Tr
         UserError: no run, a damaged checkpoint, or another process is writing there.
         KeyboardInterrupt: stopped again.
     """
-    asked = [] if steps is None else words({"steps": steps})
-    return _ran(lambda registry, tell: runs.resume(str(run_folder), registry, tell, asked), progress, plugins)
+    options = [] if steps is None else words({"steps": steps})
+    return _ran(lambda registry, tell: runs.resume(str(run_folder), registry, tell, options), progress, plugins)
 
 
 def export(
@@ -94,8 +94,8 @@ def export(
     Raises:
         UserError: no run, no checkpoint, or nothing to export.
     """
-    asked = words({**(overrides or {}), **keywords})
-    return _ran(lambda registry, tell: runs.export(str(run_folder), registry, asked, tell), progress, plugins)
+    options = words({**(overrides or {}), **keywords})
+    return _ran(lambda registry, tell: runs.export(str(run_folder), registry, options, tell), progress, plugins)
 
 
 def open_run(run_folder: str | Path, plugins: Plugins = ()) -> Run:
@@ -137,10 +137,10 @@ def plan(
         UserError: as `run`, before it starts.
     """
     registry = load_plugins(plugins)
-    with _asked(image, out, overrides, keywords) as asked:
-        found = Planned(runs.plans(_file(recipe), registry, asked))
+    with _override_words(image, out, overrides, keywords) as options:
+        found = Planned(runs.plans(_file(recipe), registry, options))
         if "plan" in registry.names("command") and not isinstance(recipe, RecipeText):
-            found.text = command_output(registry, "plan", [str(recipe), *asked])
+            found.text = command_output(registry, "plan", [str(recipe), *options])
     return found
 
 
@@ -159,7 +159,10 @@ def check(
 
 
 @contextlib.contextmanager
-def _asked(image: Any, out: Any, overrides: Mapping[str, Any] | None, more: Mapping[str, Any]) -> Iterator[list[str]]:
+def _override_words(
+    image: Any, out: Any, overrides: Mapping[str, Any] | None, more: Mapping[str, Any]
+) -> Iterator[list[str]]:
+    """All of them as key=value; the file of a picture that was given as pixels is there while the block runs."""
     with picture_word(image) as given:
         place = {} if out is None else {"out": out}
         yield words({**given, **place, **(overrides or {}), **more})
@@ -172,5 +175,5 @@ def _file(recipe: str | Path | RecipeText) -> str | RecipeText:
 
 
 def _ran(work: Callable[[Registry, Callable[[str], None]], Session], progress: bool, plugins: Plugins) -> Run:
-    session = work(watched(load_plugins(plugins), progress), told if progress else unheard)
+    session = work(watched(load_plugins(plugins), progress), print_above_bar if progress else discard)
     return Run(folder.whole_run(session.folder), tuple(plugins))

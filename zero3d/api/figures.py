@@ -32,11 +32,11 @@ class Figures(dict[str, list[Any]]):
 
     def _repr_html_(self) -> str:
         count = len(next(iter(self.values()), ()))
-        shown = self.rows(max(1, -(-count // SHOWN)))
+        rows = self.rows(max(1, -(-count // SHOWN)))
         head = "".join(f"<th>{html.escape(key)}</th>" for key in self)
-        body = "".join("<tr>" + "".join(f"<td>{_cell(row[key])}</td>" for key in self) + "</tr>" for row in shown)
-        said = f"{count} steps" + (f", {len(shown)} shown" if len(shown) < count else "")
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{said}</p>"
+        body = "".join("<tr>" + "".join(f"<td>{_cell(row[key])}</td>" for key in self) + "</tr>" for row in rows)
+        caption = f"{count} steps" + (f", {len(rows)} shown" if len(rows) < count else "")
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{caption}</p>"
 
 
 def _cell(value: Any) -> str:

@@ -50,8 +50,8 @@ class Mesh(trimesh.Trimesh):
             colours[:, :3] = numpy.round(255 * srgb_to_linear(colours[:, :3] / 255))
             turned.visual = trimesh.visual.ColorVisuals(turned, vertex_colors=colours)
         page: Any = scene_to_html(trimesh.Scene(turned))
-        for said, instead in BRIGHTENED.items():
-            page = str(page).replace(said, instead.replace("{}", said), 1)
+        for original, instead in BRIGHTENED.items():
+            page = str(page).replace(original, instead.replace("{}", original), 1)
         return str(page)
 
     def _repr_html_(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -148,23 +147,16 @@ class Run:
 
     def eval(self, mesh: Any = None, views: Any = None, **options: Any) -> dict[str, Any]:
         """Score it: `zero3d eval`. mesh: the true mesh's file; views: true views; options: that command's, `masks=True`,
-        `metrics=["iou:grid=mesh2sdf"]`. Returns the figures, which are also kept in the run's eval.json.
+        `metrics=["iou:grid=mesh2sdf"]`. Returns the figures, which are also kept in the run's eval.json, or the file `json`.
 
         Raises:
             UserError: nothing to compare with, or it cannot be read.
         """
         registry = load_plugins(self._plugins)
-        with tempfile.TemporaryDirectory() as place:
-            made = Path(place) / "eval.json"
-            words = option_words({"mesh": mesh, "views": views, **options})
-            out = [] if "json" in options else [f"--json={made}"]
-            command_output(registry, "eval", [*words, *out, "--", str(self.folder)])
-            text = (Path(options["json"]) if "json" in options else made).read_text(encoding="utf-8")
-        if "json" not in options:
-            from zero3d.files import write_text
-
-            write_text(self.folder / "eval.json", text)
-        found: dict[str, Any] = json.loads(text)
+        out = Path(options.pop("json", None) or self.folder / "eval.json").expanduser()
+        words = option_words({"mesh": mesh, "views": views, **options, "json": out})
+        command_output(registry, "eval", [*words, "--", str(self.folder)])
+        found: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
         return found
 
     def resume(self, steps: int | None = None, progress: bool = True) -> Run:

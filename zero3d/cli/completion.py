@@ -122,11 +122,11 @@ class Keys:
 
     def _options(self, kind: str, name: str) -> tuple[Option, ...]:
         for entry in self.registry.brought():
-            target = entry.lazy.target if isinstance(entry, Promised) else None
-            if isinstance(entry, Promised) and (entry.lazy.kind, entry.lazy.name) == (kind, name):
-                return options_of(str(target))
-            if not isinstance(entry, Promised) and (entry.component.kind, entry.component.name) == (kind, name):
-                return tuple(Option(field) for field in entry.component.Config.__dataclass_fields__)
+            if (entry.kind, entry.name) != (kind, name):
+                continue
+            if isinstance(entry, Promised):
+                return options_of(entry.lazy.target)
+            return tuple(Option(field) for field in entry.component.Config.__dataclass_fields__)
         return ()
 
     def _add(self, options: Iterable[Option], prefix: str) -> None:

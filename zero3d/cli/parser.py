@@ -107,7 +107,7 @@ def make_parser(registry: Registry, wanted: str | None = None) -> tuple[argparse
     for name, own in own_parsers.items():
         laid_out(own, EXAMPLES[name])
     commands: dict[str, Command] = {}
-    waiting = {e.lazy.name: e.lazy.summary for e in registry.brought() if isinstance(e, Promised)} if wanted else {}
+    waiting = {e.name: e.lazy.summary for e in registry.brought() if isinstance(e, Promised)} if wanted else {}
     for name in registry.names(Command.kind):
         if waiting.get(name) and name != wanted:
             sub.add_parser(name, parents=common, help=shortened(waiting[name]))

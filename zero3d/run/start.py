@@ -86,14 +86,14 @@ def run(
         with folder.claimed(Path(whole["out"]), recipe.options.overwrite, _files_read(file, whole)):
             pictures = load_pictures(recipe, registry)
             tell(f"out: {whole['out']}")
-            asked: dict[str, Any] = {"recipe": str(file), "overrides": list(overrides)}
+            request: dict[str, Any] = {"recipe": str(file), "overrides": list(overrides)}
             found = estimate_elevation(recipe, pictures, guessers)
             if found is not None:
                 recipe = seen_from(recipe, found.mean_deg)
                 pictures = replace(pictures, notes=(*pictures.notes, estimate_note(found)))
-                asked["input_elevation_std_deg"] = found.std_deg
+                request["input_elevation_std_deg"] = found.std_deg
             del guessers
-            return start_stages((recipe, *recipe.later), pictures, registry, tell, fresh=True, asked=asked)
+            return start_stages((recipe, *recipe.later), pictures, registry, tell, fresh=True, request=request)
 
 
 def plan(file: str | RecipeText, registry: Registry, overrides: Sequence[str] = ()) -> Plan:
@@ -112,7 +112,8 @@ def plans(file: str | RecipeText, registry: Registry, overrides: Sequence[str] =
         UserError: as `plan`.
     """
     checked = _checked(file, registry, overrides, partial(free_out, file))
-    return [_plan(recipe, [parts, *(other for _, other in checked)], registry) for recipe, parts in checked]
+    stages = [parts for _, parts in checked]
+    return [_plan(recipe, parts, stages, registry) for recipe, parts in checked]
 
 
 def check(file: str | RecipeText, registry: Registry, overrides: Sequence[str] = ()) -> list[tuple[Recipe, Parts]]:
@@ -122,9 +123,10 @@ def check(file: str | RecipeText, registry: Registry, overrides: Sequence[str] =
         UserError: as `plan`, for what the recipe names.
     """
     found = _checked(file, registry, overrides)
+    stages = [parts for _, parts in found]
     for recipe, parts in found:
         if recipe.images:
-            _plan(recipe, [parts, *(other for _, other in found)], registry)
+            _plan(recipe, parts, stages, registry)
     return found
 
 
@@ -142,12 +144,12 @@ def check_lines(file: str | RecipeText, registry: Registry, overrides: Sequence[
     return lines
 
 
-def _plan(recipe: Recipe, stages: Sequence[Parts], registry: Registry) -> Plan:
-    """`stages`: the parts of this one, and of all in order."""
-    parts, framed, origin, notes = stages[0], None, "none: the recipe has a prompt alone", []
+def _plan(recipe: Recipe, parts: Parts, stages: Sequence[Parts], registry: Registry) -> Plan:
+    """`recipe`, `parts`: of one stage. `stages`: the parts of all of them in order, which may tell the elevation."""
+    framed, origin, notes = None, "none: the recipe has a prompt alone", []
     if all(block.component.reads_paths for block in recipe.images.values()):
         pictures = load_pictures(recipe, registry)
-        found = estimate_elevation(recipe, pictures, estimators(stages[1:]))
+        found = estimate_elevation(recipe, pictures, estimators(stages))
         recipe = seen_from(recipe, found.mean_deg) if found else recipe
         framed = _framed(recipe, pictures, parts)
         origin = ", ".join((pictures.origins or {}).values()) or origin
@@ -218,12 +220,12 @@ def start_stages(
     tell: Callable[[str], None],
     former: Representation | None = None,
     fresh: bool = False,
-    asked: Mapping[str, Any] | None = None,
+    request: Mapping[str, Any] | None = None,
 ) -> Session:
     """Run stages from their beginning, each from the former one's result; the only one, of a recipe without stages.
 
-    `fresh`: the first of them makes the run's folder, in place of a former run's files. `asked`: what the manifests keep of
-    how the run was asked for.
+    `fresh`: the first of them makes the run's folder, in place of a former run's files. `request`: what the manifests keep
+    of the call: recipe, overrides, and the deviation of an estimated elevation.
     """
     recipe, out = recipes[0], out_of(recipes[0])
     parts = build_parts(recipe)
@@ -253,7 +255,7 @@ def start_stages(
         weights=hashes,
         precision={label: str(denoiser.dtype).removeprefix("torch.") for label, denoiser in parts.denoisers.items()},
         **made,
-        **(asked or {}),
+        **(request or {}),
     )
     if fresh:
         for place in {out_of(stage).parent if stage.whole else out: None for stage in recipes}:
@@ -271,7 +273,7 @@ def start_stages(
         return session
     former = parts.representation
     del session, engine, parts  # its denoisers make room for the next stage's
-    return start_stages(recipes[1:], pictures, registry, tell, former, asked=asked)
+    return start_stages(recipes[1:], pictures, registry, tell, former, request=request)
 
 
 def _only(labelled: Mapping[str, Any]) -> Any:

@@ -52,16 +52,7 @@ def frame_subject(recipe: Recipe, pictures: Pictures, parts: Parts) -> FramedSub
     readers += [encoder.picture_resolution or 0 for encoder in parts.encoders.values()]
     size = max(readers + ([parts.start.picture_resolution] if parts.start else []))
     framed = {label: _framed(recipe, label, rgba, size) for label, rgba in pictures.rgba.items()}
-    posed = tuple(
-        PosedPicture(
-            label,
-            f.picture,
-            _camera(recipe, label, pictures).resized(sides[label], sides[label]),
-            weight_of(recipe, label),
-            f.window,
-        )
-        for label, f in framed.items()
-    )
+    posed = tuple(_posed(recipe, label, f, pictures, sides[label]) for label, f in framed.items())
     return FramedSubject(Subject(posed, prompt_of(recipe)), framed)
 
 
@@ -69,16 +60,9 @@ def subject_at(recipe: Recipe, pictures: Pictures) -> Callable[[int], Subject]:
     """size -> the subject with every picture framed anew at `size` pixels, as a teacher reads it."""
 
     def at(size: int) -> Subject:
-        framed = {label: _framed(recipe, label, rgba, size) for label, rgba in pictures.rgba.items()}
         posed = tuple(
-            PosedPicture(
-                label,
-                f.picture,
-                _camera(recipe, label, pictures).resized(size, size),
-                weight_of(recipe, label),
-                f.window,
-            )
-            for label, f in framed.items()
+            _posed(recipe, label, _framed(recipe, label, rgba, size), pictures, size)
+            for label, rgba in pictures.rgba.items()
         )
         return Subject(posed, prompt_of(recipe))
 
@@ -113,6 +97,12 @@ def _framed(recipe: Recipe, label: str, rgba: numpy.ndarray, size: int) -> Frame
     placed = recipe.images[label].placed
     across, down = placed.principal_point if placed else (0.5, 0.5)
     return frame(rgba, recipe.options.input.framing, size, (across, down))
+
+
+def _posed(recipe: Recipe, label: str, framed: Framed, pictures: Pictures, side: int) -> PosedPicture:
+    """`side`: of its camera's view, pixels."""
+    camera = _camera(recipe, label, pictures).resized(side, side)
+    return PosedPicture(label, framed.picture, camera, weight_of(recipe, label), framed.window)
 
 
 def _camera(recipe: Recipe, label: str, pictures: Pictures) -> Cameras:
@@ -162,8 +152,8 @@ def seen_from(recipe: Recipe, elevation_deg: Any) -> Recipe:
 
 def estimators(stages: Iterable[Parts]) -> list[Reconstructor | Denoiser]:
     """Who may tell a picture's elevation, in the order that they are asked; none is loaded."""
-    asked = [(parts.start, *(teacher.denoiser for teacher in parts.teachers.values())) for parts in stages]
-    return [part for several in asked for part in several if part is not None]
+    candidates = [(parts.start, *(teacher.denoiser for teacher in parts.teachers.values())) for parts in stages]
+    return [part for several in candidates for part in several if part is not None]
 
 
 def estimate_elevation(

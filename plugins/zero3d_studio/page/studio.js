@@ -12,9 +12,9 @@ async function ask(path, options = {}) {
   } catch {
     throw new Error("the studio does not answer; is it still running?");
   }
-  const told = (answer.headers.get("content-type") || "").startsWith("application/json") ? await answer.json() : {};
-  if (!answer.ok) throw new Error(told.error || (await answer.text().catch(() => "")) || `refused (${answer.status})`);
-  return told;
+  const reply = (answer.headers.get("content-type") || "").startsWith("application/json") ? await answer.json() : {};
+  if (!answer.ok) throw new Error(reply.error || (await answer.text().catch(() => "")) || `refused (${answer.status})`);
+  return reply;
 }
 
 const post = (path, body) =>
@@ -135,10 +135,10 @@ $("form").addEventListener("submit", event => {
       editor.changed = false;
       tell(picture.notes);
     }
-    const asked = { picture: picture.ident, recipe, elevation_deg: Number($("elevation").value) };
-    for (const key of ["steps", "seed"]) if ($(key).value) asked[key] = Number($(key).value);
-    if (!$("words").hidden) asked.prompt = $("prompt").value;
-    chosen = (await post("api/runs", asked)).name;
+    const options = { picture: picture.ident, recipe, elevation_deg: Number($("elevation").value) };
+    for (const key of ["steps", "seed"]) if ($(key).value) options[key] = Number($(key).value);
+    if (!$("words").hidden) options.prompt = $("prompt").value;
+    chosen = (await post("api/runs", options)).name;
     await look();
     $("run").scrollIntoView({ block: "nearest" });
   });
