@@ -100,7 +100,7 @@ class PointE(Reconstructor):
         if self._clip is not None:
             self._clip.load(device, self._dtype)
 
-    def reconstruct(self, subject: Subject, step: Step) -> Cloud:
+    def reconstruct(self, subject: Subject, step: Step) -> Cloud | Solid:
         """Raises: UserError, the cloud's signed distances have no surface."""
         if self._networks.keys() != set(self._source.parts):
             raise RuntimeError("load() first")
