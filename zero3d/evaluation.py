@@ -75,7 +75,7 @@ def make_encoder(
     encoder: Encoder = make_block(registry, "encoder", file, key, {"type": name, "weights": weights}).build()
     missing = set(reads) - encoder.reads
     if missing:
-        told = f"reads {', '.join(sorted(encoder.reads))}, and not the {', '.join(sorted(missing))}"
-        raise RecipeError(f"{file}: {key} {said}: {told}; take another encoder")
+        wrong = f"reads {', '.join(sorted(encoder.reads))}, and not the {', '.join(sorted(missing))}"
+        raise RecipeError(f"{file}: {key} {said}: {wrong}; take another encoder")
     encoder.load(device or torch.device("cpu"))
     return encoder

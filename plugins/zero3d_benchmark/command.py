@@ -36,11 +36,11 @@ class BenchmarkCommand(Command):
         parser.add_argument("file", nargs="?", help="a benchmark's file, or a recipe as its only method")
         parser.add_argument("overrides", nargs="*", metavar="key=value", help="out=FOLDER data=YOURS objects=3 ...")
         parser.add_argument("--shard", metavar="i/n", help="only the i-th of n parts of the objects")
-        told = "an outside method's results: OBJECT.glb or OBJECT/000.png in it; may be repeated"
-        parser.add_argument("--predictions", action="append", default=[], metavar="[LABEL=]FOLDER", help=told)
+        line = "an outside method's results: OBJECT.glb or OBJECT/000.png in it; may be repeated"
+        parser.add_argument("--predictions", action="append", default=[], metavar="[LABEL=]FOLDER", help=line)
         parser.add_argument("--merge", action="append", nargs="+", metavar="FOLDER", help="join folders into out=")
-        told = "the head of a Ray cluster that runs the jobs (the executor ray)"
-        parser.add_argument("--ray-address", metavar="HOST:PORT", help=told)
+        line = "the head of a Ray cluster that runs the jobs (the executor ray)"
+        parser.add_argument("--ray-address", metavar="HOST:PORT", help=line)
         parser.add_argument("--retry", action="store_true", help="score anew what has failed")
         parser.add_argument("--protocols", action="store_true", help="list the protocols and stop")
 

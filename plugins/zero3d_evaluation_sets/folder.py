@@ -14,7 +14,7 @@ from zero3d import UserError
 from zero3d.interfaces import EvaluationObject, EvaluationSet
 from zero3d.mesh_files import FORMATS, load_mesh
 from zero3d.mesh_placing import turned
-from zero3d_evaluation_sets.common.meshes import files_of, told
+from zero3d_evaluation_sets.common.meshes import files_of, with_closed
 from zero3d_evaluation_sets.common.objects import FileObject, read_json
 from zero3d_evaluation_sets.common.selection import Selection, chosen, existing, holds
 
@@ -59,7 +59,7 @@ class MeshFile(FileObject):
         return files_of(self._path)
 
     def mesh(self) -> Any | None:
-        return turned(told(load_mesh(self._path, self._up)), self._yaw)
+        return turned(with_closed(load_mesh(self._path, self._up)), self._yaw)
 
 
 class MeshFolder(EvaluationSet):

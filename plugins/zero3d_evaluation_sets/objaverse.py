@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from zero3d import UserError
 from zero3d.interfaces import EvaluationObject, EvaluationSet
 from zero3d.mesh_files import load_mesh
-from zero3d_evaluation_sets.common.meshes import told
+from zero3d_evaluation_sets.common.meshes import with_closed
 from zero3d_evaluation_sets.common.objects import FileObject
 from zero3d_evaluation_sets.common.selection import Selection, chosen, existing, holds
 
@@ -38,7 +38,7 @@ class Glb(FileObject):
         yield self.root / f"{self.name}.glb"
 
     def mesh(self) -> Any | None:
-        return told(load_mesh(self.root / f"{self.name}.glb"))
+        return with_closed(load_mesh(self.root / f"{self.name}.glb"))
 
 
 class ObjaverseLvis(EvaluationSet):

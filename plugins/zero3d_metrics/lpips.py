@@ -155,10 +155,10 @@ def _check_heads(sums: list[float], net: str, own: bool, where: str) -> None:
             f"{where}: heads of LPIPS 0.0, which had no input scaling; take v0.1/{net}.pth, as in the package lpips"
         )
     if not own and not are(SUMS[net]):
-        told = ", ".join(f"{value:.4g}" for value in sums)
+        found = ", ".join(f"{value:.4g}" for value in sums)
         raise UserError(
-            f"{where}: heads that sum to {told} are not those of LPIPS 0.1 over {net}; leave them out and pip install lpips,"
-            " or say own_heads=true of the metric `lpips`"
+            f"{where}: heads that sum to {found} are not those of LPIPS 0.1 over {net}; leave them out and pip install "
+            "lpips, or say own_heads=true of the metric `lpips`"
         )
 
 

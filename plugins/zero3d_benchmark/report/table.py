@@ -157,8 +157,8 @@ def make(out: Path, protocol: Protocol, measures: Measures) -> Table:
         name: "more" if name in MORE else "less" for line in beside for name in line.figures if name not in columns
     }
     notes += said
-    told = frozenset(label for label, method in manifest.get("methods", {}).items() if method.get("oracle"))
-    return Table(protocol, columns, lines, beside, failures, notes, told | {FLOOR})
+    oracles = frozenset(label for label, method in manifest.get("methods", {}).items() if method.get("oracle"))
+    return Table(protocol, columns, lines, beside, failures, notes, oracles | {FLOOR})
 
 
 def _of(name: str, label: str) -> bool:

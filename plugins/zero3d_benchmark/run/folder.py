@@ -89,13 +89,13 @@ def joined(one: Mapping[str, Any] | None, other: Mapping[str, Any], place: str) 
         return dict(other)
     for key in ("protocol", "seed"):
         if one[key] != other[key]:
-            told = f"{_short(one[key])} there, {_short(other[key])} here"
-            raise RunError(f"{place}: holds another benchmark ({key}: {told}); name another folder")
+            differ = f"{_short(one[key])} there, {_short(other[key])} here"
+            raise RunError(f"{place}: holds another benchmark ({key}: {differ}); name another folder")
     for key in ("methods", "objects"):
         for name in one[key].keys() & other[key].keys():
             if one[key][name] != other[key][name]:
-                told = f"{key}.{name}: {_short(one[key][name])} there, {_short(other[key][name])} here"
-                raise RunError(f"{place}: holds another benchmark ({told}); name another folder")
+                differ = f"{key}.{name}: {_short(one[key][name])} there, {_short(other[key][name])} here"
+                raise RunError(f"{place}: holds another benchmark ({differ}); name another folder")
     both: dict[str, Any] = {key: {**one[key], **other[key]} for key in ("methods", "objects")}
     if "benchmark" in one and "benchmark" in other:
         a, b = one["benchmark"], other["benchmark"]

@@ -26,7 +26,7 @@ from zero3d_benchmark.reading import from_plain
 from zero3d_benchmark.run import folder
 from zero3d_benchmark.run.placing import SAMPLED, Placing, place
 from zero3d_benchmark.run.predict import Prediction, keep, predict
-from zero3d_benchmark.run.truth import Truth, on_white
+from zero3d_benchmark.run.truth import Truth
 
 CALL = f"{__name__}:score"
 GRID_SIDE = 192
@@ -98,8 +98,8 @@ def _scored(benchmark: Benchmark, registry: Registry, label: str, truth: Truth, 
     odd = {key: value for key, value in figures.items() if math.isnan(value)}
     if odd:
         raise UserError(f"{', '.join(odd)}: not a number; the prediction has no surface that can be measured")
-    told = {"notes": made.notes[:20], **({"drawn": made.drawn} if made.drawn and measures.pictures else {})}
-    return {"figures": figures, "error": None, "method_seconds": round(seconds, 2), **told}
+    about = {"notes": made.notes[:20], **({"drawn": made.drawn} if made.drawn and measures.pictures else {})}
+    return {"figures": figures, "error": None, "method_seconds": round(seconds, 2), **about}
 
 
 def _shapes(benchmark: Benchmark, truth: Truth, made: Prediction) -> dict[str, float]:
@@ -163,11 +163,16 @@ def _show(truth: Truth, made: Prediction, row: Path) -> None:
         picture = MeshScene(made.mesh).draw(camera, supersample=1).image[0].numpy()
     else:
         return
-    pixels = Image.fromarray(numpy.round(255 * picture.clip(0, 1)).astype(numpy.uint8))
     with replacing(row.with_suffix(".png")) as beside:
-        pixels.save(beside, "PNG")
+        Image.fromarray(_pixels(picture)).save(beside, "PNG")
+
+
+def _pixels(picture: numpy.ndarray) -> numpy.ndarray:
+    """[0, 1] -> uint8, the nearest."""
+    return numpy.round(255 * picture.clip(0, 1)).astype(numpy.uint8)
 
 
 def shown(truth: Truth) -> tuple[numpy.ndarray, numpy.ndarray]:
     """The input picture and the first true one, (H, W, 3) uint8 on white; the input twice where nothing is asked for."""
-    return on_white(truth.input.rgba), on_white((truth.targets or [truth.input])[0].rgba)
+    first = (truth.targets or [truth.input])[0]
+    return _pixels(truth.input.on_white.numpy()), _pixels(first.on_white.numpy())

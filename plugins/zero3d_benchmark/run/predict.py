@@ -25,7 +25,7 @@ from zero3d.run import run
 from zero3d_benchmark.methods import given, prediction_file, recipe_of
 from zero3d_benchmark.options import MethodOptions
 from zero3d_benchmark.run.placing import to_world
-from zero3d_benchmark.run.truth import Truth
+from zero3d_benchmark.run.truth import Truth, over_white, resized
 from zero3d_benchmark.run.views import views_of
 
 
@@ -73,9 +73,9 @@ def _ran(method: MethodOptions, truth: Truth, registry: Registry, seed: int, fol
     """The mesh that a recipe, or a reconstructor's, exports."""
     file, overrides = recipe_of(method, registry)
     shown, out = truth.input, folder / "run"
-    told = [*given(method, shown.path, truth.elevation_deg), f"out={json.dumps(str(out))}", f"seed={seed}"]
+    own = [*given(method, shown.path, truth.elevation_deg), f"out={json.dumps(str(out))}", f"seed={seed}"]
     notes: list[str] = []
-    run(file, registry, [*told, *overrides], tell=notes.append)
+    run(file, registry, [*own, *overrides], tell=notes.append)
     files = [path for path in sorted(out.iterdir()) if path.suffix.lower().lstrip(".") in FORMATS]
     if not files:
         raise UserError(f"{file}: it exported no mesh ({', '.join(FORMATS)}); add export.mesh to it")
@@ -107,10 +107,7 @@ def _picture(folder: Path, number: int, shape: tuple[int, ...]) -> torch.Tensor:
             read = opened.convert("RGBA")
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); one PNG for each target is wanted, from 000.png") from None
-    if read.size != (shape[1], shape[0]):
-        read = read.convert("RGBa").resize((shape[1], shape[0]), Image.Resampling.BOX).convert("RGBA")
-    rgba = torch.from_numpy(numpy.array(read)).float() / 255
-    return rgba[..., :3] * rgba[..., 3:] + 1 - rgba[..., 3:]
+    return over_white(numpy.asarray(resized(read, shape[0], shape[1])))
 
 
 def keep(made: Prediction, azimuth_deg: float, place: Path) -> None:

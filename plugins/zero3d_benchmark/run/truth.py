@@ -38,8 +38,7 @@ class Shot:
     @property
     def on_white(self) -> torch.Tensor:
         """(H, W, 3) in [0, 1]."""
-        rgba = torch.from_numpy(self.rgba.copy()).float() / 255
-        return rgba[..., :3] * rgba[..., 3:] + 1 - rgba[..., 3:]
+        return over_white(self.rgba)
 
 
 class Truth:
@@ -120,9 +119,7 @@ class Truth:
         rgba = numpy.round(255 * view.rgba.numpy()).astype(numpy.uint8)
         longest = max(rgba.shape[:2])
         height, width = (max(1, round(side * size / longest)) for side in rgba.shape[:2])
-        if (height, width) != rgba.shape[:2]:  # premultiplied: hidden colours must not bleed
-            small = Image.fromarray(rgba, "RGBA").convert("RGBa").resize((width, height), Image.Resampling.BOX)
-            rgba = numpy.asarray(small.convert("RGBA"))
+        rgba = numpy.asarray(resized(Image.fromarray(rgba, "RGBA"), height, width))
         return _write(path, record, rgba, view.camera.resized(height, width))
 
     def _drawn(self, camera: Cameras) -> Shot:
@@ -168,11 +165,17 @@ def cameras(seen: Seen, stream: str, protocol: Protocol) -> list[Cameras]:
     return [orbit(e, a, protocol.size, d, fov) for e, a, d in zip(*columns, strict=True)]
 
 
-def on_white(rgba: numpy.ndarray) -> numpy.ndarray:
-    """(H, W, 4) uint8 -> (H, W, 3) uint8."""
-    alpha = rgba[..., 3:].astype(numpy.float32) / 255
-    flat: numpy.ndarray = numpy.round(rgba[..., :3] * alpha + 255 * (1 - alpha)).astype(numpy.uint8)
-    return flat
+def over_white(rgba: numpy.ndarray) -> torch.Tensor:
+    """(H, W, 4) uint8, straight alpha -> (H, W, 3) in [0, 1]."""
+    whole = torch.from_numpy(rgba.copy()).float() / 255
+    return whole[..., :3] * whole[..., 3:] + 1 - whole[..., 3:]
+
+
+def resized(picture: Image.Image, height: int, width: int) -> Image.Image:
+    """An RGBA picture of that size, premultiplied on the way: hidden colours must not bleed."""
+    if picture.size == (width, height):
+        return picture
+    return picture.convert("RGBa").resize((width, height), Image.Resampling.BOX).convert("RGBA")
 
 
 def _write(path: Path, record: Path, rgba: numpy.ndarray, camera: Cameras) -> Shot:

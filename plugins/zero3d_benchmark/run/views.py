@@ -46,8 +46,8 @@ def parsed(method: MethodOptions, registry: Registry, words: list[str]) -> tuple
         with contextlib.redirect_stdout(io.StringIO()):
             found = parser.parse_args(given)
     except RecipeError as error:
-        told = " ".join(map(str, method.arguments))
-        raise RecipeError(f"arguments: zero3d views does not take {told!r}: {error}; see zero3d views --help") from None
+        own = " ".join(map(str, method.arguments))
+        raise RecipeError(f"arguments: zero3d views does not take {own!r}: {error}; see zero3d views --help") from None
     found.registry = registry
     return views, found
 

@@ -35,10 +35,10 @@ def own_axes(path: Path, up: str = "z") -> Any:
     mesh = load_mesh(path)
     vertices = world_to_gltf(torch.from_numpy(numpy.array(mesh.vertices))).numpy()
     mesh.vertices = vertices if up == "z" else vertices[:, [0, 2, 1]] * (1, -1, 1)
-    return told(mesh)
+    return with_closed(mesh)
 
 
-def told(mesh: Any) -> Any:
+def with_closed(mesh: Any) -> Any:
     """The same mesh with `metadata["closed"]`; see `own_axes`."""
     _, joined = numpy.unique(numpy.asarray(mesh.vertices), axis=0, return_inverse=True)
     faces = joined.reshape(-1)[numpy.asarray(mesh.faces)]

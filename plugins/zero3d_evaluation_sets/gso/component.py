@@ -96,8 +96,8 @@ class Gso(EvaluationSet):
 
     def _layout(self, root: Path) -> tuple[str, dict[str, Path]]:
         """The layout, and the folders that have it by name."""
-        asked = self.config.layout
-        looked = [name for name in LAYOUTS if asked in ("auto", name)]
+        option = self.config.layout
+        looked = [name for name in LAYOUTS if option in ("auto", name)]
         below = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
         listed = root / "val.json"
         if "zero123" in looked and listed.is_file():
