@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from zero3d.cli import main
-from zero3d.cli.completion import SHELLS
-from zero3d.cli.layout import MARK, shortened
+from zero3d.cli.layout import MARK, SHELLS, shortened
 from zero3d.cli.parser import make_parser
 from zero3d.cli.static import fields_of, options_of
 from zero3d.plugins import load_plugins

@@ -181,7 +181,7 @@ class Run:
         return export(self.folder, overrides, progress, self._plugins)
 
     def _repr_html_(self) -> str:
-        from zero3d.api.shown import run_html
+        from zero3d.api.notebook import run_html
 
         return run_html(self)
 

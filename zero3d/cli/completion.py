@@ -13,7 +13,6 @@ from zero3d.plugins import load_plugins
 from zero3d.recipe_names import is_path, recipe_file, recipes
 from zero3d.registry import Promised, Registry
 
-SHELLS = ("bash", "zsh", "fish")
 OWN_OPTIONS = {"guidance": ("weight", "every", "denoiser"), "regularizer": ("weight", "every", "view")}
 """What the engine knows of a block, beside its component's options."""
 

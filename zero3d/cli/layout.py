@@ -10,6 +10,8 @@ LINES = 3
 """A longer usage is shortened: the options stand below."""
 WIDTH = 54
 """Characters that a line of the list of commands has for what one does."""
+SHELLS = ("bash", "zsh", "fish")
+"""Those that `zero3d completion` has a script for."""
 
 EXAMPLES = {
     "run": """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
-from zero3d.cli.layout import EXAMPLES, laid_out, shortened
+from zero3d.cli.layout import EXAMPLES, SHELLS, laid_out, shortened
 from zero3d.errors import PluginError
 from zero3d.interfaces import Command
 from zero3d.registry import BrokenPlugin, Promised, Registry
@@ -95,7 +95,7 @@ def make_parser(registry: Registry, wanted: str | None = None) -> tuple[argparse
         help="print a shell's script for completion",
         description="Print the script with which a shell completes zero3d's commands, recipes, keys and values.",
     )
-    shell.add_argument("shell", choices=("bash", "zsh", "fish"), help="which shell")
+    shell.add_argument("shell", choices=SHELLS, help="which shell")
     own_parsers = {
         "run": run,
         "resume": resume,

@@ -18,7 +18,8 @@ from zero3d.run.exports import write_exports
 from zero3d.run.session import Session
 from zero3d.values import StepTerms
 
-TOLD = "the user knows how to go on"
+REPORTED = "how to go on has been said"
+"""The argument of a KeyboardInterrupt after which no line of a stop is needed."""
 
 
 def optimise(session: Session, first_step: int) -> Session:
@@ -31,22 +32,22 @@ def optimise(session: Session, first_step: int) -> Session:
     """
     session.parts.representation.tell = session.tell
     try:
-        reached, wish = _steps(session, first_step)
+        reached, request = _steps(session, first_step)
         total = session.engine.total_steps
         if reached < total:
             session.tell(f"stopped after step {reached} of {total}; go on with: zero3d resume {session.folder}")
-        if reached == total or wish.export:
+        if reached == total or request.export:
             write_exports(session)
     except WriteError as error:
         raise WriteError(f"{error}; then go on with: zero3d resume {session.folder}") from error
     if reached < total:
-        raise KeyboardInterrupt(TOLD)
+        raise KeyboardInterrupt(REPORTED)
     return session
 
 
 @dataclass
-class _Wish:
-    """To end after the current step: of an observer, or of Ctrl-C."""
+class _StopRequest:
+    """Whether an observer, or Ctrl-C, wants the run to end after the current step; `export`: with its exports."""
 
     stop: bool = False
     export: bool = False
@@ -55,24 +56,24 @@ class _Wish:
         self.stop, self.export = True, self.export or export
 
 
-def _steps(session: Session, first_step: int) -> tuple[int, _Wish]:
+def _steps(session: Session, first_step: int) -> tuple[int, _StopRequest]:
     """The steps with all that listens to them; the index of the next one, and what ended them."""
     engine, every = session.engine, session.recipe.options.checkpoint.every
-    wish = _Wish()
-    view = replace(session.view(first_step), stop=wish.ask, stopping=lambda: wish.stop)
+    request = _StopRequest()
+    view = replace(session.view(first_step), stop=request.ask, stopping=lambda: request.stop)
     observers = list(session.parts.observers.values())
     log = MetricsLog(session.folder, first_step)
     started = time.monotonic()
-    with _stop_on_interrupt(wish):
+    with _stop_on_interrupt(request):
 
         def after(index: int, figures: dict[str, float]) -> bool:
             record = {**figures, "seconds": round(time.monotonic() - started, 4)}
             log.write(index, record)
             for observer in observers:
                 observer.on_step(view, engine.at(index), record)
-            if (index + 1) % every == 0 or index + 1 == engine.total_steps or wish.stop:
+            if (index + 1) % every == 0 or index + 1 == engine.total_steps or request.stop:
                 checkpoint.save(engine, index + 1, session.folder)
-            return wish.stop
+            return request.stop
 
         def look(terms: StepTerms) -> dict[str, float]:
             return {name: value for observer in observers for name, value in observer.on_terms(view, terms).items()}
@@ -93,19 +94,19 @@ def _steps(session: Session, first_step: int) -> tuple[int, _Wish]:
         finished = reached == engine.total_steps
         for observer in observers:
             observer.on_end(view, finished)
-    return reached, wish
+    return reached, request
 
 
 @contextlib.contextmanager
-def _stop_on_interrupt(wish: _Wish) -> Iterator[None]:
-    """Turn the first Ctrl-C into a wish to stop after the current step; a second one stops at once."""
+def _stop_on_interrupt(request: _StopRequest) -> Iterator[None]:
+    """Turn the first Ctrl-C into a request to stop after the current step; a second one stops at once."""
     pressed = False
 
     def handler(signum: int, stack: Any) -> None:
         nonlocal pressed
         if pressed:
             raise KeyboardInterrupt
-        pressed = wish.stop = True
+        pressed = request.stop = True
 
     try:
         former = signal.signal(signal.SIGINT, handler)

@@ -16,7 +16,7 @@ from zero3d.run.further import change_steps, sorted_overrides
 from zero3d.run.optimise import optimise
 from zero3d.run.pictures import kept_pictures
 from zero3d.run.session import Session, check_observers, load_run_recipe, open_session, out_of, say
-from zero3d.run.start import start_stages, telling_of_a_stop
+from zero3d.run.start import reporting_a_stop, start_stages
 from zero3d.run.subject import seen_from
 
 
@@ -34,7 +34,7 @@ def resume(
     steps, watching = sorted_overrides(overrides)
     whole = folder.whole_run(run_folder)
     folder.open_run(whole)
-    with telling_of_a_stop(tell, whole), only_writer(whole, str(whole)):
+    with reporting_a_stop(tell, whole), only_writer(whole, str(whole)):
         remove_leftovers(whole)
         check_observers(_recipes(whole, registry, watching))
         change_steps(whole, registry, steps, tell)

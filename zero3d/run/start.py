@@ -17,7 +17,7 @@ from zero3d.parts import Parts, build_parts, build_stages
 from zero3d.recipe import BLOCK_MAPS, SINGLE_BLOCKS, Block, Recipe, RecipeText, recipe_file
 from zero3d.registry import Registry
 from zero3d.run.new_folder import free_out, reserving
-from zero3d.run.optimise import TOLD, optimise
+from zero3d.run.optimise import REPORTED, optimise
 from zero3d.run.pictures import Pictures, load_pictures
 from zero3d.run.session import Session, check_observers, load_parts, load_run_recipe, make_engine, out_of, say
 from zero3d.run.subject import (
@@ -53,13 +53,14 @@ class Plan:
 
 
 @contextlib.contextmanager
-def telling_of_a_stop(tell: Callable[[str], None], *known: Path) -> Iterator[list[Path]]:
-    """A line that says what Ctrl-C left, where `optimise` has told none. Takes the folder when it is known."""
+def reporting_a_stop(tell: Callable[[str], None], *known: Path) -> Iterator[list[Path]]:
+    """Says by `tell` what Ctrl-C left, where `optimise` has not. The run's folder is `known`, or put into the list that it
+    gives."""
     place = list(known)
     try:
         yield place
     except KeyboardInterrupt as stop:
-        if TOLD not in stop.args:
+        if REPORTED not in stop.args:
             kept = place and all((place[0] / name).is_file() for name in (folder.MANIFEST, folder.RECIPE))
             go_on = f"stopped; go on with: zero3d resume {place[0]}" if kept else ""
             tell(go_on or "stopped before the first step; nothing was kept")
@@ -76,7 +77,7 @@ def run(
         UserError: the recipe, the picture or the folder cannot be used; nothing was written.
         KeyboardInterrupt: stopped by the user; a line says what is kept.
     """
-    with telling_of_a_stop(tell) as place, reserving(file) as take:
+    with reporting_a_stop(tell) as place, reserving(file) as take:
         checked = _checked(file, registry, overrides, take)
         recipe, guessers = checked[0][0], estimators(parts for _, parts in checked)
         del checked  # its fields are memory

@@ -50,7 +50,7 @@ def run_html(run: Run) -> str:
 
 
 def _figure(title: str, path: Path) -> str:
-    return _held(title, path.read_bytes())
+    return _embedded(title, path.read_bytes())
 
 
 def _film_figure(path: Path) -> str:
@@ -65,10 +65,10 @@ def _film_figure(path: Path) -> str:
             return ""
         buffer = io.BytesIO()
         picture.to_image().save(buffer, format="PNG")
-    return _held(path.name, buffer.getvalue())
+    return _embedded(path.name, buffer.getvalue())
 
 
-def _held(title: str, png: bytes) -> str:
+def _embedded(title: str, png: bytes) -> str:
     data = base64.b64encode(png).decode("ascii")
     name = html.escape(title)
     return (
