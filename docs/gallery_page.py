@@ -61,7 +61,7 @@ def gallery_page(registry: Registry) -> str:
 
 
 def group(summary: RecipeSummary) -> str:
-    if (PICTURES / f"{summary.name}.jpg").is_file():
+    if pictured(summary.name):
         return "Made here"
     if "prompt" in summary.needs and "picture" not in summary.needs:
         return "From words"
@@ -78,7 +78,7 @@ def section(summary: RecipeSummary, source: Mapping[str, object]) -> Iterator[st
     extras = [f"the extra `{extra}`" for extra, _ in summary.extras if extra not in ("grabcut", "heic", "gsplat")]
     needs = [*given, *(weights(own) for own in {own.name: own for own in summary.weights}.values()), *extras]
     yield from (f"- needs: {'; '.join(needs) or 'nothing'}", *costs(summary, source))
-    if not (PICTURES / f"{summary.name}.jpg").is_file():
+    if not pictured(summary.name):
         yield "- no picture: its weights are fetched or brought by you, and nobody here has run it with them"
     yield ""
 
@@ -97,8 +97,7 @@ def costs(summary: RecipeSummary, source: Mapping[str, object]) -> Iterator[str]
     )
     blocks = [source.get("denoiser"), *(dict(source.get("denoisers") or {}).values())]
     for kind in dict.fromkeys(block.get("type") for block in blocks if isinstance(block, Mapping)):
-        full = (PICTURES / f"{summary.name}.jpg").is_file() is False
-        if kind in STEPS and full:
+        if kind in STEPS and not pictured(summary.name):
             yield f"- **measured**: {STEPS[kind]}"
 
 
@@ -111,8 +110,13 @@ def marked(cost: str) -> str:
     return plain(cost) if "nobody here" in cost or "aim" in cost else f"**measured**: {plain(cost)}"
 
 
+def pictured(name: str) -> bool:
+    """Whether make_gallery.py drew it."""
+    return (PICTURES / f"{name}.jpg").is_file()
+
+
 def figure(name: str) -> Iterator[str]:
-    if (PICTURES / f"{name}.jpg").is_file():
+    if pictured(name):
         yield from (f"![{name}]({name}.jpg)", "", CAPTIONS.get(name, ""), "")
 
 

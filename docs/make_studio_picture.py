@@ -61,8 +61,8 @@ def send(url: str, picture: Path) -> str:
     while not json.load(urllib.request.urlopen(f"{url}api/state", timeout=60))["recipes"]:
         time.sleep(0.5)
     headers = {"Origin": url.rstrip("/"), "Content-Type": "image/png"}
-    asked = urllib.request.Request(f"{url}api/pictures?name={picture.name}", picture.read_bytes(), headers)
-    with urllib.request.urlopen(asked, timeout=60) as answer:
+    request = urllib.request.Request(f"{url}api/pictures?name={picture.name}", picture.read_bytes(), headers)
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return str(json.load(answer)["ident"])
 
 

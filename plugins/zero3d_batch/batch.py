@@ -76,7 +76,7 @@ class Batch(Command):
             named,
             say,
         )
-        if arguments.only_tell:
+        if arguments.list_only:
             for item, state in zip(mine, drive.states().values(), strict=True):
                 print(f"{state:5} {item.folder}  {item.image}  {' '.join(item.overrides)}".rstrip())
             return 0

@@ -48,7 +48,7 @@ class Sweep(Command):
         page = functools.partial(write_comparison, axes=[axis.key for axis in axes])
         offline = os.environ.get("HF_HUB_OFFLINE") == "1"
         drive = Drive(arguments.recipe, arguments.registry, out, common, items, items, page, offline, named, say)
-        if arguments.only_tell:
+        if arguments.list_only:
             for item, state in zip(items, drive.states().values(), strict=True):
                 print(f"{state:5} {item.folder}  {' '.join(item.overrides)}".rstrip())
             print(f"{len(items)} runs: {' x '.join(f'{len(a.values)} {a.short}' for a in axes) or 'one'}")

@@ -10,6 +10,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from zero3d.films import to_uint8
 from zero3d.interfaces import Observer, RunView
 from zero3d.values import StepTerms, TermGradient
 from zero3d_diagnostics.charts import LINE, save_png
@@ -74,8 +75,7 @@ class GuidancePreview(Observer):
             text = f"{caption}  ({', '.join(shown)})" if row == 0 else caption
             draw.text((2, top + 2), text, "black", ImageFont.load_default())
             for column, panel in enumerate(shown.values()):
-                pixels = torch.round(255 * panel.detach().cpu().clamp(0, 1)).to(torch.uint8).numpy()
-                picture = Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC)
+                picture = Image.fromarray(to_uint8(panel)).resize((size, size), Image.Resampling.BICUBIC)
                 sheet.paste(picture, (column * size, top + LINE))
         return sheet
 

@@ -24,7 +24,7 @@ from zero3d_report.reading.models import LARGEST, Model, model_of
 
 NAME = "report.html"
 VALUES = ("value", "distance", "loss")
-"""The last words of figures that tell how far a term is from what it wants."""
+"""The last words of figures that measure how far a term is from its goal."""
 HASHED = 200_000_000
 """Bytes of an exported file that is hashed."""
 
@@ -127,7 +127,7 @@ def judged(key: str, value: Any) -> str:
 
 
 def _notes(run: Run) -> Iterator[str]:
-    """What the user was told, and what an export's figures say of it."""
+    """The notes and warnings of the run, and what an export's figures say of it."""
     manifests = [run.manifest, *(stage.manifest for stage in run.stages)]
     lines = list(dict.fromkeys(note for manifest in manifests for note in _said(manifest)))
     for stage in run.stages:
@@ -194,7 +194,7 @@ def grouped(series: Series) -> dict[str, Series]:
 def _made_by(run: Run, models: Iterable[tuple[Stage, Export, Model]]) -> Iterator[str]:
     """Recipe, times, versions, seeds and hashes."""
     yield "<h2>How it was made</h2>"
-    yield table([*_facts(run), *timings(run), *_asked(run)])
+    yield table([*_facts(run), *timings(run), *_evaluated(run)])
     given = run.manifest.get("overrides")
     overrides = [str(line) for line in given] if isinstance(given, list) else []
     source = run.manifest.get("recipe")
@@ -229,15 +229,15 @@ def timings(run: Run) -> list[tuple[str, str]]:
     return rows
 
 
-def _asked(run: Run) -> list[tuple[str, str]]:
-    """In how many steps each guidance asked its teacher: it logs a weight when it does."""
+def _evaluated(run: Run) -> list[tuple[str, str]]:
+    """In how many steps each guidance was evaluated: it logs a weight when it is."""
     rows = []
     for stage in run.stages:
         for name, points in stage.series.items():
             if name.startswith("guidance.") and name.endswith(".weight"):
                 who = name.removesuffix(".weight").removeprefix("guidance.")
                 where = f"{stage.name}: " if stage.name else ""
-                rows.append((f"{where}{who} asked", f"in {len(points)} of {stage.done} steps"))
+                rows.append((f"{where}{who} evaluated", f"in {len(points)} of {stage.done} steps"))
     return rows
 
 

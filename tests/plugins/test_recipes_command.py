@@ -13,7 +13,7 @@ from tests.plugins.sd_tiny import save_stable_diffusion
 from zero3d.cli import main
 from zero3d.plugins import load_plugins
 from zero3d.recipe import load_recipe
-from zero3d_diagnostics.recipes.reading import header, told_costs
+from zero3d_diagnostics.recipes.reading import header, stated_costs
 
 FILES = sorted(Path("recipes").glob("*.yaml"))
 CALLED = {"picture": {"picture", "pictures"}, "prompt": {"prompt"}}
@@ -154,7 +154,7 @@ def test_what_it_costs_is_told(every, no_cache, capsys):
         == "The authors report 40 and 20 minutes on a V100; nobody here has run it with the full weights"
     )
     assert (every["nano"]["hardware"], every["gaussiandreamer"]["hardware"]) == ("CPU", "GPU, 24 GB")
-    assert told_costs("# On a laptop.\n# A GPU with 8 GB\n# is due. It is red.\n#\n# A V100 is not told of\n") == (
+    assert stated_costs("# On a laptop.\n# A GPU with 8 GB\n# is due. It is red.\n#\n# A V100 is not told of\n") == (
         ("A GPU with 8 GB is due",),
         "GPU, 8 GB",
     )

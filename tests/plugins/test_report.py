@@ -183,7 +183,14 @@ class TestPage:
     def test_holds_what_is_known(self, finished):
         write_report(finished)
         page = page_of(finished / "report.html")
-        for word in ("is not watertight", "in 3 pieces", "seed 5", "losses", "gradient norms", "asked in 8 of 8 steps"):
+        for word in (
+            "is not watertight",
+            "in 3 pieces",
+            "seed 5",
+            "losses",
+            "gradient norms",
+            "evaluated in 8 of 8 steps",
+        ):
             assert word in page.text, word
         digest = folder.file_sha256(finished / "mesh.glb")
         assert digest in page.text

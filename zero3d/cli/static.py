@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import PathFinder
@@ -120,26 +121,25 @@ def _fields(found: tuple[str, ast.ClassDef] | None) -> tuple[Option, ...]:
 
 def _checked(module: str, node: ast.ClassDef) -> dict[str, tuple[str, ...]]:
     """Field -> the words that `__post_init__` holds it against: `self.FIELD not in WORDS`, or in a loop over such pairs."""
-    found: dict[str, ast.expr] = {}
-    for method in node.body:
-        if isinstance(method, ast.FunctionDef) and method.name == "__post_init__":
-            for inner in ast.walk(method):
-                if isinstance(inner, ast.Compare) and isinstance(inner.ops[0], (ast.In, ast.NotIn)):
-                    if isinstance(inner.left, ast.Attribute):
-                        found[inner.left.attr] = inner.comparators[0]
-                elif isinstance(inner, ast.For) and isinstance(inner.iter, ast.Tuple):
-                    for pair in inner.iter.elts:
-                        if (
-                            isinstance(pair, ast.Tuple)
-                            and len(pair.elts) == 2
-                            and isinstance(pair.elts[0], ast.Constant)
-                        ):
-                            found[str(pair.elts[0].value)] = pair.elts[1]
+    methods = [own for own in node.body if isinstance(own, ast.FunctionDef) and own.name == "__post_init__"]
+    found = {field: words for method in methods for inner in ast.walk(method) for field, words in _holds(inner)}
     named = {
         field: words_of(module, value.id) if isinstance(value, ast.Name) else _words(value)
         for field, value in found.items()
     }
     return {field: tuple(words) for field, words in named.items() if words}
+
+
+def _holds(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """The fields that one line of `__post_init__` holds against words, with those."""
+    if isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)):
+        if isinstance(node.left, ast.Attribute):
+            yield node.left.attr, node.comparators[0]
+    elif isinstance(node, ast.For) and isinstance(node.iter, ast.Tuple):
+        for pair in node.iter.elts:
+            match pair:
+                case ast.Tuple(elts=[ast.Constant(value=field), words]):
+                    yield str(field), words
 
 
 def _words(value: ast.expr | None) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """A run's folder: made only when everything is checked, held by one process at a time, readable by people, movable."""
 
 from zero3d.folder.claim import check_out, claimed, clear, create, save_picture, write_recipe
-from zero3d.folder.exported import REPORT, exported_files, exported_mesh
+from zero3d.folder.exported import REPORT, exported_files, exported_labels, exported_mesh
 from zero3d.folder.layout import (
     CHECKPOINT,
     MANIFEST,
@@ -16,7 +16,7 @@ from zero3d.folder.layout import (
     whole_run,
 )
 from zero3d.folder.manifest import file_hashes, file_sha256, made_otherwise, make_manifest, other_version
-from zero3d.folder.metrics import MetricsLog, read_metrics
+from zero3d.folder.metrics import MetricsLog, logged_seconds, read_metrics
 
 __all__ = [
     "CHECKPOINT",
@@ -31,10 +31,12 @@ __all__ = [
     "clear",
     "create",
     "exported_files",
+    "exported_labels",
     "exported_mesh",
     "file_hashes",
     "file_sha256",
     "is_whole",
+    "logged_seconds",
     "make_manifest",
     "made_otherwise",
     "open_run",

@@ -14,6 +14,11 @@ REPORT = ".report.yaml"
 """The end of the name of an export's report, after the label."""
 
 
+def exported_labels(folder: Path) -> list[str]:
+    """The labels of the exports that have left a report, sorted."""
+    return sorted(path.name.removesuffix(REPORT) for path in folder.glob(f"*{REPORT}"))
+
+
 def exported_files(folder: Path, label: str) -> tuple[dict[str, Any], tuple[Path, ...]]:
     """The figures of an export's report, and its files that are there, the main one first; neither where it has no report.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,16 @@ def read_metrics(folder: Path, name: str = METRICS) -> list[dict[str, Any]]:
         RunError: it cannot be read.
     """
     return _kept(folder / name)
+
+
+def logged_seconds(records: Iterable[Mapping[str, Any]]) -> float:
+    """Seconds of the optimisation in all sittings: the clock of a log's lines begins anew when a run is resumed."""
+    total = last = 0.0
+    for record in records:
+        now = record.get("seconds")
+        if isinstance(now, int | float):
+            total, last = total + (last if now < last else 0.0), float(now)
+    return total + last
 
 
 def _line(record: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""A job in the worker that runs it: its call found, its prints kept apart, its end told as JSON can hold it."""
+"""A job in the worker that runs it: its call found, its prints kept apart, its end as JSON can hold it."""
 
 from __future__ import annotations
 

@@ -45,10 +45,10 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def threads_of(workers: int, asked: int | None) -> int:
+def threads_of(workers: int, given: int | None) -> int:
     """Threads of each of so many workers: an even share of the cores, or fewer where OMP_NUM_THREADS says so."""
-    if asked is not None:
-        return asked
+    if given is not None:
+        return given
     share, limit = max(1, cores() // workers), os.environ.get("OMP_NUM_THREADS", "")
     return min(share, int(limit)) if limit.isdigit() and int(limit) else share
 
@@ -80,7 +80,7 @@ def has_gpu() -> bool:
 
 @contextmanager
 def log_folder(given: str | None) -> Iterator[Path]:
-    """The folder that was asked for; or one for the time of the block."""
+    """The given folder; or one for the time of the block."""
     if given is not None:
         yield Path(given).expanduser()
         return

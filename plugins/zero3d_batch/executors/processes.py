@@ -36,7 +36,7 @@ STOP_SECONDS = 15.0
 @dataclass
 class ProcessesOptions(SharedOptions):
     """workers: processes at once; None: one for each `gpus`, or for every two cores. gpus: of a job, a share or a whole
-    number, told to it by CUDA_VISIBLE_DEVICES; None: 1 where there are any; 0 hides them. attempts: workers that a job may
+    number, given to it in CUDA_VISIBLE_DEVICES; None: 1 where there are any; 0 hides them. attempts: workers that a job may
     cost. threads: of a worker; None shares the cores out. logs: the folder of the jobs' prints; None keeps none."""
 
 
@@ -98,18 +98,18 @@ class _Pool:
         try:
             while (found := self._next()) is not None:
                 job, log = found
-                deaths, answer, told = 0, None, ""
+                deaths, answer, cause = 0, None, ""
                 while answer is None and deaths < self._attempts and not self._stopped:
                     worker = worker or self._start(surroundings, log)
                     answer = worker.ask(job, log) if worker else None
                     if answer is None and worker:
-                        deaths, told = deaths + 1, worker.end()
+                        deaths, cause = deaths + 1, worker.end()
                         self._forget(worker)
                         worker = None
                 if self._stopped and answer is None:
                     break
                 attempts = deaths + (answer is not None)
-                self._ended.put(outcome(job, answer or died(deaths, told, log if self._kept else ""), attempts))
+                self._ended.put(outcome(job, answer or died(deaths, cause, log if self._kept else ""), attempts))
         except Exception as error:  # of the iterator that gives the jobs, or of a machine that starts no process
             self._ended.put(error)
         finally:
@@ -136,7 +136,7 @@ class _Pool:
             self._workers.discard(worker)
 
     def _stop(self) -> None:
-        """End what still runs: as by Ctrl-C, then by force; by force at once if asked again."""
+        """End what still runs: as by Ctrl-C, then by force; by force at once at a second Ctrl-C."""
         with self._lock:
             self._stopped, running = True, list(self._workers)
         try:
@@ -160,14 +160,14 @@ class _Worker:
         command = [sys.executable, "-P", "-m", "zero3d_batch.executors.worker", str(os.getpid())]
         with contextlib.ExitStack() as stack:
             try:
-                told: Any = stack.enter_context(open(log, "ab"))
+                prints: Any = stack.enter_context(open(log, "ab"))
             except OSError:
-                told = subprocess.DEVNULL
+                prints = subprocess.DEVNULL
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=told,
+                stderr=prints,
                 env=environment,
                 start_new_session=True,
             )

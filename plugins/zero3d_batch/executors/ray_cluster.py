@@ -151,8 +151,8 @@ def _task(ray: Any, threads: int, gpus: float, local: bool) -> Any:
     return ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=0)(task)
 
 
-def _gpus(ray: Any, asked: float | None) -> float:
-    return float(ray.cluster_resources().get("GPU", 0) > 0) if asked is None else asked
+def _gpus(ray: Any, given: float | None) -> float:
+    return float(ray.cluster_resources().get("GPU", 0) > 0) if given is None else given
 
 
 def _check_fits(ray: Any, threads: int, gpus: float) -> None:
@@ -219,13 +219,13 @@ def _check_reached(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), REACHED_SECONDS).close()
     except (OSError, OverflowError) as error:
-        told = f"nobody answers there ({error}); is `ray start --head` running, and the port open?"
-        raise RunError(f"executor ray: address {address}: {told}") from None
+        reason = f"nobody answers there ({error}); is `ray start --head` running, and the port open?"
+        raise RunError(f"executor ray: address {address}: {reason}") from None
 
 
 @contextlib.contextmanager
 def _quiet(ray: Any) -> Iterator[None]:
-    """A worker's death is told by us, in a line; Ray prints ten, to stdout, whatever `log_to_driver` says."""
+    """A worker's death is reported by us, in a line; Ray prints ten, to stdout, whatever `log_to_driver` says."""
     place = getattr(getattr(ray, "_private", None), "worker", None)
     former = getattr(place, "print_to_stdstream", None)
     if place is not None and former is not None:

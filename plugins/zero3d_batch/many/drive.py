@@ -33,11 +33,11 @@ def add_executor_arguments(parser: argparse.ArgumentParser) -> None:
     add("--gpus", type=float, metavar="X", help="GPUs of a run, 0.5 for two on one (1 where there are any)")
     add("--attempts", type=int, metavar="N", help="how often a run whose worker is killed is tried (3)")
     add("--ray-address", metavar="HOST:PORT", help="the head of a Ray cluster (the executor ray, started here)")
-    add("--dry-run", dest="only_tell", action="store_true", help="say which runs there would be, and check them")
+    add("--dry-run", dest="list_only", action="store_true", help="say which runs there would be, and check them")
 
 
 def executor_of(registry: Registry, arguments: argparse.Namespace, logs: Path) -> Executor:
-    """The executor that the options ask for.
+    """The executor that the options name.
 
     Raises:
         UserError: there is none of that name, or it takes no such option.
@@ -67,7 +67,7 @@ class Drive:
     page: Callable[[Path, list[dict[str, Any]]], None]
     offline: bool = False
     named: bool = True
-    tell: Callable[[str], None] = print
+    say: Callable[[str], None] = print
 
     def states(self) -> dict[str, str]:
         """What lies there of each of `mine`."""
@@ -78,18 +78,18 @@ class Drive:
 
         Raises:
             UserError: a run with other keys is in the way, or the executor cannot work.
-            KeyboardInterrupt: by the user; tables and page tell how far it went.
+            KeyboardInterrupt: by the user; tables and page show how far it went.
         """
         states = self.states()
         refuse_others(self.mine, states, self.common)
         todo = {item.name: item for item in self.mine if states[item.name] != "done"}
         done = len(self.mine) - len(todo)
         if done:
-            self.tell(f"{done} of {len(self.mine)} runs are done already")
+            self.say(f"{done} of {len(self.mine)} runs are done already")
         again = "the same command" if self.named else f"the same command with out={self._short()}"
         self._make_folder()
         if not self.named:
-            self.tell(f"out: {self._short()}; {again} goes on there")
+            self.say(f"out: {self._short()}; {again} goes on there")
         for item in todo.values():
             if states[item.name] != "half":  # a row of what was there before
                 self._row(item).unlink(missing_ok=True)
@@ -104,14 +104,14 @@ class Drive:
                     written = time.monotonic()
                     cost = written - started
         except KeyboardInterrupt:
-            self.tell(f"stopped; {again} goes on from here")
+            self.say(f"stopped; {again} goes on from here")
             raise
         finally:
             close = getattr(outcomes, "close", None)
             if close:
                 close()
             self.write()
-        self.tell(f"wrote {self.out / 'index.html'}: {len(todo) - failed + done} done, {failed} failed")
+        self.say(f"wrote {self.out / 'index.html'}: {len(todo) - failed + done} done, {failed} failed")
         return int(failed > 0)
 
     def job(self, item: Item) -> Job:
@@ -124,7 +124,7 @@ class Drive:
             "source": dict(item.source),
             "out": str(item.folder),
             "row": str(self._row(item)),
-            "item": self._told(item),
+            "item": self._identity(item),
             "plugins": [os.path.abspath(path) for path in self.registry.local.values()],
             "offline": self.offline,
         }
@@ -132,7 +132,7 @@ class Drive:
 
     def rows(self) -> list[dict[str, Any]]:
         """A row for every item, of other shards too."""
-        return [{**self._told(item), "status": "waiting", **read_row(self._row(item))} for item in self.items]
+        return [{**self._identity(item), "status": "waiting", **read_row(self._row(item))} for item in self.items]
 
     def write(self) -> None:
         """Tables and page, of what is there."""
@@ -140,7 +140,7 @@ class Drive:
         write_tables(self.out, rows)
         self.page(self.out, rows)
 
-    def _told(self, item: Item) -> dict[str, Any]:
+    def _identity(self, item: Item) -> dict[str, Any]:
         return {"name": item.name, "image": item.image, "keys": dict(item.keys)}
 
     def _row(self, item: Item) -> Path:
@@ -158,20 +158,20 @@ class Drive:
             raise RunError(f"out: {self.out} cannot be made ({error.strerror}); take another folder") from None
 
     def _ended(self, outcome: Outcome, item: Item, count: str) -> bool:
-        """Tell it, and keep it; whether it failed."""
+        """Say it, and write its row; whether it failed."""
         path = self._row(item)
         row = read_row(path)
         if outcome.error is None and row.get("status") == "done":
             write_row(path, {**row, "attempts": outcome.attempts})
             again = f", at the {_ordinal(outcome.attempts)} attempt" if outcome.attempts > 1 else ""
-            self.tell(f"[{count}] {item.name}: done, {row.get('seconds')} s{again}")
+            self.say(f"[{count}] {item.name}: done, {row.get('seconds')} s{again}")
             return False
         error = outcome.error or "its worker wrote nothing here; do all machines see this folder?"
-        self.tell(f"[{count}] {item.name}: failed: {error}")
+        self.say(f"[{count}] {item.name}: failed: {error}")
         if row.get("status") != "done":  # another shard may have made it
             failed = {"status": "failed", "error": error, "attempts": outcome.attempts, "seconds": outcome.seconds}
             shown = thumbnail(Path(item.image)) if item.image else ""
-            write_row(path, {**self._told(item), **failed, "picture": shown})
+            write_row(path, {**self._identity(item), **failed, "picture": shown})
         return True
 
 

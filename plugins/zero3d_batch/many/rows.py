@@ -48,9 +48,9 @@ def figures(run: Path) -> dict[str, Any]:
     """Of a finished run: what its exports report, its losses at the end, and over the steps."""
     found: dict[str, Any] = {"export": {}, "losses": {}, "curves": {}}
     for place in places(run):
-        for label in sorted(path.name.removesuffix(folder.REPORT) for path in place.glob(f"*{folder.REPORT}")):
-            report, _ = folder.exported_files(place, label)
-            found["export"][label] = {str(k): v for k, v in report.items() if isinstance(v, (int, float, str))}
+        for label in folder.exported_labels(place):
+            values, _ = folder.exported_files(place, label)
+            found["export"][label] = {str(k): v for k, v in values.items() if isinstance(v, (int, float, str))}
     steps = list(_steps(run))
     for name in dict.fromkeys(name for own in steps for name in own if name.endswith((".value", ".distance"))):
         curve = [(own["at"], own[name]) for own in steps if isinstance(own.get(name), (int, float))]
@@ -62,22 +62,14 @@ def figures(run: Path) -> dict[str, Any]:
 
 
 def step_seconds(run: Path) -> float:
-    """What a run's steps have taken so far, in all its sessions."""
-    total = last = 0.0
-    for own in _steps(run):
-        now = float(own.get("seconds") or 0.0)
-        total += now - last if now >= last else now
-        last = now
-    return total
+    """Seconds of a run's steps so far, in all its sessions."""
+    return sum(folder.logged_seconds(folder.read_metrics(place)) for place in places(run))
 
 
 def _steps(run: Path) -> Iterator[dict[str, Any]]:
     """The lines of metrics.jsonl, stage after stage; "at" counts the steps through."""
-    at = 0
-    for place in places(run):
-        for own in folder.read_metrics(place):
-            yield {**own, "at": at}
-            at += 1
+    lines = (line for place in places(run) for line in folder.read_metrics(place))
+    return ({**line, "at": at} for at, line in enumerate(lines))
 
 
 def thumbnail(path: Path) -> str:

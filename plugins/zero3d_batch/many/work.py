@@ -16,7 +16,9 @@ import torch
 from PIL import Image
 
 from zero3d import folder
+from zero3d.films import to_uint8
 from zero3d.geometry import orbit
+from zero3d.html_pages import as_jpeg
 from zero3d.plugins import load_plugins
 from zero3d.registry import Registry
 from zero3d_batch.many.items import digest, quoted, state_of
@@ -32,7 +34,7 @@ ELEVATION_DEG = 20.0
 
 
 def one_run(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Run, or resume, what `payload` says (see Drive.job); done and written, it is only told.
+    """Run, or resume, what `payload` says (see Drive.job); of one that is done nothing is made.
 
     Raises:
         UserError: it cannot be run.
@@ -71,8 +73,6 @@ def _registry(plugins: tuple[str, ...]) -> Registry:
 
 def _views(session: Session) -> str:
     """The finished object from around, as a data URI; a model that cannot be drawn has none."""
-    from zero3d.html_pages import as_jpeg
-
     try:
         subject = session.subject()
         camera = subject.input_camera
@@ -82,8 +82,7 @@ def _views(session: Session) -> str:
                 around = orbit(
                     ELEVATION_DEG, 360 * k / VIEWS, subject.resolution, camera.distance.cpu(), camera.fovs.cpu()
                 )
-                rgb = subject.decode(subject.draw(around).image)[0].cpu().clamp(0, 1)
-                picture = Image.fromarray((255 * rgb).round().to(torch.uint8).numpy())
+                picture = Image.fromarray(to_uint8(subject.decode(subject.draw(around).image)[0]))
                 pictures.append(numpy.asarray(picture.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BICUBIC)))
         return as_jpeg(Image.fromarray(numpy.concatenate(pictures, axis=1)))
     except Exception:  # the model is there all the same

@@ -8,7 +8,7 @@ from typing import Any
 
 from zero3d.files import write_text
 from zero3d.html_pages import text
-from zero3d_batch.pages.html import COLOURS, chart, links, page, pictures, summary, table, told
+from zero3d_batch.pages.html import COLOURS, chart, links, page, pictures, result, summary, table
 
 
 def write_comparison(out: Path, rows: Sequence[dict[str, Any]], axes: Sequence[str]) -> None:
@@ -50,7 +50,7 @@ def _grid(out: Path, rows: Sequence[dict[str, Any]], down: str, across: str, own
 def _cell(out: Path, row: dict[str, Any] | None, own: bool) -> str:
     if row is None:
         return "<td></td>"
-    return f"<td>{pictures(row, own)}{links(out, row)}{told(row)}</td>"
+    return f"<td>{pictures(row, own)}{links(out, row)}{result(row)}</td>"
 
 
 def _curves(rows: Sequence[dict[str, Any]]) -> Iterator[str]:

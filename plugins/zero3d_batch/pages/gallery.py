@@ -8,10 +8,10 @@ from typing import Any
 
 from zero3d.files import write_text
 from zero3d.html_pages import text
-from zero3d_batch.pages.html import links, page, pictures, summary, told
+from zero3d_batch.pages.html import links, page, pictures, result, summary
 
 LONGEST_PAGE = 1000
-"""Cards of a page, some 10 kB each."""
+"""Cards of a page, some 11 kB each."""
 
 
 def write_gallery(out: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -33,5 +33,5 @@ def _cards(out: Path, rows: Sequence[dict[str, Any]]) -> list[str]:
     for row in rows:
         keys = ", ".join(f"{key}={value}" for key, value in row.get("keys", {}).items())
         own = f'<div class="small">{text(keys)}</div>' if keys else ""
-        cards.append(f'<div class="card">{pictures(row)}<b>{links(out, row)}</b>{own}{told(row)}</div>')
+        cards.append(f'<div class="card">{pictures(row)}<b>{links(out, row)}</b>{own}{result(row)}</div>')
     return ['<div class="cards">', *cards, "</div>"]

@@ -58,7 +58,7 @@ def links(out: Path, row: dict[str, Any]) -> str:
     return f'<a href="{quote(name)}/">{text(name)}</a>{more}'
 
 
-def told(row: dict[str, Any]) -> str:
+def result(row: dict[str, Any]) -> str:
     """Seconds and the exports' figures, or why there are none."""
     if row.get("status") == "failed":
         return f'<div class="failed">failed: {text(str(row.get("error")))}</div>'

@@ -91,10 +91,10 @@ class WeightsAndBiases(Sending):
         online = self.config.mode == "online"
         line = f"wandb: {self._run.url}" if online else f"wandb sync {run.folder}/wandb/offline-* sends it"
         line = "" if self.config.mode == "disabled" else line
-        for label in _labels(run.folder):
+        for label in folder.exported_labels(run.folder):
             figures, files = folder.exported_files(run.folder, label)
-            told = {k: v for k, v in figures.items() if isinstance(v, (str, int, float))}
-            self._run.summary.update({f"export.{label}/{key}": value for key, value in told.items()})
+            plain = {k: v for k, v in figures.items() if isinstance(v, (str, int, float))}
+            self._run.summary.update({f"export.{label}/{key}": value for key, value in plain.items()})
             self._models(label, files, run.steps)
         self._close(0)
         return line
@@ -186,7 +186,3 @@ def _hosts() -> list[str]:
 def _recipe(place: Path) -> dict[str, Any]:
     path = place / folder.RECIPE
     return read_yaml(path) if path.is_file() else {}
-
-
-def _labels(place: Path) -> list[str]:
-    return sorted(path.name.removesuffix(folder.REPORT) for path in place.glob(f"*{folder.REPORT}"))

@@ -54,15 +54,15 @@ class Recipes(Command):
         return _show(words[0] if words else None, files, arguments)
 
 
-def _show(asked: str | None, files: Mapping[str, Path], arguments: argparse.Namespace) -> int:
+def _show(name: str | None, files: Mapping[str, Path], arguments: argparse.Namespace) -> int:
     from zero3d_diagnostics.recipes.reading import tell
 
-    if asked is not None:
-        _check_name(asked, files)
-    summaries = [tell(path, arguments.registry) for name, path in files.items() if asked in (None, name)]
+    if name is not None:
+        _check_name(name, files)
+    summaries = [tell(path, arguments.registry) for own, path in files.items() if name in (None, own)]
     if arguments.json:
         print(json.dumps([_plain(one) for one in summaries], indent=2))
-    elif asked is not None:
+    elif name is not None:
         _print_one(summaries[0])
     else:
         _print_table(summaries)
@@ -154,7 +154,7 @@ def _print_one(summary: RecipeSummary) -> None:
         f"{steps} on {summary.hardware}" if steps and summary.hardware and not summary.costs else steps,
         *summary.costs,
     ]
-    print(f"costs: {'; '.join(filter(None, costs)) or 'not told'}")
+    print(f"costs: {'; '.join(filter(None, costs)) or 'not stated'}")
     for own in summary.weights:
         about = f", {own.published.line}" if own.published else ""
         print(f"weights: {own.name}{about}; others by {own.place}=...")

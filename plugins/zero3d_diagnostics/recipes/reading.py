@@ -75,7 +75,7 @@ def tell(file: Path, registry: Registry) -> RecipeSummary:
     """What a recipe's file says; no weight is read, nothing is fetched."""
     text = file.read_text(encoding="utf-8")
     summary, example = header(text)
-    costs, hardware = told_costs(text)
+    costs, hardware = stated_costs(text)
     plain = RecipeSummary(file.stem, summary, example, _needs(example, {}), costs=costs, hardware=hardware)
     try:
         source = read_yaml(file)
@@ -104,7 +104,7 @@ def header(text: str) -> tuple[str, str]:
     return SENTENCE.split(words)[0].strip(), lines[command] if command < len(lines) else ""
 
 
-def told_costs(text: str) -> tuple[tuple[str, ...], str]:
+def stated_costs(text: str) -> tuple[tuple[str, ...], str]:
     """What the first paragraph of that comment says of machines and times after its summary; the first machine in all."""
     lines = _comment(text)
     paragraph = lines[: lines.index("")] if "" in lines else lines
@@ -141,7 +141,7 @@ def _key(block: Block) -> str:
 
 
 def _weights(key: str, block: Block, known: list[Published]) -> Iterator[Weights]:
-    """What its options name; of an option that names nothing, the published files that the component then asks for."""
+    """What its options name; of an option that names nothing, the published files that the component then needs."""
     component: type[Component] = block.component
     parts = [entry.part for entry in component.published] or ["weights", "start"]
     missing = _missing(block)
@@ -150,8 +150,8 @@ def _weights(key: str, block: Block, known: list[Published]) -> Iterator[Weights
         if name and isinstance(name, str):
             yield Weights(name, place, find(name, [*component.published, *known]), missing)
         else:
-            asked = [entry for entry in component.published if entry.part == part and entry.name in missing]
-            yield from (Weights(entry.name, place, entry, missing) for entry in asked)
+            lacking = [entry for entry in component.published if entry.part == part and entry.name in missing]
+            yield from (Weights(entry.name, place, entry, missing) for entry in lacking)
 
 
 def _missing(block: Block) -> str:

@@ -99,12 +99,12 @@ def _field_normals(field: RadianceField, depth: Tensor, cameras: Cameras) -> Ten
     return torch.where((found * directions[0]).sum(dim=-1, keepdim=True) > 0, -found, found)
 
 
-def lacking(picture: Drawn, depth: bool, normals: bool) -> None:
-    """Hold what was asked for against what there is.
+def check_drawn(picture: Drawn, depth: bool, normals: bool) -> None:
+    """Check that a picture has the depth and the normals that are wanted.
 
     Raises:
         UserError: the model has no depth or no normals.
     """
-    for asked, there, name in ((depth, picture.depth, "--depth"), (normals, picture.normals, "--normals")):
-        if asked and there is None:
+    for wanted, there, name in ((depth, picture.depth, "--depth"), (normals, picture.normals, "--normals")):
+        if wanted and there is None:
             raise UserError(f"{name}: what draws this model has none; draw its exported mesh instead")

@@ -17,7 +17,7 @@ from zero3d.errors import UserError
 from zero3d.files import replacing, write_text
 from zero3d.films import to_uint8
 from zero3d.values import Cameras
-from zero3d_report.drawing.drawn import Drawn, lacking
+from zero3d_report.drawing.drawn import Drawn, check_drawn
 
 RECORD = "transforms.json"
 
@@ -50,7 +50,7 @@ def write_folder(
     out.mkdir(exist_ok=True)
     frames, depths = list[dict[str, Any]](), dict[str, Tensor]()
     for name, camera, picture in pictures:
-        lacking(picture, depth, normals)
+        check_drawn(picture, depth, normals)
         if background is None:
             pixels = to_uint8(torch.cat([picture.colour, picture.opacity], dim=-1))
         else:

@@ -76,21 +76,16 @@ class Stage:
 
     @property
     def seconds(self) -> float:
-        """The optimisation's, of all sittings: the clock begins anew when a run is resumed."""
-        total, last = 0.0, 0.0
-        for record in self.log:
-            now = record.get("seconds")
-            if isinstance(now, int | float):
-                total, last = total + (last if now < last else 0.0), float(now)
-        return total + last
+        """The optimisation's, of all sittings."""
+        return folder.logged_seconds(self.log)
 
     @cached_property
     def exports(self) -> list[Export]:
         """By label, in the recipe's order."""
         named = self.recipe.get("export")
         order = [str(label) for label in named] if isinstance(named, dict) else []
-        found = {path.name.removesuffix(folder.REPORT) for path in self.folder.glob(f"*{folder.REPORT}")}
-        labels = [label for label in order if label in found] + sorted(found - set(order))
+        found = folder.exported_labels(self.folder)
+        labels = [label for label in order if label in found] + [label for label in found if label not in order]
         return [Export(label, *folder.exported_files(self.folder, label)) for label in labels]
 
     @property
@@ -104,7 +99,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder with all its stages that have begun; `evaluation`: the figures of `zero3d eval`, if it was asked."""
+    """A run's folder with all its stages that have begun; `evaluation`: the figures of `zero3d eval`, if it was run."""
 
     folder: Path
     recipe: Mapping[str, Any]
