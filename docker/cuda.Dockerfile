@@ -38,7 +38,7 @@ ENV PATH=/opt/zero3d/bin:$PATH \
 RUN pip install --no-cache-dir --index-url "${TORCH_INDEX}" "${TORCH}" \
     && pip install --no-cache-dir "setuptools>=77,<81" "wheel>=0.45"
 
-# tiny-cuda-nn: the fast hash grid of the representation ngp. It wants capabilities without a dot: 8.0;9.0 -> 80;90
+# tiny-cuda-nn: the fast kernel of the representation hash_grid. It wants capabilities without a dot: 8.0;9.0 -> 80;90
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 # hadolint ignore=DL3059
 RUN TCNN_CUDA_ARCHITECTURES="${ARCHES//./}" pip install --no-cache-dir --no-build-isolation \
