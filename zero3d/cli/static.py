@@ -131,15 +131,12 @@ def _checked(module: str, node: ast.ClassDef) -> dict[str, tuple[str, ...]]:
 
 
 def _holds(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
-    """The fields that one line of `__post_init__` holds against words, with those."""
-    if isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)):
-        if isinstance(node.left, ast.Attribute):
-            yield node.left.attr, node.comparators[0]
-    elif isinstance(node, ast.For) and isinstance(node.iter, ast.Tuple):
-        for pair in node.iter.elts:
-            match pair:
-                case ast.Tuple(elts=[ast.Constant(value=field), words]):
-                    yield str(field), words
+    """The field that a piece of `__post_init__` holds against words, with those."""
+    match node:
+        case ast.Compare(left=ast.Attribute(attr=field), ops=[ast.In() | ast.NotIn()], comparators=[words]):
+            yield field, words
+        case ast.Tuple(elts=[ast.Constant(value=str(field)), words]):  # of a loop over such pairs
+            yield field, words
 
 
 def _words(value: ast.expr | None) -> dict[str, str]:
