@@ -188,10 +188,11 @@ def _overrides(options: Mapping[str, Any], choice: Choice) -> list[str]:
         RecipeError: a value that is none; the line names it.
     """
     found = []
-    elevation = options.get("elevation_deg", DEFAULT_ELEVATION_DEG)
-    if not _number(elevation) or not -90 <= elevation <= 90:
-        raise RecipeError(f"elevation_deg: {elevation!r}; degrees up from the horizon, -90 to 90")
-    found.append(f"input.elevation_deg={float(elevation)!r}")
+    elevation = options.get("elevation_deg")  # without it the run estimates it
+    if elevation is not None:
+        if not _number(elevation) or not -90 <= elevation <= 90:
+            raise RecipeError(f"elevation_deg: {elevation!r}; degrees up from the horizon, -90 to 90")
+        found.append(f"input.elevation_deg={float(elevation)!r}")
     for key, least, most in (("steps", 1, MOST_STEPS), ("seed", 0, 2**31 - 1)):
         value = options.get(key)
         if value is not None:

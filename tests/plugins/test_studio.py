@@ -113,6 +113,17 @@ class TestARun:
             later.close()
         assert (told["state"], told["done"], told["total"], told["report"]) == ("done", 20, 20, True)
 
+    def test_its_elevation_is_estimated_unless_it_is_given(self, tmp_path, monkeypatch):
+        studio = toy_studio(tmp_path / "in", monkeypatch, LIMITS)
+        web = client(studio)
+        ident, runs = send(web).json()["ident"], []
+        for given in ({}, {"elevation_deg": None}, {"elevation_deg": 30}):
+            asked = {"picture": ident, "recipe": "toy", "steps": 1, **given}
+            runs.append(web.post("/api/runs", json=asked).json()["name"])
+        words = [" ".join(studio.queue.get(name).words) for name in runs]
+        assert ["input.elevation_deg" in line for line in words] == [False, False, True]
+        studio.close()
+
     def test_cancelled_it_goes_on_where_it_was_and_others_wait(self, tmp_path, monkeypatch):
         studio = toy_studio(tmp_path / "in", monkeypatch, LIMITS, viewer=True)
         web = client(studio)

@@ -53,6 +53,8 @@ async function take(file) {
       method: "POST", headers: { "content-type": kind }, body: file,
     });
     await show(added);
+    elevated = false;
+    elevate();
   } finally {
     $("drop").querySelector("span").textContent = "Drop a picture here, or choose one";
     $("file").value = "";
@@ -94,12 +96,14 @@ $("again").addEventListener("click", () => attempt(async () => { await show(pict
 
 // --- the options
 
+let elevated = false; // by hand; else the run estimates it, and says so
+
 function elevate() {
   const degrees = Number($("elevation").value);
-  $("degrees").textContent = `${degrees}°`;
+  $("degrees").textContent = elevated ? `${degrees}°` : "estimated, unless you move it";
   $("camera").setAttribute("transform", `rotate(${degrees})`);
 }
-$("elevation").addEventListener("input", elevate);
+$("elevation").addEventListener("input", () => { elevated = true; elevate(); });
 
 function recipes() {
   if (!state.recipes) return;
@@ -135,7 +139,8 @@ $("form").addEventListener("submit", event => {
       editor.changed = false;
       tell(picture.notes);
     }
-    const options = { picture: picture.ident, recipe, elevation_deg: Number($("elevation").value) };
+    const options = { picture: picture.ident, recipe };
+    if (elevated) options.elevation_deg = Number($("elevation").value);
     for (const key of ["steps", "seed"]) if ($(key).value) options[key] = Number($(key).value);
     if (!$("words").hidden) options.prompt = $("prompt").value;
     chosen = (await post("api/runs", options)).name;
