@@ -14,7 +14,7 @@ from PIL import Image
 
 from zero3d.geometry import orbit
 from zero3d.mesh_files import normalise
-from zero3d.mesh_views import draw_mesh
+from zero3d.mesh_views import MeshScene
 from zero3d_procedural.rendering import straight_rgba
 from zero3d_procedural.shapes import Mesh, arc, ball, block, cylinder, join, lathe, superquadric, tube
 
@@ -98,7 +98,7 @@ def turned(mesh: Mesh, azimuth_deg: float) -> Mesh:
 
 def picture(mesh: Any) -> Image.Image:
     """What the input camera sees, with straight alpha."""
-    view = draw_mesh(mesh, orbit(ELEVATION_DEG, 0.0, SIZE), supersample=3)
+    view = MeshScene(mesh).draw(orbit(ELEVATION_DEG, 0.0, SIZE), supersample=3)
     return Image.fromarray(straight_rgba(view.image.numpy(), view.opacity.numpy())[0])
 
 

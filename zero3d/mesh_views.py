@@ -127,8 +127,3 @@ class MeshScene:
         normal /= numpy.linalg.norm(normal, axis=1, keepdims=True) + 1e-12
         facing: numpy.ndarray = normal * -numpy.sign((normal * directions).sum(axis=1, keepdims=True))
         return facing
-
-
-def draw_mesh(mesh: Any, cameras: Cameras, supersample: int = 2, light: Light | None = DEFAULT_LIGHT) -> View:
-    """Draw a mesh once; see MeshScene.draw."""
-    return MeshScene(mesh).draw(cameras, supersample, light)

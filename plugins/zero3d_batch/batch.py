@@ -58,26 +58,27 @@ class Batch(Command):
         if not pictures:
             raise UserError("batch: no pictures; give a folder, for example: zero3d batch RECIPE pictures/")
         source = {"image": subject_of(pictures)}
-        out, named = folder_of(arguments.out, overrides, self.name, arguments.recipe, source)
-        if arguments.shard and not named:
-            raise UserError("--shard: all shares have one folder; name it, out=FOLDER")
-        executor = executor_of(arguments.registry, arguments, out / LOGS)
-        items = checked(arguments.recipe, arguments.registry, out, common, wanted_pictures(pictures))
-        mine = shard_of(arguments.shard, items)
-        drive = Drive(
-            arguments.recipe,
-            arguments.registry,
-            out,
-            common,
-            items,
-            mine,
-            write_gallery,
-            os.environ.get("HF_HUB_OFFLINE") == "1",
-            named,
-            say,
-        )
-        if arguments.list_only:
-            for item, state in zip(mine, drive.states().values(), strict=True):
-                print(f"{state:5} {item.folder}  {item.image}  {' '.join(item.overrides)}".rstrip())
-            return 0
-        return drive.run(executor)
+        take = not arguments.list_only
+        with folder_of(arguments.out, overrides, self.name, arguments.recipe, source, take) as (out, named):
+            if arguments.shard and not named:
+                raise UserError("--shard: all shares have one folder; name it, out=FOLDER")
+            executor = executor_of(arguments.registry, arguments, out / LOGS)
+            items = checked(arguments.recipe, arguments.registry, out, common, wanted_pictures(pictures))
+            mine = shard_of(arguments.shard, items)
+            drive = Drive(
+                arguments.recipe,
+                arguments.registry,
+                out,
+                common,
+                items,
+                mine,
+                write_gallery,
+                os.environ.get("HF_HUB_OFFLINE") == "1",
+                named,
+                say,
+            )
+            if arguments.list_only:
+                for item, state in zip(mine, drive.states().values(), strict=True):
+                    print(f"{state:5} {item.folder}  {item.image}  {' '.join(item.overrides)}".rstrip())
+                return 0
+            return drive.run(executor)

@@ -42,15 +42,16 @@ class Sweep(Command):
 
         common, axes = read_axes(without_out(arguments.overrides))
         source = subject_words(common, axes)
-        out, named = folder_of(arguments.out, arguments.overrides, self.name, arguments.recipe, source)
-        executor = executor_of(arguments.registry, arguments, out / LOGS)
-        items = checked(arguments.recipe, arguments.registry, out, common, cells(common, axes))
-        page = functools.partial(write_comparison, axes=[axis.key for axis in axes])
-        offline = os.environ.get("HF_HUB_OFFLINE") == "1"
-        drive = Drive(arguments.recipe, arguments.registry, out, common, items, items, page, offline, named, say)
-        if arguments.list_only:
-            for item, state in zip(items, drive.states().values(), strict=True):
-                print(f"{state:5} {item.folder}  {' '.join(item.overrides)}".rstrip())
-            print(f"{len(items)} runs: {' x '.join(f'{len(a.values)} {a.short}' for a in axes) or 'one'}")
-            return 0
-        return drive.run(executor)
+        take = not arguments.list_only
+        with folder_of(arguments.out, arguments.overrides, self.name, arguments.recipe, source, take) as (out, named):
+            executor = executor_of(arguments.registry, arguments, out / LOGS)
+            items = checked(arguments.recipe, arguments.registry, out, common, cells(common, axes))
+            page = functools.partial(write_comparison, axes=[axis.key for axis in axes])
+            offline = os.environ.get("HF_HUB_OFFLINE") == "1"
+            drive = Drive(arguments.recipe, arguments.registry, out, common, items, items, page, offline, named, say)
+            if arguments.list_only:
+                for item, state in zip(items, drive.states().values(), strict=True):
+                    print(f"{state:5} {item.folder}  {' '.join(item.overrides)}".rstrip())
+                print(f"{len(items)} runs: {' x '.join(f'{len(a.values)} {a.short}' for a in axes) or 'one'}")
+                return 0
+            return drive.run(executor)

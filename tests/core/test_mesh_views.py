@@ -8,7 +8,7 @@ import torch
 import trimesh
 
 from zero3d.geometry import orbit, project, rays
-from zero3d.mesh_views import AMBIENT, LIGHT, MeshScene, draw_mesh
+from zero3d.mesh_views import AMBIENT, LIGHT, MeshScene
 from zero3d.values import FAR
 
 RADIUS = 0.5
@@ -57,7 +57,7 @@ def test_each_face_of_a_cube_is_seen_from_its_side():
     cube.visual.face_colors = numpy.array(colours, numpy.uint8)
     for (x, y, z), value in directions.items():
         camera = orbit(90.0 * z, math.degrees(math.atan2(y, x)), 33)
-        view = draw_mesh(cube, camera, light=None)
+        view = MeshScene(cube).draw(camera, light=None)
         assert float(view.image[0, 16, 16, 0]) * 255 == pytest.approx(value, abs=0.01)
         assert float(view.depth[0, 16, 16, 0]) == pytest.approx(1.5, abs=1e-3)
 
@@ -69,7 +69,7 @@ def test_vertex_colours_are_interpolated():
     colours[:, :2] = 255 * (corners[:, 1:] + 0.5)
     wall = trimesh.Trimesh(corners, [[0, 1, 2], [0, 2, 3]], vertex_colors=colours, process=False)
     camera = orbit(0.0, 0.0, 65)
-    image = draw_mesh(wall, camera, supersample=1, light=None).image[0]
+    image = MeshScene(wall).draw(camera, supersample=1, light=None).image[0]
     point = torch.tensor([[0.0, 0.2, -0.3]])
     column, row = ((project(point, camera)[0][0, 0] + 1) * 65 / 2).floor().int().tolist()
     assert image[row, column].tolist() == pytest.approx([0.7, 0.2, 0.0], abs=0.03)

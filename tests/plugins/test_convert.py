@@ -267,7 +267,7 @@ FIRST = "model.diffusion_model.input_blocks.0.0.weight"
         ({FIRST: (32, 9, 3, 3)}, "is an inpainting model, no weights"),
         ({"conditioner.embedders.0.x": (2,)}, "is Stable Diffusion XL, no weights"),
         ({"vision_model.x": (2,)}, "is CLIP, no weights"),
-        ({"a": (2,)}, "w.safetensors: no weights that convert knows of clip, deepfloyd_if, "),
+        ({"a": (2,)}, "w.safetensors: no weights that convert knows of clip, image_variations, "),
     ],
 )
 def test_what_nobody_converts_is_named(tmp_path, tensors, told, capsys):
@@ -286,6 +286,10 @@ def test_another_types_file_is_named(tmp_path, capsys):
     assert "is MVDream, no weights that convert knows of stable_diffusion" in capsys.readouterr().err
     assert convert(tmp_path / "lost.ckpt", tmp_path / "out") == 2
     assert "lost.ckpt: no such file" in capsys.readouterr().err
+    assert convert(tmp_path / "w.safetensors", tmp_path / "out", "--type", "lpips") == 2
+    line = capsys.readouterr().err
+    assert line.startswith("zero3d: 'lpips': its weights are none that convert reads. ")
+    assert "Known: clip, image_variations, " in line
 
 
 @pytest.mark.parametrize(

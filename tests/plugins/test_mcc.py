@@ -15,7 +15,7 @@ from zero3d.errors import RecipeError, UserError
 from zero3d.geometry import gltf_to_world, orbit
 from zero3d.interfaces import PointCloud, RadianceField, SurfaceRepresentation
 from zero3d.mesh_files import load_mesh
-from zero3d.mesh_views import draw_mesh
+from zero3d.mesh_views import MeshScene
 from zero3d.picture import frame
 from zero3d.plugins import load_plugins
 from zero3d.testing.laws.common import fresh_step
@@ -37,7 +37,7 @@ def weights(tmp_path_factory):
 @pytest.fixture(scope="module")
 def ball():
     """A sphere of radius 1/2 around the origin: picture with its depths along the rays."""
-    view = draw_mesh(trimesh.creation.icosphere(5, 0.5), CAMERA, supersample=1)
+    view = MeshScene(trimesh.creation.icosphere(5, 0.5)).draw(CAMERA, supersample=1)
     picture = Picture(view.image[0], (view.opacity[0] > 0.5).float())
     return Subject((PosedPicture("front", picture, CAMERA),)), view.depth[0, ..., 0].clone()
 

@@ -13,7 +13,7 @@ from tests.plugins.mesh_fields import Field
 from zero3d import RecipeError
 from zero3d.geometry import orbit
 from zero3d.mesh_files import save_mesh
-from zero3d.mesh_views import draw_mesh
+from zero3d.mesh_views import MeshScene
 from zero3d.testing import fresh_step
 from zero3d.values import FAR
 from zero3d_surface import fragments
@@ -176,7 +176,7 @@ def test_a_sphere_looks_as_ray_casting_sees_it():
     rgba = numpy.column_stack([numpy.round(255 * colours), numpy.full(len(colours), 255)])
     solid.visual.vertex_colors = rgba.astype(numpy.uint8)
     cameras = orbit(20.0, torch.tensor([0.0, 130.0]), 48)
-    known = draw_mesh(solid, cameras, supersample=1, light=None)
+    known = MeshScene(solid).draw(cameras, supersample=1, light=None)
     with torch.no_grad():
         view = Rasterizer(RasterizerConfig(blur=1e-7)).render(made, cameras, WHITE)
     sure = (view.opacity - known.opacity).abs()[..., 0] < 1e-3  # all but a few pixels on the outline
@@ -237,7 +237,7 @@ def test_a_mesh_finer_than_the_pixels_is_not_seen_through():
     with torch.no_grad():
         view = Rasterizer(RasterizerConfig(faces_per_pixel=2)).render(made, camera, WHITE)
     solid = trimesh.Trimesh(*(part.detach().numpy() for part in made.surface()[:2]), process=False)
-    covered = draw_mesh(solid, camera, supersample=1, light=None).opacity == 1
+    covered = MeshScene(solid).draw(camera, supersample=1, light=None).opacity == 1
     assert float(view.opacity[covered].min()) > 0.5
 
 

@@ -34,14 +34,14 @@ def folder(tmp_path_factory):
     from PIL import Image
 
     from zero3d.geometry import orbit
-    from zero3d.mesh_views import draw_mesh
+    from zero3d.mesh_views import MeshScene
     from zero3d_procedural.rendering import straight_rgba
 
     folder = tmp_path_factory.mktemp("resume")
     ball = trimesh.creation.icosphere(3, 0.4)
     ball.visual = trimesh.visual.ColorVisuals(ball, vertex_colors=[200, 60, 40, 255])
     save_mesh(ball, folder / "ball.glb")
-    view = draw_mesh(ball, orbit(20.0, torch.tensor([0.0]), 96))
+    view = MeshScene(ball).draw(orbit(20.0, torch.tensor([0.0]), 96))
     Image.fromarray(straight_rgba(view.image.numpy(), view.opacity.numpy())[0], "RGBA").save(folder / "ball.png")
     (folder / "ball.yaml").write_text(RECIPE.format(folder=folder), encoding="utf-8")
     command(folder, "run", "ball.yaml", "out=whole")

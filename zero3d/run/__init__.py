@@ -1,6 +1,7 @@
 """`run`, `resume` and `export`: from a recipe to a folder with a model in it."""
 
 from zero3d.run.exports import export
+from zero3d.run.new_folder import free_out, reserving
 from zero3d.run.one_shot import one_shot
 from zero3d.run.opened import check_target, field_drawer, open_representation, renderer_for
 from zero3d.run.resume import resume
@@ -18,12 +19,14 @@ __all__ = [
     "check_target",
     "export",
     "field_drawer",
+    "free_out",
     "one_shot",
     "open_representation",
     "open_session",
     "plan",
     "plans",
     "renderer_for",
+    "reserving",
     "resume",
     "run",
     "say",

@@ -151,7 +151,7 @@ class Drive:
 
     def _make_folder(self) -> None:
         try:
-            self.out.mkdir(parents=True, exist_ok=self.named)  # else another may have taken the name meanwhile
+            self.out.mkdir(parents=True, exist_ok=True)
             (self.out / LOGS).mkdir(exist_ok=True)
             (self.out / ROWS).mkdir(exist_ok=True)
         except OSError as error:

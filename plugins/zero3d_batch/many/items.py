@@ -8,8 +8,9 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,13 @@ import yaml
 from zero3d import folder
 from zero3d.errors import PictureError, RunError, UserError
 from zero3d.labels import DEVICES
-from zero3d.recipe import load_recipe, run_name
+from zero3d.recipe import load_recipe
 from zero3d.registry import Registry
 from zero3d_batch.many.rows import ROWS, read_row
 
 LOGS = "logs"
 OWN_NAMES = (ROWS, LOGS, "index.html", "table.csv", "table.json", "table.md")
 """What stands in the folder beside the runs."""
-PARENT = "runs"
-"""Where they go if the user names no folder, as a single run does."""
 LONGEST_NAME = 80
 MOST_CHECKED = 64
 """So many different runs are built to see whether their parts fit, some tenths of a second each; of all others the keys and
@@ -147,16 +146,18 @@ def refuse_others(items: Iterable[Item], states: Mapping[str, str], overrides: S
             )
 
 
+@contextlib.contextmanager
 def folder_of(
-    option: Path | None, overrides: Sequence[str], command: str, recipe: str, source: Mapping[str, str]
-) -> tuple[Path, bool]:
+    option: Path | None, overrides: Sequence[str], command: str, recipe: str, source: Mapping[str, str], take: bool
+) -> Iterator[tuple[Path, bool]]:
     """The folder of all runs, absolute, and whether the user named it: `--out`, `out=`, or else
     runs/COMMAND-RECIPE-SUBJECT, with a number where that is taken.
 
-    source: what names the subject, as in a recipe: `image` or `prompt`.
+    source: what names the subject, as in a recipe: `image` or `prompt`. take: make a folder that has no name of the user's
+    at once, so that nobody else takes it; it goes again with the block if nothing was written into it.
 
     Raises:
-        UserError: it is a file, or given twice.
+        UserError: it is a file, given twice, or cannot be made.
     """
     given = [own.partition("=")[2] for own in overrides if own.partition("=")[0] == "out"]
     if given and option:
@@ -166,15 +167,16 @@ def folder_of(
     except yaml.YAMLError:
         out = given[-1]
     if not out and not option:
-        name = run_name(f"{command}-{Path(recipe).stem}", source)
-        numbered = (f"{name}-{number}" for number in itertools.count(2))
-        return next(
-            p for n in itertools.chain([name], numbered) if not (p := Path(PARENT, n).absolute()).exists()
-        ), False
+        from zero3d.run import free_out, reserving
+
+        title = f"{command}-{Path(recipe).stem}.yaml"
+        with reserving(title) if take else contextlib.nullcontext(partial(free_out, title)) as chosen:
+            yield Path(chosen(source)).absolute(), False
+        return
     path = (option or Path(out)).expanduser().absolute()
     if path.exists() and not path.is_dir():
         raise UserError(f"out: {option or out} is a file; name a folder")
-    return path, True
+    yield path, True
 
 
 def without_out(overrides: Sequence[str]) -> list[str]:

@@ -55,8 +55,8 @@ class Weights(Command):
         return {"list": _list, "inspect": _inspect, "convert": _convert}[arguments.action](arguments)
 
 
-def owners(registry: Registry, name: str | None = None) -> Iterator[type[Component]]:
-    """The components that know published weights; of one name, where it is given.
+def owners(registry: Registry, name: str | None = None, action: str = "list") -> Iterator[type[Component]]:
+    """The components that know published weights and what `action` asks of them; of one name, where it is given.
 
     Raises:
         RecipeError: none of that name.
@@ -64,10 +64,21 @@ def owners(registry: Registry, name: str | None = None) -> Iterator[type[Compone
     from zero3d.errors import did_you_mean
 
     known = [entry.component for entry in registry.all() if entry.component.published]
-    if name and not any(component.name == name for component in known):
-        names = {component.name for component in known}
-        raise RecipeError(f"{name!r}: no component of that name has published weights.{did_you_mean(name, names)}")
-    return (component for component in known if name in (None, "", component.name))
+    able = [component for component in known if action == "list" or _own(component, f"{action}_weights")]
+    if name and not any(component.name == name for component in able):
+        without = any(component.name == name for component in known)
+        lacks = (
+            f"its weights are none that {action} reads"
+            if without
+            else "no component of that name has published weights"
+        )
+        raise RecipeError(f"{name!r}: {lacks}.{did_you_mean(name, {component.name for component in able})}")
+    return (component for component in able if name in (None, "", component.name))
+
+
+def _own(component: type[Component], method: str) -> bool:
+    """Whether it has its own, not the one of every component, which does nothing."""
+    return getattr(component, method).__func__ is not getattr(Component, method).__func__
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -103,7 +114,7 @@ def _inspect(arguments: argparse.Namespace) -> int:
     path: Path = arguments.path
     if not path.exists():
         raise RecipeError(f"{path}: no such file or folder")
-    for component in owners(arguments.registry, arguments.type):
+    for component in owners(arguments.registry, arguments.type, arguments.action):
         lines = component.inspect_weights(path, arguments.config)
         if lines is not None:
             for line in lines:
@@ -130,7 +141,7 @@ def _convert(arguments: argparse.Namespace) -> int:
         arguments.prediction,
         tell=print,
     )
-    for component in owners(arguments.registry, arguments.type):
+    for component in owners(arguments.registry, arguments.type, arguments.action):
         if component.convert_weights(asked):
             print(f"written to {arguments.out}; use it as {_key(component)}.weights={arguments.out}")
             return 0
@@ -143,7 +154,8 @@ def _key(component: type[Component]) -> str:
 
 
 def _nobodys(arguments: argparse.Namespace) -> str:
-    names = arguments.type or ", ".join(sorted({component.name for component in owners(arguments.registry)}))
+    able = owners(arguments.registry, arguments.type, arguments.action)
+    names = ", ".join(sorted({component.name for component in able}))
     told = f"no weights that {arguments.action} knows of {names}; `zero3d weights list` shows which those are"
     asked = (component.recognize_weights(arguments.path) for component in owners(arguments.registry))
     found = next((answer for answer in asked if answer), "")
