@@ -58,15 +58,14 @@ def make_app(studio: Studio, gate: Gate) -> Any:
     async def add(request: Request, name: str = "") -> dict[str, Any]:
         _of_kind(request, ("image/", "application/octet-stream"))
         data = await _body(request, studio.limits.upload)
-        used = {job.reads for job in studio.queue.jobs if job.alive and job.reads}
-        return vars(await run_in_threadpool(studio.pictures.add, data, name, used))
+        return vars(await run_in_threadpool(studio.pictures.add, data, name, studio.queue.files_read))
 
     @app.put("/api/pictures/{ident}/mask")
     async def paint(request: Request, ident: str) -> dict[str, Any]:
         _of_kind(request, ("image/png",))
         studio.pictures.get(ident)
         data = await _body(request, studio.limits.upload)
-        return vars(await run_in_threadpool(studio.pictures.paint, ident, data))
+        return vars(await run_in_threadpool(studio.pictures.paint, ident, data, studio.queue.files_read))
 
     @app.get("/api/pictures/{ident}")
     def known(ident: str) -> dict[str, Any]:
@@ -77,6 +76,10 @@ def make_app(studio: Studio, gate: Gate) -> Any:
         known = studio.pictures.get(ident)
         files = {"colours": studio.pictures.colours, "mask": studio.pictures.mask}
         return FileResponse(files[what](known.ident), media_type="image/png")
+
+    @app.post("/api/elevation")
+    async def elevation(request: Request) -> dict[str, Any]:
+        return await run_in_threadpool(studio.elevation, await _json(request))
 
     @app.get("/api/runs")
     def listed() -> list[dict[str, Any]]:

@@ -78,6 +78,11 @@ class Queue:
         with self._changed:
             return list(self._jobs.values())
 
+    @property
+    def files_read(self) -> set[Path]:
+        """The files that those that wait or run read."""
+        return {job.reads for job in self.jobs if job.alive and job.reads}
+
     def place(self, job: Job) -> int:
         """How many wait before it."""
         with self._changed:

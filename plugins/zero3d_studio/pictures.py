@@ -29,7 +29,8 @@ KEPT = 40
 
 @dataclass
 class Upload:
-    """`name`: for people. `notes`: of whoever found the mask. `found`: whether there is one."""
+    """`name`: for people. `notes`: of whoever found the mask. `found`: whether there is one. `version`: how often it was
+    painted."""
 
     ident: str
     name: str
@@ -37,11 +38,13 @@ class Upload:
     height: int
     notes: list[str]
     found: bool
+    version: int = 0
 
 
 class Pictures:
-    """A folder of them: ID.png (its colours), ID.mask.png (as found, 8-bit grey) and ID.rgba.png, which a run reads
-    with `input.mask=alpha`. One is decoded at a time, which bounds the memory."""
+    """A folder of them: ID.png (its colours), ID.mask.png (as found, 8-bit grey) and ID.VERSION.rgba.png, which a run reads
+    with `input.mask=alpha`: a mask painted later is another file, so that a run that waits has the one it was started
+    with. One is decoded at a time, which bounds the memory."""
 
     def __init__(self, folder: Path, registry: Registry, most_pixels: int) -> None:
         self._folder, self._most = folder, most_pixels
@@ -69,7 +72,7 @@ class Pictures:
                 self._save(Image.fromarray(source.rgba[..., :3], "RGB"), self.colours(ident))
                 self._save(Image.fromarray(source.rgba[..., 3] * numpy.uint8(found), "L"), self.mask(ident))
                 if found:
-                    self._save(Image.fromarray(source.rgba, "RGBA"), self.rgba(ident))
+                    self._save(Image.fromarray(source.rgba, "RGBA"), self._rgba(ident, 0))
             except UserError as error:
                 raise PictureError(str(error).replace(str(file), title).removeprefix("image: ")) from None
             finally:
@@ -79,8 +82,10 @@ class Pictures:
             self._forget(used)
         return upload
 
-    def paint(self, ident: str, data: bytes) -> Upload:
+    def paint(self, ident: str, data: bytes, used: Collection[Path] = ()) -> Upload:
         """Give what a run reads another mask: a PNG as large as the picture, its alpha, or white on the object.
+
+        `used`: as in `add`.
 
         Raises:
             KeyError: no such picture.
@@ -96,7 +101,8 @@ class Pictures:
                     raise PictureError(f"mask: not as large as the picture, {upload.width}x{upload.height}")
                 write_bytes(file, data)
                 source = self._read(self.colours(ident), str(file))
-                self._save(Image.fromarray(source.rgba, "RGBA"), self.rgba(ident))
+                kept = {self.rgba(ident), *used}  # of who asks in this instant, and of those that wait
+                self._save(Image.fromarray(source.rgba, "RGBA"), self._rgba(ident, upload.version + 1))
             except UserError as error:
                 message = (
                     str(error).replace(str(file), "the painted one").replace(str(self.colours(ident)), upload.name)
@@ -104,7 +110,9 @@ class Pictures:
                 raise PictureError(message.replace("input.mask: ", "mask: ")) from None
             finally:
                 file.unlink(missing_ok=True)
-        upload.notes, upload.found = list(source.notes), True
+            upload.notes, upload.found, upload.version = list(source.notes), True, upload.version + 1
+            for former in set(self._folder.glob(f"{ident}.*.rgba.png")) - {*kept, self.rgba(ident)}:
+                former.unlink(missing_ok=True)
         return upload
 
     def get(self, ident: str) -> Upload:
@@ -118,7 +126,11 @@ class Pictures:
         return self._folder / f"{ident}.mask.png"
 
     def rgba(self, ident: str) -> Path:
-        return self._folder / f"{ident}.rgba.png"
+        """With the mask that was painted last. Raises KeyError: no such picture."""
+        return self._rgba(ident, self._known[ident].version)
+
+    def _rgba(self, ident: str, version: int) -> Path:
+        return self._folder / f"{ident}.{version}.rgba.png"
 
     def _masked(self, file: Path, size: tuple[int, int] | None) -> tuple[SourcePicture, bool]:
         """The picture as a run would take it; where no object is found, to be painted, all of it and False."""
@@ -169,9 +181,8 @@ class Pictures:
             picture.save(temporary, format="PNG", compress_level=1)
 
     def _forget(self, used: Collection[Path]) -> None:
-        for ident in [ident for ident in self._known if self.rgba(ident) not in used][
-            : max(0, len(self._known) - KEPT)
-        ]:
+        held = {path.name.partition(".")[0] for path in used}
+        for ident in [one for one in self._known if one not in held][: max(0, len(self._known) - KEPT)]:
             del self._known[ident]
-            for path in (self.colours(ident), self.mask(ident), self.rgba(ident)):
+            for path in self._folder.glob(f"{ident}.*"):
                 path.unlink(missing_ok=True)

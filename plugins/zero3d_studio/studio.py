@@ -15,15 +15,16 @@ from typing import Any
 from zero3d.errors import RecipeError, RunError
 from zero3d.gate import is_loopback_address
 from zero3d.registry import Registry
-from zero3d.run import DEFAULT_ELEVATION_DEG
+from zero3d.run import DEFAULT_ELEVATION_DEG, elevation_of
 from zero3d_studio.jobs import DONE, STOPPED, Job, Queue, tail
-from zero3d_studio.pictures import Pictures
+from zero3d_studio.pictures import Pictures, Upload
 from zero3d_studio.recipes import Choice, Choices
 from zero3d_studio.runs import OWN, Runs
 
 LOG_LINES = 12
 LONGEST_PROMPT = 1000
 MOST_STEPS = 1_000_000
+ESTIMATES_KEPT = 100
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,9 @@ class Studio:
         self.choices = Choices(recipes, always)
         self.queue = Queue(limits.at_once, limits.waiting, always)
         self.viewer = _has_viewer(registry)
-        self._starting = threading.Lock()
+        self._registry = registry
+        self._starting, self._estimating = threading.Lock(), threading.Lock()
+        self._estimates: dict[tuple[str, Path], dict[str, Any]] = {}
 
     def close(self) -> None:
         self.queue.close()
@@ -91,7 +94,40 @@ class Studio:
             RecipeError: a value that is none.
             RunError: the queue is full.
         """
-        unknown = set(options) - {"picture", "recipe", "elevation_deg", "steps", "seed", "prompt"}
+        picture, choice, rgba = self._chosen(options, {"elevation_deg", "steps", "seed", "prompt"})
+        overrides = _overrides(options, choice)
+        with self._starting:
+            name = self.runs.free(choice.name, picture.name, {job.name for job in self.queue.jobs})
+            words = ["run", choice.given, *_subject_words(rgba)]
+            words += [f"out={json.dumps(str(self.runs.path / name), ensure_ascii=False)}", *overrides]
+            words += self._watching(origin)
+            log = self._logs / f"{name}.log"
+            log.unlink(missing_ok=True)
+            self.queue.add(Job(name, words, log, rgba))
+        return name
+
+    def elevation(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """How far down the picture's camera looks, as a run of the recipe would take it, and the estimate's deviation.
+
+        Degrees; the deviation is None where nothing of the recipe estimates it. One is made at a time.
+
+        Raises:
+            KeyError: no such picture or recipe.
+            UserError: a value that is none, no mask yet, or the recipe or the picture cannot be used.
+        """
+        _, choice, rgba = self._chosen(options, set())
+        asked = (choice.name, rgba)
+        with self._estimating:
+            if asked not in self._estimates:
+                degrees, found = elevation_of(choice.given, self._registry, _subject_words(rgba))
+                self._estimates[asked] = {"degrees": degrees, "std_deg": found.std_deg if found else None}
+            for former in list(self._estimates)[:-ESTIMATES_KEPT]:
+                del self._estimates[former]
+            return self._estimates[asked]
+
+    def _chosen(self, options: Mapping[str, Any], more: set[str]) -> tuple[Upload, Choice, Path]:
+        """The picture and the recipe that `options` name, and the file that a run reads. `more`: its other keys."""
+        unknown = set(options) - {"picture", "recipe"} - more
         if unknown:
             raise RecipeError(f"{min(unknown)}: no such key")
         picture = self.pictures.get(str(options.get("picture")))
@@ -100,17 +136,7 @@ class Studio:
             raise RecipeError(f"{choice.name} cannot be run here: {choice.why}")
         if not picture.found:
             raise RunError(f"{picture.name}: no mask yet; paint over the object")
-        overrides = _overrides(options, choice)
-        rgba = self.pictures.rgba(picture.ident)
-        with self._starting:
-            name = self.runs.free(choice.name, picture.name, {job.name for job in self.queue.jobs})
-            words = ["run", choice.given, f"image={json.dumps(str(rgba), ensure_ascii=False)}", "input.mask=alpha"]
-            words += [f"out={json.dumps(str(self.runs.path / name), ensure_ascii=False)}", *overrides]
-            words += self._watching(origin)
-            log = self._logs / f"{name}.log"
-            log.unlink(missing_ok=True)
-            self.queue.add(Job(name, words, log, rgba))
-        return name
+        return picture, choice, self.pictures.rgba(picture.ident)
 
     def resume(self, name: str, origin: str) -> None:
         """Raises KeyError: no such run. RunError: it is at work, or the queue is full. `origin`: as in `start`."""
@@ -172,6 +198,11 @@ class Studio:
         if not is_loopback_address(self._host):
             options |= {"host": self._host, "token": "auto"}
         return [f"observers.viewer={json.dumps(options)}"]
+
+
+def _subject_words(rgba: Path) -> list[str]:
+    """key=value of the picture with its mask."""
+    return [f"image={json.dumps(str(rgba), ensure_ascii=False)}", "input.mask=alpha"]
 
 
 def _has_viewer(registry: Registry) -> bool:

@@ -35,9 +35,10 @@ class ToyChoices:
             Choice("worded", str(folder / "toy.yaml"), "A toy with words", 30, "CPU", "", True, ""),
             Choice("lacking", "zero123", "Not here", 30, "GPU", "zero123-xl", False, "weights: 'zero123-xl': not here"),
         ]
+        self.nano = Choice("nano", "nano", "One that estimates", 100, "CPU", "", False, "")
 
     def get(self, name):
-        return next(one for one in self.found if one.name == name) if name in "toy worded lacking" else {}[name]
+        return {one.name: one for one in self.found}[name]
 
 
 def toy_studio(folder, patch, limits=None, viewer=False):
@@ -48,7 +49,7 @@ def toy_studio(folder, patch, limits=None, viewer=False):
     (folder / "toy.yaml").write_text(
         text + "input: {framing: keep}\nobservers: {preview: {every: 10, size: 32}}\n", encoding="utf-8"
     )
-    made = Studio(folder / "runs", load_plugins(), limits or Limits(), "127.0.0.1", PLUGIN, folder)
+    made = Studio(folder / "runs", load_plugins(PLUGIN[1:]), limits or Limits(), "127.0.0.1", PLUGIN, folder)
     made.viewer = viewer
     return made
 

@@ -20,6 +20,10 @@ from PIL import Image
 from tests.plugins.studio_toy import BASE, ORIGIN, PLUGIN, client, png, raw, send, square, start, toy_studio, when
 from zero3d.cli import main
 from zero3d.gate import Gate
+from zero3d.plugins import load_plugins
+from zero3d.run import plan
+from zero3d.values import ElevationEstimate
+from zero3d_studio import jobs
 from zero3d_studio.jobs import STOPPED
 from zero3d_studio.page import ASSETS, asset
 from zero3d_studio.recipes import choice_of
@@ -122,6 +126,45 @@ class TestARun:
             runs.append(web.post("/api/runs", json=asked).json()["name"])
         words = [" ".join(studio.queue.get(name).words) for name in runs]
         assert ["input.elevation_deg" in line for line in words] == [False, False, True]
+        studio.close()
+
+    def test_the_estimate_that_is_shown_is_the_runs(self, tmp_path, monkeypatch):
+        """Of the mask as it is now; one that is painted meanwhile is not that of a run which waits."""
+        waits = [sys.executable, "-c", "import time; time.sleep(600)"]
+        monkeypatch.setattr(jobs, "_started", lambda *_: subprocess.Popen(waits, start_new_session=True))
+        studio = toy_studio(tmp_path / "in", monkeypatch, LIMITS)
+        studio.choices.found.append(studio.choices.nano)
+        web = client(studio)
+        ident = send(web).json()["ident"]
+
+        def told(recipe):
+            return web.post("/api/elevation", json={"picture": ident, "recipe": recipe}).json()
+
+        assert told("toy") == {"degrees": 20.0, "std_deg": None}, "nothing in the toy estimates it"
+        first, read = told("nano"), studio.pictures.rgba(ident)
+        words = [f"image={read}", "input.mask=alpha", f"out={tmp_path}/out"]
+        planned = plan("nano", load_plugins(), words)
+        assert planned.recipe.images["front"].config.path == str(read)
+        assert (
+            f"{ElevationEstimate(first['degrees'], first['std_deg'])}; input.elevation_deg=… overrides" in planned.notes
+        )
+        monkeypatch.setattr("zero3d_studio.studio.elevation_of", None)
+        assert told("nano") == first, "it is not made twice"
+        monkeypatch.undo()
+        monkeypatch.setattr(jobs, "_started", lambda *_: subprocess.Popen(waits, start_new_session=True))
+        name = web.post("/api/runs", json={"picture": ident, "recipe": "nano"}).json()["name"]
+        before, half = read.read_bytes(), numpy.zeros((64, 64, 4), numpy.uint8)
+        for left in (40, 32, 24):
+            half[16:48, left:48] = 255
+            web.put(f"/api/pictures/{ident}/mask", content=png(half), headers={"content-type": "image/png"})
+        assert told("nano") != first, "another mask"
+        assert studio.queue.get(name).reads.read_bytes() == before
+        assert len(list(read.parent.glob("*.rgba.png"))) == 3, (
+            "the waiting run's, the present one and the one before it"
+        )
+        lacking = web.post("/api/elevation", json={"picture": ident, "recipe": "lacking"})
+        assert (lacking.status_code, lacking.json()["error"][:26]) == (400, "lacking cannot be run here")
+        assert web.post("/api/elevation", json={"picture": ident, "recipe": "toy", "seed": 1}).status_code == 400
         studio.close()
 
     def test_cancelled_it_goes_on_where_it_was_and_others_wait(self, tmp_path, monkeypatch):

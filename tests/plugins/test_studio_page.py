@@ -38,6 +38,7 @@ def served(tmp_path, monkeypatch):
         jobs, "_started", lambda words, log: subprocess.Popen(waits, stderr=subprocess.DEVNULL, start_new_session=True)
     )
     studio = toy_studio(tmp_path / "in", monkeypatch)
+    studio.choices.found.append(studio.choices.nano)
     former = studio.runs.path / "former"
     former.mkdir()
     (former / "recipe.yaml").write_text("steps: 7", encoding="utf-8")
@@ -74,7 +75,7 @@ def test_a_model_is_made_on_the_page(served, tmp_path):
     with browser((1000, 900)) as page:
         page("Page.addScriptToEvaluateOnNewDocument", source=WATCH)
         page.open(url)
-        until(page, "document.querySelectorAll('#recipes input').length === 3 && !$('frame').hidden")
+        until(page, "document.querySelectorAll('#recipes input').length === 4 && !$('frame').hidden")
         frame = page.ask("JSON.stringify($('frame').getBoundingClientRect())")
         box = json.loads(frame)
         shown = page.picture_when(lambda p: abs(int(p[int(box["y"]) + 40, int(box["x"]) + 40, 1]) - 200) < 9, 10)
@@ -82,7 +83,7 @@ def test_a_model_is_made_on_the_page(served, tmp_path):
         assert inside.tolist() == [30, 200, 30], "the report runs, and reaches nothing of the page"
         assert (
             page.ask("[...document.querySelectorAll('#recipes input')].map(i => i.disabled).join()")
-            == "false,false,true"
+            == "false,false,true,false"
         )
         assert page.ask("[...$('links').children].map(a => a.textContent).join()") == "mesh.glb,Report,All of it (ZIP)"
 
@@ -99,7 +100,23 @@ def test_a_model_is_made_on_the_page(served, tmp_path):
         assert outer[1] - outer[0] > 40, "the rest tinted"
         page.ask("document.querySelector('input[value=erase]').click()")
         drag(page, box["x"] + 40 * scale, box["y"] + 64 * scale, 40 * scale)
+        until(page, "$('estimate').textContent === '20° unless you move it: toy does not estimate it'")
+        until(page, "picture.version === 1")  # what was painted is there already, and looked at
+        page.ask("document.querySelector('input[value=nano]').click()")
+        until(page, "$('estimate').textContent.startsWith('estimated')")
+        told = studio.elevation({"picture": page.ask("picture.ident"), "recipe": "nano"})
+        guess = f"{round(told['degrees'])}°"
+        assert page.ask("$('estimate').textContent") == (
+            f"estimated: about {guess}, give or take {round(told['std_deg'])}"
+        )
+        assert page.ask("[$('degrees').textContent, $('elevation').value + '°'].join()") == f"{guess},{guess}"
         page.ask("$('elevation').value = 33; $('elevation').dispatchEvent(new Event('input'))")
+        assert page.ask("$('degrees').textContent") == "33°"
+        page.click("As estimated")
+        assert page.ask("$('degrees').textContent") == guess
+        page.ask("$('elevation').value = 33; $('elevation').dispatchEvent(new Event('input'))")
+        page.ask("document.querySelector('input[value=toy]').click()")
+        until(page, "$('estimate').textContent.startsWith('20° unless')")
         assert page.ask("$('degrees').textContent") == "33°"
         page.click("Make it")
         until(page, "chosen === 'toy-cat' && $('state').textContent.startsWith('runs')")

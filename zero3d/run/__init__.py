@@ -6,7 +6,7 @@ from zero3d.run.one_shot import one_shot
 from zero3d.run.opened import check_target, field_drawer, open_representation, renderer_for
 from zero3d.run.resume import resume
 from zero3d.run.session import Session, open_session, say
-from zero3d.run.start import Plan, check, check_lines, plan, plans, run
+from zero3d.run.start import Plan, check, check_lines, elevation_of, plan, plans, run
 from zero3d.run.subject import DEFAULT_ELEVATION_DEG, FramedSubject
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "check",
     "check_lines",
     "check_target",
+    "elevation_of",
     "export",
     "field_drawer",
     "free_out",

@@ -27,12 +27,11 @@ from zero3d.run.subject import (
     elevation_note,
     estimate_elevation,
     estimate_note,
-    estimators,
     frame_subject,
     seen_from,
     subject_at,
 )
-from zero3d.values import Cameras
+from zero3d.values import Cameras, ElevationEstimate
 
 
 @dataclass
@@ -78,9 +77,7 @@ def run(
         KeyboardInterrupt: stopped by the user; a line says what is kept.
     """
     with reporting_a_stop(tell) as place, reserving(file) as take:
-        checked = _checked(file, registry, overrides, take)
-        recipe, guessers = checked[0][0], estimators(parts for _, parts in checked)
-        del checked  # its fields are memory
+        recipe = _checked(file, registry, overrides, take)[0][0]
         check_observers((recipe, *recipe.later))
         whole = recipe.whole or recipe.source
         place.append(Path(whole["out"]))
@@ -88,12 +85,11 @@ def run(
             pictures = load_pictures(recipe, registry)
             tell(f"out: {whole['out']}")
             request: dict[str, Any] = {"recipe": str(file), "overrides": list(overrides)}
-            found = estimate_elevation(recipe, pictures, guessers)
+            found = estimate_elevation(recipe, pictures)
             if found is not None:
                 recipe = seen_from(recipe, found.mean_deg)
                 pictures = replace(pictures, notes=(*pictures.notes, estimate_note(found)))
                 request["input_elevation_std_deg"] = found.std_deg
-            del guessers
             return start_stages((recipe, *recipe.later), pictures, registry, tell, fresh=True, request=request)
 
 
@@ -113,22 +109,37 @@ def plans(file: str | RecipeText, registry: Registry, overrides: Sequence[str] =
         UserError: as `plan`.
     """
     checked = _checked(file, registry, overrides, partial(free_out, file))
-    stages = [parts for _, parts in checked]
-    return [_plan(recipe, parts, stages, registry) for recipe, parts in checked]
+    return [_plan(recipe, parts, registry) for recipe, parts in checked]
 
 
 def check(file: str | RecipeText, registry: Registry, overrides: Sequence[str] = ()) -> list[tuple[Recipe, Parts]]:
     """Each stage with its parts, after the checks of `plan`; a recipe may leave its `image` and `out` to who runs it.
 
+    How far the picture's camera looks down makes no recipe better or worse: it is not estimated.
+
     Raises:
         UserError: as `plan`, for what the recipe names.
     """
     found = _checked(file, registry, overrides)
-    stages = [parts for _, parts in found]
     for recipe, parts in found:
-        if recipe.images:
-            _plan(recipe, parts, stages, registry)
+        if recipe.images and _are_files(recipe):
+            make_engine(recipe, parts, _framed(recipe, load_pictures(recipe, registry), parts).subject)
     return found
+
+
+def elevation_of(
+    file: str | RecipeText, registry: Registry, overrides: Sequence[str] = ()
+) -> tuple[float, ElevationEstimate | None]:
+    """How far down the camera of a recipe's picture looks as `run` would take it, degrees, and the estimate if that is one.
+
+    Only what estimates is built; a picture that is still to be made has no estimate.
+
+    Raises:
+        UserError: the recipe or the picture cannot be used.
+    """
+    recipe = load_run_recipe(file, registry, overrides)
+    found = estimate_elevation(recipe, load_pictures(recipe, registry)) if _are_files(recipe) else None
+    return found.mean_deg if found else elevation(recipe), found
 
 
 def check_lines(file: str | RecipeText, registry: Registry, overrides: Sequence[str] = ()) -> list[str]:
@@ -145,12 +156,17 @@ def check_lines(file: str | RecipeText, registry: Registry, overrides: Sequence[
     return lines
 
 
-def _plan(recipe: Recipe, parts: Parts, stages: Sequence[Parts], registry: Registry) -> Plan:
-    """`recipe`, `parts`: of one stage. `stages`: the parts of all of them in order, which may tell the elevation."""
+def _are_files(recipe: Recipe) -> bool:
+    """Whether all its pictures are there already."""
+    return all(block.component.reads_paths for block in recipe.images.values())
+
+
+def _plan(recipe: Recipe, parts: Parts, registry: Registry) -> Plan:
+    """Of one stage."""
     framed, origin, notes = None, "none: the recipe has a prompt alone", []
-    if all(block.component.reads_paths for block in recipe.images.values()):
+    if _are_files(recipe):
         pictures = load_pictures(recipe, registry)
-        found = estimate_elevation(recipe, pictures, estimators(stages))
+        found = estimate_elevation(recipe, pictures)
         recipe = seen_from(recipe, found.mean_deg) if found else recipe
         framed = _framed(recipe, pictures, parts)
         origin = ", ".join((pictures.origins or {}).values()) or origin

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -150,16 +150,8 @@ def seen_from(recipe: Recipe, elevation_deg: Any) -> Recipe:
     return replace(recipe, later=later)
 
 
-def estimators(stages: Iterable[Parts]) -> list[Reconstructor | Denoiser]:
-    """Who may tell a picture's elevation, in the order that they are asked; none is loaded."""
-    candidates = [(parts.start, *(teacher.denoiser for teacher in parts.teachers.values())) for parts in stages]
-    return [part for several in candidates for part in several if part is not None]
-
-
-def estimate_elevation(
-    recipe: Recipe, pictures: Pictures, estimators: Iterable[Reconstructor | Denoiser]
-) -> ElevationEstimate | None:
-    """What the first of them that can tell says of a lone picture whose elevation the recipe leaves open.
+def estimate_elevation(recipe: Recipe, pictures: Pictures) -> ElevationEstimate | None:
+    """What the first part that can tell says of a lone picture whose elevation the recipe leaves open.
 
     Raises:
         PictureError: nothing is opaque in it.
@@ -167,11 +159,18 @@ def estimate_elevation(
     alone = [pictures.rgba[label] for label, block in recipe.images.items() if block.placed is None]
     if not alone or all(stage.options.input.elevation_deg != AUTO for stage in (recipe, *recipe.later)):
         return None
-    for part in estimators:
+    for part in _estimators(recipe):
         found = part.elevation_of(frame(alone[0], "fit", part.picture_resolution).picture)
         if found is not None:
             return ElevationEstimate(round(found.mean_deg, 1), round(found.std_deg, 1))
     return None
+
+
+def _estimators(recipe: Recipe) -> Iterator[Reconstructor | Denoiser]:
+    """Who may tell, in the order that they are asked; built alone, when it is their turn, and not loaded."""
+    for stage in (recipe, *recipe.later):
+        asked = dict.fromkeys(block.denoiser for block in stage.guidance.values() if block.denoiser)
+        yield from (block.build() for block in (stage.start, *(stage.denoisers[label] for label in asked)) if block)
 
 
 def estimate_note(found: ElevationEstimate) -> str:

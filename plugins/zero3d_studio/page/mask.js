@@ -22,7 +22,7 @@ class MaskEditor {
       const here = this.place(event);
       if (this.last) { this.stroke(this.last, here); this.last = here; } else { this.spot = here; this.draw(); }
     });
-    for (const name of ["pointerup", "pointercancel"]) on(name, () => { this.last = null; });
+    for (const name of ["pointerup", "pointercancel"]) on(name, () => { if (this.last) this.onpaint(); this.last = null; });
     on("pointerleave", () => { if (!this.last) { this.spot = null; this.draw(); } });
     on("keydown", event => this.key(event));
     on("blur", () => { this.spot = null; this.draw(); });
@@ -114,6 +114,7 @@ class MaskEditor {
     } else if (event.key === " ") {
       this.remember();
       this.stroke(from, from);
+      this.onpaint();
     } else if (event.key === "e" && !event.ctrlKey) {
       this.erasing = !this.erasing;
       this.onbrush();
@@ -129,6 +130,8 @@ class MaskEditor {
 
   onbrush() {}
 
+  onpaint() {}
+
   remember() {
     const { width, height } = this.mask;
     this.past.push(this.mask.getContext("2d").getImageData(0, 0, width, height));
@@ -141,6 +144,7 @@ class MaskEditor {
     this.mask.getContext("2d").putImageData(former, 0, 0);
     this.changed = true;
     this.draw();
+    this.onpaint();
   }
 
   clear() {
@@ -149,6 +153,7 @@ class MaskEditor {
     this.mask.getContext("2d").clearRect(0, 0, this.mask.width, this.mask.height);
     this.changed = true;
     this.draw();
+    this.onpaint();
   }
 
   // A PNG whose alpha is the mask.

@@ -52,9 +52,8 @@ async function take(file) {
     const added = await ask(`api/pictures?name=${encodeURIComponent(file.name)}`, {
       method: "POST", headers: { "content-type": kind }, body: file,
     });
-    await show(added);
     elevated = false;
-    elevate();
+    await show(added);
   } finally {
     $("drop").querySelector("span").textContent = "Drop a picture here, or choose one";
     $("file").value = "";
@@ -62,12 +61,33 @@ async function take(file) {
 }
 
 async function show(added) {
+  await editor.open(`api/pictures/${added.ident}/colours`, `api/pictures/${added.ident}/mask?${Date.now()}`);
   picture = added;
-  await editor.open(`api/pictures/${picture.ident}/colours`, `api/pictures/${picture.ident}/mask?${Date.now()}`);
   tell(picture.notes);
   $("editor").hidden = $("form").hidden = false;
   $("drop").classList.add("small");
   history.replaceState(null, "", `#${picture.ident}`); // so that a reload keeps it
+  estimate();
+}
+
+// What was painted goes to the studio, once and one after the other.
+let saved = Promise.resolve();
+function save() {
+  saved = saved.catch(() => {}).then(async () => {
+    const own = picture;
+    if (!editor.changed) return;
+    editor.changed = false;
+    try {
+      const answer = await ask(`api/pictures/${own.ident}/mask`, {
+        method: "PUT", headers: { "content-type": "image/png" }, body: await editor.blob(),
+      });
+      if (picture === own) tell((picture = answer).notes);
+    } catch (error) {
+      if (picture === own) editor.changed = true;
+      throw error;
+    }
+  });
+  return saved;
 }
 
 const tell = notes => $("notes").replaceChildren(...notes.map(note => made("li", note)));
@@ -92,18 +112,49 @@ editor.onbrush = () => {
 };
 $("undo").addEventListener("click", () => editor.undo());
 $("clear").addEventListener("click", () => editor.clear());
-$("again").addEventListener("click", () => attempt(async () => { await show(picture); editor.changed = true; }));
+$("again").addEventListener("click", () => attempt(async () => { await show(picture); editor.changed = true; estimate(); }));
+editor.onpaint = () => estimate(700);
 
 // --- the options
 
-let elevated = false; // by hand; else the run estimates it, and says so
+let elevated = false; // by hand; else the run estimates it, as is shown
+let guess = null; // what the studio says of the picture and the recipe, once it has
+let asked = 0;
 
 function elevate() {
+  if (guess && !elevated) $("elevation").value = Math.round(guess.degrees);
   const degrees = Number($("elevation").value);
-  $("degrees").textContent = elevated ? `${degrees}°` : "estimated, unless you move it";
+  $("degrees").textContent = elevated || guess ? `${degrees}°` : "…";
   $("camera").setAttribute("transform", `rotate(${degrees})`);
+  $("estimated").hidden = !(elevated && guess);
 }
 $("elevation").addEventListener("input", () => { elevated = true; elevate(); });
+$("estimated").addEventListener("click", () => { elevated = false; elevate(); });
+
+// Shows what a run would take, a while after the last change.
+async function estimate(wait = 0) {
+  const mine = ++asked, own = picture;
+  await new Promise(done => setTimeout(done, wait));
+  if (mine !== asked || !own || !recipe) return;
+  guess = null;
+  $("estimate").textContent = "estimating …";
+  elevate();
+  let found = null, text;
+  try {
+    await save();
+    found = await post("api/elevation", { picture: own.ident, recipe });
+    text = found.std_deg === null ? `${degreesOf(found)} unless you move it: ${recipe} does not estimate it`
+      : `estimated: about ${degreesOf(found)}, give or take ${Math.round(found.std_deg)}`;
+  } catch (error) {
+    text = `not estimated: ${error.message}`;
+  }
+  if (mine !== asked) return;
+  guess = found;
+  $("estimate").textContent = text;
+  elevate();
+}
+
+const degreesOf = found => `${Math.round(found.degrees)}°`;
 
 function recipes() {
   if (!state.recipes) return;
@@ -127,18 +178,13 @@ function choose(choice) {
   recipe = choice.name;
   $("words").hidden = !choice.prompt;
   $("prompt").required = choice.prompt;
+  estimate();
 }
 
 $("form").addEventListener("submit", event => {
   event.preventDefault();
   attempt(async () => {
-    if (editor.changed) {
-      picture = await ask(`api/pictures/${picture.ident}/mask`, {
-        method: "PUT", headers: { "content-type": "image/png" }, body: await editor.blob(),
-      });
-      editor.changed = false;
-      tell(picture.notes);
-    }
+    await save();
     const options = { picture: picture.ident, recipe };
     if (elevated) options.elevation_deg = Number($("elevation").value);
     for (const key of ["steps", "seed"]) if ($(key).value) options[key] = Number($(key).value);
