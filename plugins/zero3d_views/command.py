@@ -105,7 +105,7 @@ class Views(Command):
         _check_elevation(arguments, denoiser, poses)
         cameras_at(poses, 0.0, denoiser.resolution)  # moves that lead nowhere, before the picture is looked at
         source = _picture(arguments, registry)
-        elevation = _input_elevation(arguments, denoiser, source)
+        elevation = _input_elevation(arguments, denoiser, source, device)
         cameras = cameras_at(poses, elevation, denoiser.resolution)
         framing = arguments.framing or ("fit" if denoiser.channels == 3 else "demo")
         framed = frame(source.rgba, framing, denoiser.picture_resolution)
@@ -252,14 +252,17 @@ def _check_elevation(arguments: argparse.Namespace, denoiser: Denoiser, poses: l
         )
 
 
-def _input_elevation(arguments: argparse.Namespace, denoiser: Denoiser, source: SourcePicture) -> float:
+def _input_elevation(
+    arguments: argparse.Namespace, denoiser: Denoiser, source: SourcePicture, device: torch.device
+) -> float:
     """As given, else as the denoiser estimates it, else assumed, with a note. One that needs it gets no assumed one."""
     from zero3d.picture import frame
     from zero3d.run import DEFAULT_ELEVATION_DEG
 
     if arguments.input_elevation is not None:
         return float(arguments.input_elevation)
-    found = denoiser.elevation_of(frame(source.rgba, "fit", denoiser.picture_resolution).picture)
+    denoiser.tell = lambda line: print(f"note: {line}", file=sys.stderr)
+    found = denoiser.elevation_of(frame(source.rgba, "fit", denoiser.picture_resolution).picture, device)
     if found is None and denoiser.knows_elevation:
         raise RecipeError(
             "--input-elevation: missing; Stable Zero123 must be told how far the picture's camera looked down"

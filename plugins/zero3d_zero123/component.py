@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from zero3d.errors import RecipeError
 from zero3d.interfaces import Denoiser
 from zero3d.weights import Conversion, Published
 from zero3d_zero123.nano.denoiser import TEMPERATURE, NanoDenoiser
 from zero3d_zero123.nano.weights import check
+from zero3d_zero123.one2345.denoiser import EstimatingDenoiser
 from zero3d_zero123.published.denoiser import PublishedDenoiser
 from zero3d_zero123.published.known import KNOWN
 from zero3d_zero123.published.original import is_original, is_zero123
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 NANO = "nano"
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 POSES = ("auto", "zero123", "stable")
+ASSUMED, ONE2345 = "assumed", "one2345"
 HASH = re.compile(r"auto|none|[0-9a-fA-F]{64}")
 
 
@@ -40,8 +43,9 @@ class Zero123Config:
     variant: of a folder's files, for example fp16_ema; empty finds it from ema and dtype. pose: zero123, stable (the
     input's elevation in place of the distance), or auto: stable if the weights' name says so. config: a JSON file
     {part: {entry: value}} for an original checkpoint that is not of the published size. revision: of a hub id, a
-    commit or branch. offline: take what was fetched before, never the network. sha256: of a single file: auto (checked
-    where the published one is known), none, or 64 hex digits.
+    commit or branch. elevation: where the recipe gives none, assumed (20 degrees), or one2345: estimated from four views
+    that the denoiser draws first, as in One-2-3-45; needs OpenCV. offline: take what was fetched before, never the network.
+    sha256: of a single file: auto (checked where the published one is known), none, or 64 hex digits.
     """
 
     weights: str = NANO
@@ -50,17 +54,22 @@ class Zero123Config:
     dtype: str = "auto"
     variant: str = ""
     pose: str = "auto"
+    elevation: str = ASSUMED
     config: str = ""
     revision: str = ""
     offline: bool = False
     sha256: str = "auto"
 
     def __post_init__(self) -> None:
-        for name, allowed in (("dtype", DTYPES), ("pose", POSES)):
+        for name, allowed in (("dtype", DTYPES), ("pose", POSES), ("elevation", (ASSUMED, ONE2345))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}: {getattr(self, name)!r}; one of {', '.join(allowed)}")
         if not 0 < self.temperature <= 1:
             raise ValueError(f"temperature: {self.temperature}; above 0, at most 1")
+        if self.elevation == ONE2345 and self.weights == NANO:
+            raise ValueError("elevation: one2345; nano tells the elevation by itself, leave it out")
+        if self.elevation == ONE2345 and self.pose == "stable":
+            raise ValueError("elevation: one2345; with pose=stable the elevation must be given: input.elevation_deg=…")
         if not HASH.fullmatch(self.sha256):
             raise ValueError(f"sha256: {self.sha256!r}; auto, none, or 64 hex digits")
 
@@ -84,8 +93,12 @@ class Zero123(Denoiser):
         path = Path(config.weights).expanduser()
         if path.suffix == ".safetensors" and not (path.is_file() and is_original(path)):
             check(path)
+            if config.elevation == ONE2345:
+                raise RecipeError(
+                    f"denoiser.elevation: one2345, but {path} is nano's, which tells the elevation by itself"
+                )
             return NanoDenoiser(config, path)
-        return PublishedDenoiser(config)
+        return EstimatingDenoiser(config) if config.elevation == ONE2345 else PublishedDenoiser(config)
 
     @classmethod
     def untrained(cls, config: Any, device: torch.device, tiny: bool = False) -> PublishedDenoiser:

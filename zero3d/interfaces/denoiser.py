@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, final
 
@@ -53,6 +53,10 @@ class Denoiser(Component):
     """It is given the input's absolute elevation in place of the change of distance (Stable Zero123)."""
     overhead_deg: float = 60.0
     """Above this elevation, degrees, a view is from overhead: it has no negatives in Perp-Neg."""
+    elevation_waits: str = ""
+    """What a plan says in place of an elevation, if `elevation_of` needs a device; else empty."""
+    tell: Callable[[str], None] = staticmethod(lambda line: None)
+    """Takes a line for the user, before what takes long; set on the instance by whoever asks for it."""
     dtype: torch.dtype = torch.float32
     """What its network computes in, once it is loaded: named in the manifest, and the laws allow for its rounding."""
 
@@ -77,10 +81,11 @@ class Denoiser(Component):
         """
         return None
 
-    def elevation_of(self, picture: Picture) -> ElevationEstimate | None:
+    def elevation_of(self, picture: Picture, device: torch.device | None = None) -> ElevationEstimate | None:
         """How far down the camera of `picture` looks; None, as here, if it cannot tell.
 
-        Asked before `load`, and by commands that only plan: it reads small weights alone, on the CPU. `picture` has
+        Asked before `load`. With a `device`, by what will draw in any case, it may load itself there and draw, and says so
+        first (`tell`); without, by commands that only plan, it reads small weights alone, on the CPU. `picture` has
         `picture_resolution` and is framed as `fit`. The same picture gets the same answer, whatever the device.
         """
         return None

@@ -6,6 +6,8 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+import torch
+
 from zero3d.interfaces.component import Component
 from zero3d.interfaces.representation import Representation
 from zero3d.values import ElevationEstimate, Picture, Step, Subject
@@ -21,6 +23,8 @@ class Reconstructor(Component):
     """Side of the square pictures that it reads."""
     recipe: ClassVar[Mapping[str, Any]] = {}
     """Keys of a recipe that hold and export what it makes, for `zero3d reconstruct`: cameras, representation, renderer..."""
+    elevation_waits: str = ""
+    """What a plan says in place of an elevation, if `elevation_of` needs a device; else empty."""
     tell: Callable[[str], None] = staticmethod(lambda line: None)
     """Takes a line for the user, before what takes long; set on the instance by whoever runs it."""
 
@@ -36,10 +40,11 @@ class Reconstructor(Component):
         after `reconstruct`. (Seconds and weights' hashes are kept of every one.)"""
         return {}
 
-    def elevation_of(self, picture: Picture) -> ElevationEstimate | None:
+    def elevation_of(self, picture: Picture, device: torch.device | None = None) -> ElevationEstimate | None:
         """How far down the camera of `picture` looks; None, as here, if it cannot tell.
 
-        Asked before `load`, and by commands that only plan: it reads small weights alone, on the CPU. `picture` has
+        Asked before `load`. With a `device`, by what will draw in any case, it may load itself there and draw, and says so
+        first (`tell`); without, by commands that only plan, it reads small weights alone, on the CPU. `picture` has
         `picture_resolution` and is framed as `fit`. The same picture gets the same answer, whatever the device.
         """
         return None

@@ -1,6 +1,6 @@
 """The parts of a run, built from a recipe and held against each other before any weight is read."""
 
-from zero3d.parts.build import build_parts, build_stages, memory_of
+from zero3d.parts.build import build_parts, build_stages, estimators, memory_of
 from zero3d.parts.devices import choose_device
 from zero3d.parts.fit import ENGINE_PROVIDES
 from zero3d.parts.groups import optimizer_group
@@ -18,6 +18,7 @@ __all__ = [
     "choose_device",
     "component_size",
     "estimate_memory",
+    "estimators",
     "free_bytes",
     "memory_of",
     "optimizer_group",

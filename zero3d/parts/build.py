@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
 import torch
 
 from zero3d.errors import RecipeError
-from zero3d.interfaces import Denoiser, Encoder, EncoderTeacher, Representation, Teacher
+from zero3d.interfaces import Denoiser, Encoder, EncoderTeacher, Reconstructor, Representation, Teacher
 from zero3d.parts.devices import choose_device
 from zero3d.parts.fit import check_fit, subject_needs
 from zero3d.parts.groups import optimizer_group
@@ -17,6 +18,13 @@ from zero3d.recipe import Block, Recipe
 from zero3d.schedule import Schedule
 
 ONE = Schedule.parse(1.0)
+
+
+def estimators(recipe: Recipe) -> Iterator[Reconstructor | Denoiser]:
+    """Who may tell a picture's elevation, in the order that they are asked; each built when it is asked, and not loaded."""
+    for stage in (recipe, *recipe.later):
+        asked = dict.fromkeys(block.denoiser for block in stage.guidance.values() if block.denoiser)
+        yield from (block.build() for block in (stage.start, *(stage.denoisers[label] for label in asked)) if block)
 
 
 def build_parts(recipe: Recipe) -> Parts:

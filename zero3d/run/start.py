@@ -85,7 +85,7 @@ def run(
             pictures = load_pictures(recipe, registry)
             tell(f"out: {whole['out']}")
             request: dict[str, Any] = {"recipe": str(file), "overrides": list(overrides)}
-            found = estimate_elevation(recipe, pictures)
+            found = estimate_elevation(recipe, pictures, tell)
             if found is not None:
                 recipe = seen_from(recipe, found.mean_deg)
                 pictures = replace(pictures, notes=(*pictures.notes, estimate_note(found)))
@@ -176,7 +176,7 @@ def _plan(recipe: Recipe, parts: Parts, registry: Registry) -> Plan:
         origin = "made when the run starts"
     cameras = {label: camera_of(recipe, label) for label in recipe.images}
     cameras |= {posed.label: posed.camera for posed in framed.subject.pictures} if framed else {}
-    return Plan(out_of(recipe), recipe, parts, cameras, framed, origin, notes + elevation_note(recipe))
+    return Plan(out_of(recipe), recipe, parts, cameras, framed, origin, notes + elevation_note(recipe, planned=True))
 
 
 def _framed(recipe: Recipe, pictures: Pictures, parts: Parts) -> FramedSubject:

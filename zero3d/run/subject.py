@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,8 +14,7 @@ import torch
 from zero3d.engine import input_camera_at
 from zero3d.errors import RecipeError
 from zero3d.geometry import orbit
-from zero3d.interfaces import Denoiser, Reconstructor
-from zero3d.parts import Parts
+from zero3d.parts import Parts, choose_device, estimators
 from zero3d.picture import Framed, frame
 from zero3d.recipe import AUTO, Recipe
 from zero3d.run.pictures import Pictures
@@ -150,36 +149,36 @@ def seen_from(recipe: Recipe, elevation_deg: Any) -> Recipe:
     return replace(recipe, later=later)
 
 
-def estimate_elevation(recipe: Recipe, pictures: Pictures) -> ElevationEstimate | None:
+def estimate_elevation(
+    recipe: Recipe, pictures: Pictures, tell: Callable[[str], None] | None = None
+) -> ElevationEstimate | None:
     """What the first part that can tell says of a lone picture whose elevation the recipe leaves open.
 
+    `tell`: of a run, in which they may load and draw, and say so; without it they may not.
     Raises:
         PictureError: nothing is opaque in it.
     """
     alone = [pictures.rgba[label] for label, block in recipe.images.items() if block.placed is None]
     if not alone or all(stage.options.input.elevation_deg != AUTO for stage in (recipe, *recipe.later)):
         return None
-    for part in _estimators(recipe):
-        found = part.elevation_of(frame(alone[0], "fit", part.picture_resolution).picture)
+    for part in estimators(recipe):
+        part.tell, picture = tell or part.tell, frame(alone[0], "fit", part.picture_resolution).picture
+        found = part.elevation_of(picture, choose_device(recipe.options.device) if tell else None)
         if found is not None:
             return ElevationEstimate(round(found.mean_deg, 1), round(found.std_deg, 1))
     return None
-
-
-def _estimators(recipe: Recipe) -> Iterator[Reconstructor | Denoiser]:
-    """Who may tell, in the order that they are asked; built alone, when it is their turn, and not loaded."""
-    for stage in (recipe, *recipe.later):
-        asked = dict.fromkeys(block.denoiser for block in stage.guidance.values() if block.denoiser)
-        yield from (block.build() for block in (stage.start, *(stage.denoisers[label] for label in asked)) if block)
 
 
 def estimate_note(found: ElevationEstimate) -> str:
     return f"{found}; input.elevation_deg=… overrides"
 
 
-def elevation_note(recipe: Recipe) -> list[str]:
+def elevation_note(recipe: Recipe, planned: bool = False) -> list[str]:
+    """What is assumed where nobody tells; where it is `planned` alone, what a run will estimate."""
     places = [block.placed for block in recipe.images.values()]
     assumed = [p for p in places if p is None or (p.elevation_deg is None and p.camera_to_world is None)]
     if recipe.options.input.elevation_deg != AUTO or not assumed:
         return []
-    return [f"input.elevation_deg not given: the camera is taken to look down by {DEFAULT_ELEVATION_DEG:g} degrees"]
+    waiting = [part.elevation_waits for part in estimators(recipe)] if planned and None in places else []
+    told = f"input.elevation_deg not given: the camera is taken to look down by {DEFAULT_ELEVATION_DEG:g} degrees"
+    return [*filter(None, waiting)][:1] or [told]

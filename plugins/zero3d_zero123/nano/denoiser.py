@@ -72,7 +72,7 @@ class NanoDenoiser(PixelDenoiser, TrainableDenoiser):
             count = sum(value.numel() for network in (Lift(), UNet()) for value in network.state_dict().values())
         return count, 4 * count
 
-    def elevation_of(self, picture: Picture) -> ElevationEstimate:
+    def elevation_of(self, picture: Picture, device: torch.device | None = None) -> ElevationEstimate:
         return estimate(picture)
 
     def condition(self, subject: Subject) -> NanoCondition:

@@ -81,7 +81,7 @@ class NanoLift(Reconstructor):
         weights.read(self._file, lift, UNet())
         self._lift = lift.to(device).eval().requires_grad_(False)
 
-    def elevation_of(self, picture: Picture) -> ElevationEstimate:
+    def elevation_of(self, picture: Picture, device: torch.device | None = None) -> ElevationEstimate:
         return estimate(picture)
 
     def reconstruct(self, subject: Subject, step: Step) -> SolidField:
