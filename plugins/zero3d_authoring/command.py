@@ -23,7 +23,7 @@ class Plugins(Command):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="machine-readable (the list alone)")
-        actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=_AnyOrder)
+        actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=_in_any_order(type(parser)))
         show = actions.add_parser(
             "show",
             help="a component's options, needs and provides, and a recipe's block of it",
@@ -62,16 +62,19 @@ class Plugins(Command):
         return 0
 
 
-class _AnyOrder(argparse.ArgumentParser):
+def _in_any_order(base: type[argparse.ArgumentParser]) -> type[argparse.ArgumentParser]:
     """Takes `new NAME --kind KIND DIR`, too: plain argparse gives up an optional positional at the first option."""
 
-    _inner = False
+    class AnyOrder(base):  # type: ignore[valid-type,misc]
+        _inner = False
 
-    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def,override]
-        if self._inner:
-            return super().parse_known_args(args, namespace)
-        self._inner = True
-        try:
-            return self.parse_known_intermixed_args(args, namespace)
-        finally:
-            self._inner = False
+        def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+            if self._inner:
+                return super().parse_known_args(args, namespace)
+            self._inner = True
+            try:
+                return self.parse_known_intermixed_args(args, namespace)
+            finally:
+                self._inner = False
+
+    return AnyOrder

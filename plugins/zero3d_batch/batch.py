@@ -35,7 +35,13 @@ class Batch(Command):
             help="a folder, pictures, a pattern in quotes, a .txt with a path a line, or a .csv with columns image and any "
             "keys; NAME.yaml beside NAME.png holds keys for it alone",
         )
-        add("overrides", nargs="*", metavar="key=value", help="out=FOLDER, and any key of the recipe for all runs")
+        add(
+            "overrides",
+            nargs="*",
+            default=[],
+            metavar="key=value",
+            help="out=FOLDER, and any key of the recipe for all runs",
+        )
         add("--shard", metavar="I/N", help="run the I-th of N shares alone, for example 1/4 on the first of 4 machines")
         add_executor_arguments(parser)
 

@@ -23,6 +23,7 @@ class Sweep(Command):
         parser.add_argument(
             "overrides",
             nargs="*",
+            default=[],
             metavar="key=a,b,c",
             help="out=FOLDER, and any key of the recipe: one value, several with commas between them, or a range of whole "
             "numbers, seed=0..3. A comma in quotes or brackets, or written \\,, is part of a value: "

@@ -34,7 +34,9 @@ class BenchmarkCommand(Command):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("file", nargs="?", help="a benchmark's file, or a recipe as its only method")
-        parser.add_argument("overrides", nargs="*", metavar="key=value", help="out=FOLDER data=YOURS objects=3 ...")
+        parser.add_argument(
+            "overrides", nargs="*", default=[], metavar="key=value", help="out=FOLDER data=YOURS objects=3 ..."
+        )
         parser.add_argument("--shard", metavar="i/n", help="only the i-th of n parts of the objects")
         line = "an outside method's results: OBJECT.glb or OBJECT/000.png in it; may be repeated"
         parser.add_argument("--predictions", action="append", default=[], metavar="[LABEL=]FOLDER", help=line)

@@ -19,7 +19,7 @@ class PlanCommand(Command):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("recipe", help="a recipe's name (nano), or a YAML file")
-        parser.add_argument("overrides", nargs="*", metavar="key=value", help="any key of the recipe")
+        parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="any key of the recipe")
 
     def run(self, arguments: argparse.Namespace) -> int:
         from rich.console import Console

@@ -26,7 +26,9 @@ class Train(Command):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("recipe", help="a recipe's name (train-nano, train-zero123), or a YAML file")
-        parser.add_argument("overrides", nargs="*", metavar="key=value", help="for example stages.lift.steps=100")
+        parser.add_argument(
+            "overrides", nargs="*", default=[], metavar="key=value", help="for example stages.lift.steps=100"
+        )
         parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the out folder")
 
     def run(self, arguments: argparse.Namespace) -> int:

@@ -134,7 +134,11 @@ def test_going_on_ends_where_an_uninterrupted_run_does(finished, tmp_path, capsy
         pixels = numpy.asarray(picture)
     cut = api.run("nano", pixels, tmp_path / "cut", SMALL, progress=False, steps=2, device="cpu")
     before = cut.view(size=16)
-    more = cut.resume(steps=3)
+    for wrong in ({"seed": 3}, {"observers": None}):
+        with pytest.raises(RecipeError, match=r"resume takes steps=N and observers\.NAME=\.\.\. alone"):
+            api.resume(cut.folder, overrides=wrong)
+    more = cut.resume(3, {"observers.preview": {"every": 1, "size": 16}})
+    assert [path.name for path in sorted((more.folder / "previews").iterdir())][-1] == "step_000003.png"
     told = capsys.readouterr()
     assert more.state == "3 of 3 steps"
     assert (more.folder / "mesh.glb").read_bytes() == (finished.folder / "mesh.glb").read_bytes()

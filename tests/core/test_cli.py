@@ -12,7 +12,10 @@ import pytest
 from tests.core import toy
 from zero3d import cli
 from zero3d.cli import main
+from zero3d.cli.completion import _below
+from zero3d.cli.parser import make_parser
 from zero3d.errors import LONGEST_LINE, RecipeError, UserError
+from zero3d.plugins import load_plugins
 from zero3d.registry import Registered, Registry, check_component
 
 NANO = ["recipe", "check", "recipes/nano.yaml"]
@@ -26,6 +29,56 @@ def test_an_option_of_every_command_stands_anywhere(monkeypatch, capsys, words):
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     assert main(words) == 0
     assert os.environ["HF_HUB_OFFLINE"] == "1"
+
+
+def told(capsys, *words):
+    """Exit code and stderr of a line with a mistake in it."""
+    try:
+        code = main(words)
+    except SystemExit as stopped:
+        code = stopped.code
+    return code, capsys.readouterr().err
+
+
+def test_a_mistake_in_the_words_of_any_command_is_one_line(capsys):
+    """It names the command, what is wrong with which argument, and where the right ones stand."""
+    registry = load_plugins()
+    parser, _ = make_parser(registry)
+    seen = []
+    for _, sub in _below(parser):
+        place = sub.prog.split()[1:]
+        code, line = told(capsys, *place, "--no-such-option=3")
+        assert code == 2, line
+        assert line.startswith(f"zero3d {' '.join(place)}: "), line
+        assert line.endswith(f"; see zero3d {' '.join(place)} --help\n"), line
+        assert line.count("\n") == 1
+        assert any(said in line for said in ("unrecognized arguments: --no-such-option=3", "arguments are required: "))
+        seen.append(" ".join(place))
+    assert {"run", "recipe check", "studio", "weights convert", "plugins new"} <= set(seen)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["run", "nano", "--foo"], "zero3d run: unrecognized arguments: --foo; see zero3d run --help"),
+        (["run"], "zero3d run: the following arguments are required: recipe; see zero3d run --help"),
+        (["studio", "--port", "x"], "zero3d studio: argument --port: invalid int value: 'x'; see zero3d studio --help"),
+        (
+            ["recipe", "chek"],
+            "zero3d recipe: argument ACTION: invalid choice: 'chek' (choose from 'check'); see zero3d ",
+        ),
+        (["--plugin"], "zero3d: argument --plugin: expected one argument; see zero3d --help"),
+        (
+            ["weights", "convert", "a", "b", "--dtype", "x\ny"],
+            "zero3d weights convert: argument --dtype: invalid choice: 'x",
+        ),
+    ],
+)
+def test_a_mistake_names_the_place_and_the_value(capsys, words, line):
+    code, said = told(capsys, *words)
+    assert code == 2
+    assert said.startswith(line)
+    assert said.count("\n") == 1
 
 
 def failing(monkeypatch, error):

@@ -69,14 +69,23 @@ def reconstruct(
     return run(recipe, image, out, overrides, progress, plugins, **keywords)
 
 
-def resume(run_folder: str | Path, steps: int | None = None, progress: bool = True, plugins: Plugins = ()) -> Run:
+def resume(
+    run_folder: str | Path,
+    steps: int | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    progress: bool = True,
+    plugins: Plugins = (),
+    **keywords: Any,
+) -> Run:
     """Go on with a run from its checkpoint, to another number of steps if given: `zero3d resume`.
 
+    overrides: of observers, which hold for what is done now, {"observers.viewer": {"port": 0}}; None removes one.
+
     Raises:
-        UserError: no run, a damaged checkpoint, or another process is writing there.
+        UserError: no run, a damaged checkpoint, another override, or another process is writing there.
         KeyboardInterrupt: stopped again.
     """
-    options = [] if steps is None else words({"steps": steps})
+    options = words({**({} if steps is None else {"steps": steps}), **(overrides or {}), **keywords})
     return _ran(lambda registry, tell: runs.resume(str(run_folder), registry, tell, options), progress, plugins)
 
 

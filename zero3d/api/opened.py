@@ -159,8 +159,10 @@ class Run:
         found: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
         return found
 
-    def resume(self, steps: int | None = None, progress: bool = True) -> Run:
-        """Go on from the checkpoint, to another number of steps if given.
+    def resume(
+        self, steps: int | None = None, overrides: Mapping[str, Any] | None = None, progress: bool = True
+    ) -> Run:
+        """Go on from the checkpoint, to another number of steps if given; `overrides`: of observers.
 
         Raises:
             UserError: as `zero3d.api.resume`.
@@ -168,7 +170,7 @@ class Run:
         from zero3d.api.calls import resume
 
         self.__dict__.pop("_field", None)
-        return resume(self.folder, steps, progress, self._plugins)
+        return resume(self.folder, steps, overrides, progress, self._plugins)
 
     def export(self, overrides: Mapping[str, Any] | None = None, progress: bool = True) -> Run:
         """Write the models again, with other options.

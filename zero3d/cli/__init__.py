@@ -51,7 +51,7 @@ def _main(argv: Sequence[str]) -> int:
         parser, commands = make_parser(registry, None if wanted == "plugins" else wanted)  # which tells of all of them
         arguments, late = parser.parse_known_args(rest)
         if late and (not hasattr(arguments, "overrides") or any(text.startswith("-") for text in late)):
-            parser.error(f"unrecognized arguments: {' '.join(late)}")
+            arguments.parser.error(f"unrecognized arguments: {' '.join(late)}")
         elif late:  # argparse takes no more of key=value after an option
             arguments.overrides += late
         vars(arguments).update(vars(common), registry=registry)

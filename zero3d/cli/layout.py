@@ -41,7 +41,7 @@ EXAMPLES = {
         zero3d completion fish > ~/.config/fish/completions/zero3d.fish
     """,
 }
-"""Of the core's own commands."""
+"""Of the core's own commands, in the order of `zero3d --help`."""
 
 
 def laid_out(parser: argparse.ArgumentParser, examples: str = "") -> argparse.ArgumentParser:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from zero3d.cli.layout import EXAMPLES, SHELLS, laid_out, shortened
-from zero3d.errors import PluginError
+from zero3d.errors import PluginError, one_line
 from zero3d.interfaces import Command
 from zero3d.registry import BrokenPlugin, Promised, Registry
 
@@ -20,17 +20,23 @@ DESCRIPTION = """One picture in, a 3D model out.
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says with an unknown command which plug-ins failed to load: one of them may bring it."""
+    """A mistake is one line, which names the command that explains. `registry`: says which plug-ins failed to load, one of
+    which may bring an unknown command."""
 
-    failed = ""
+    registry: Registry | None = None
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.set_defaults(parser=self)  # of all whose words are on the line the innermost one's stays
 
     def error(self, message: str) -> NoReturn:
-        super().error(message + self.failed)
+        failed = self.registry.failed if self.registry else ""
+        self.exit(2, one_line(f"{self.prog}: {message}; see {self.prog} --help{failed and '.'}{failed}") + "\n")
 
 
-def common_options() -> argparse.ArgumentParser:
+def common_options() -> _Parser:
     """The options that every command takes, anywhere on the line."""
-    parser = argparse.ArgumentParser(prog="zero3d", add_help=False, allow_abbrev=False)
+    parser = _Parser(prog="zero3d", add_help=False, allow_abbrev=False)
     parser.add_argument(
         "--plugin",
         action="append",
@@ -58,8 +64,8 @@ def make_parser(registry: Registry, wanted: str | None = None) -> tuple[argparse
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[common_options()],
     )
-    parser.failed = registry.failed
-    sub = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=argparse.ArgumentParser)
+    parser.registry = registry
+    sub = parser.add_subparsers(dest="command", metavar="COMMAND")
     common = [common_options()]
     run = sub.add_parser(
         "run", parents=common, help="make a 3D model from a picture", description="Run a recipe from the start."
@@ -70,7 +76,7 @@ def make_parser(registry: Registry, wanted: str | None = None) -> tuple[argparse
     resume = sub.add_parser("resume", parents=common, help="go on with an interrupted run")
     resume.add_argument("run", help="the run's folder (its out)")
     further = "go on to another number of steps, or watched otherwise"
-    resume.add_argument("overrides", nargs="*", metavar="steps=N|observers.NAME=...", help=further)
+    resume.add_argument("overrides", nargs="*", default=[], metavar="steps=N|observers.NAME=...", help=further)
     export = sub.add_parser("export", parents=common, help="write a run's model again, with other options")
     export.add_argument("run", help="the run's folder (its out)")
     _add_overrides(export, "what exporting looks at, for example export.mesh.resolution=256")
@@ -96,16 +102,8 @@ def make_parser(registry: Registry, wanted: str | None = None) -> tuple[argparse
         description="Print the script with which a shell completes zero3d's commands, recipes, keys and values.",
     )
     shell.add_argument("shell", choices=SHELLS, help="which shell")
-    own_parsers = {
-        "run": run,
-        "resume": resume,
-        "export": export,
-        "reconstruct": once,
-        "check": check,
-        "completion": shell,
-    }
-    for name, own in own_parsers.items():
-        laid_out(own, EXAMPLES[name])
+    for own, examples in zip((run, resume, export, once, check, shell), EXAMPLES.values(), strict=True):
+        laid_out(own, examples)
     commands: dict[str, Command] = {}
     waiting = {e.name: e.lazy.summary for e in registry.brought() if isinstance(e, Promised)} if wanted else {}
     for name in registry.names(Command.kind):
@@ -127,12 +125,10 @@ def make_parser(registry: Registry, wanted: str | None = None) -> tuple[argparse
                 if entry.path:
                     raise PluginError(f"--plugin {entry.path}: {reason}") from error
                 registry.broken.append(BrokenPlugin(entry.plugin, entry.package, reason, error))
-                parser.failed = registry.failed
-    parser.failed = registry.failed
     return parser, commands
 
 
 def _add_overrides(
     parser: argparse.ArgumentParser, text: str = "any key of the recipe, for example steps=500 seed=1"
 ) -> None:
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help=text)
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help=text)

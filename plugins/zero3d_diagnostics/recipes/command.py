@@ -38,7 +38,9 @@ class Recipes(Command):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.usage = USAGE
-        parser.add_argument("words", nargs="*", metavar="NAME", help="one recipe, or: copy NAME [FILE.yaml]")
+        parser.add_argument(
+            "words", nargs="*", default=[], metavar="NAME", help="one recipe, or: copy NAME [FILE.yaml]"
+        )
         parser.add_argument("--folder", type=Path, help="where recipes lie (those that came with zero3d)")
         parser.add_argument("--json", action="store_true", help="for programs")
 
