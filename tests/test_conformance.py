@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy
 import pytest
 import torch
+import trimesh
 from PIL import Image
 
 from tests.plugins import clip_tiny, evaluation_sets_data
@@ -21,7 +22,7 @@ from tests.plugins.sd_tiny import save_deepfloyd, save_stable_diffusion, save_va
 from tests.plugins.views_data import make_folder, make_shards
 from tests.plugins.zero123_tiny import save_folder
 from tests.testing.lawful import Pooled
-from zero3d.geometry import orbit, rays
+from zero3d.geometry import orbit, rays, world_to_gltf
 from zero3d.interfaces import EncoderTeacher, Teacher, TrainableDenoiser
 from zero3d.mesh_files import save_mesh
 from zero3d.plugins import load_plugins
@@ -50,6 +51,7 @@ from zero3d.testing import (
     random_picture,
     training_batch,
 )
+from zero3d.testing.balls import BOUNDS
 from zero3d.testing.laws.exporter import three_balls
 from zero3d.testing.laws.prior import Prior
 from zero3d.testing.laws.renderer import BALL
@@ -604,6 +606,24 @@ def marching_cubes(component, bench):
 def textured_mesh(component, bench):
     check_exporter(component, component.Config(resolution=40, texture=128, faces=3000))
     check_exporter(component, component.Config(resolution=24, threshold=20.0, texture=64, format="obj"))
+
+
+@case("exporter print_file")
+def print_file(component, bench):
+    for kind, up in (("stl", "z"), ("3mf", "y")):
+        config = component.Config(resolution=40, threshold=20.0, format=kind, up=up, size_mm=60.0, taubin=0)
+        check_exporter(component, config, read=lambda path, up=up: in_the_world(path, up))
+
+
+def in_the_world(path, up):
+    """A file for a slicer of the three balls, moved and scaled back, in glTF's axes."""
+    mesh = trimesh.load_mesh(path)
+    if up == "z":
+        mesh.vertices = mesh.vertices[:, [0, 2, 1]] * (1, 1, -1)
+    low, high = (world_to_gltf(torch.tensor(bound)).numpy() for bound in BOUNDS)
+    mesh.apply_scale((high - low).max() / mesh.extents.max())
+    mesh.apply_translation(low - mesh.bounds[0])
+    return mesh
 
 
 for name, options in {

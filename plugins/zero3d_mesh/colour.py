@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy
 import torch
 from torch import Tensor
@@ -15,6 +17,15 @@ DEPTHS = (0.0, 0.5, 1.0, 1.5)
 CHUNK = 2**18
 """Points asked of the field at a time."""
 RING = tuple((elevation, azimuth) for elevation in (-15.0, 20.0, 55.0) for azimuth in range(0, 360, 45))
+
+
+def coloured(mesh: Any, subject: ExportSubject) -> Any:
+    """A copy of a trimesh.Trimesh, world axes, with the colours of what is exported at its vertices."""
+    import trimesh
+
+    colour = colours(mesh.vertices, mesh.vertex_normals, subject)
+    rgba = numpy.concatenate([numpy.round(255 * colour), numpy.full((len(colour), 1), 255)], axis=1)
+    return trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=rgba.astype(numpy.uint8), process=False)
 
 
 def colours(points: numpy.ndarray, normals: numpy.ndarray, subject: ExportSubject) -> numpy.ndarray:

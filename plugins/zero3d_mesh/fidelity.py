@@ -1,4 +1,4 @@
-"""How much of the field a written file shows: both drawn from the same cameras."""
+"""How much of the field a mesh shows: both drawn from the same cameras."""
 
 from __future__ import annotations
 
@@ -23,15 +23,20 @@ RAYS = 3
 
 
 def fidelity(path: Path, subject: ExportSubject) -> dict[str, Any]:
+    """`fidelity_of` a written file, read back."""
+    return fidelity_of(load_mesh(path), subject)
+
+
+def fidelity_of(mesh: Any, subject: ExportSubject) -> dict[str, Any]:
     """`render_rmse`: root mean square colour error, 0 to 1; `silhouette_iou`: of where opacity passes one half.
 
-    Both are of the file and the field's own renders (`compared_with`), which may be as wrong as the file. Where the
-    picture is known, `picture_iou` is of the file's silhouette from the input camera and the picture's object, and
-    `seen` and `pictured` count the pieces and holes of each.
+    Both are of the mesh (trimesh.Trimesh, world axes) and the field's own renders (`compared_with`), which may be as wrong
+    as the mesh. Where the picture is known, `picture_iou` is of the mesh's silhouette from the input camera and the
+    picture's object, and `seen` and `pictured` count the pieces and holes of each.
 
-    The file is read back and ray-cast without light, on white, at the size of the run's decoded views.
+    The mesh is ray-cast without light, on white, at the size of the run's decoded views.
     """
-    scene = MeshScene(load_mesh(path))
+    scene = MeshScene(mesh)
     size = max(64, subject.resolution)
     squares, pixels, both, either = 0.0, 0, 0, 0
     with torch.no_grad():

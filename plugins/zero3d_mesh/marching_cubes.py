@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy
-
 from zero3d.interfaces import Exporter, ExportSubject, Representation
 from zero3d.mesh_files import save_mesh
-from zero3d_mesh.colour import colours
+from zero3d_mesh.colour import coloured
 from zero3d_mesh.cut import SurfaceConfig, SurfaceSource, cut_surface
 from zero3d_mesh.fidelity import fidelity
 
@@ -29,7 +27,7 @@ class MarchingCubesConfig(SurfaceConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.format not in FORMATS:
-            raise ValueError(f"format: {self.format!r}; one of {', '.join(FORMATS)}")
+            raise ValueError(f"format: {self.format!r}; one of {', '.join(FORMATS)}; to print: type print_file")
 
 
 class MarchingCubes(Exporter):
@@ -43,11 +41,6 @@ class MarchingCubes(Exporter):
         return f"{label}.{self.config.format}"
 
     def export(self, subject: ExportSubject, path: Path) -> dict[str, Any]:
-        import trimesh
-
         mesh, figures = cut_surface(subject, self.config)
-        colour = colours(mesh.vertices, mesh.vertex_normals, subject)
-        rgba = numpy.concatenate([numpy.round(255 * colour), numpy.full((len(colour), 1), 255)], axis=1)
-        coloured = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=rgba.astype(numpy.uint8), process=False)
-        save_mesh(coloured, path)
+        save_mesh(coloured(mesh, subject), path)
         return figures | fidelity(path, subject)

@@ -36,7 +36,7 @@ class TexturedMeshConfig(SurfaceConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.format not in FORMATS:
-            raise ValueError(f"format: {self.format!r}; one of {', '.join(FORMATS)}")
+            raise ValueError(f"format: {self.format!r}; one of {', '.join(FORMATS)}; to print: type print_file")
         if not 64 <= self.texture <= 8192:
             raise ValueError(f"texture: {self.texture}; 64 to 8192 texels")
         if not 1 <= self.padding <= 64:

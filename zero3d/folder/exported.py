@@ -42,5 +42,10 @@ def exported_files(folder: Path, label: str) -> tuple[dict[str, Any], tuple[Path
 
 
 def exported_mesh(folder: Path) -> Path | None:
-    """The mesh that the export `mesh` left in a run's folder (mesh.glb, mesh.obj, ...); None if there is none."""
+    """The mesh that the export `mesh` left in a run's folder (mesh.glb, mesh.obj, ...); None if there is none.
+
+    None too where its report has `size_mm`: that one is as large as it is to be printed, and may lie on its side.
+    """
+    if "size_mm" in exported_files(folder, "mesh")[0]:
+        return None
     return next((path for kind in FORMATS if (path := folder / f"mesh.{kind}").is_file()), None)

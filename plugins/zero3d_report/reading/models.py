@@ -39,7 +39,7 @@ def model_of(export: Export, room: int = LARGEST) -> Model | None:
             data, shown, total = discs(path)
             word = "" if shown == total else f" {shown:,} of"
             return Model(path, "discs", data, f"a sketch:{word} {total:,} Gaussians as opaque discs")
-        data = path.read_bytes() if path.suffix.lower() == ".glb" else _converted(path)
+        data = path.read_bytes() if path.suffix.lower() == ".glb" else _converted(path, export)
     except (UserError, OSError, ValueError) as error:
         return Model(path, "", b"", f"cannot be shown: {error}")
     if len(data) > room:
@@ -47,11 +47,14 @@ def model_of(export: Export, room: int = LARGEST) -> Model | None:
     return Model(path, "glb", data)
 
 
-def _converted(path: Path) -> bytes:
-    """Another format's mesh as GLB. Its texture is left out of OBJ, whose colours then are its material's."""
+def _converted(path: Path, export: Export) -> bytes:
+    """Another format's mesh as GLB, stood up where the export's report says `up: z`.
+
+    Its texture is left out of OBJ, whose colours then are its material's.
+    """
     if path.suffix.lower() not in MESHES:
         raise UserError(f"{path.suffix} is no format that this page's viewer reads")
-    mesh = load_mesh(path)
+    mesh = load_mesh(path, "z" if export.figures.get("up") == "z" else "y")
     if mesh.visual.kind == "texture":
         mesh.visual = mesh.visual.to_color()
     with tempfile.TemporaryDirectory() as beside:
