@@ -2,6 +2,7 @@
 
 import math
 
+import numpy
 import pytest
 import torch
 
@@ -115,6 +116,35 @@ def test_colour_tv_counts_the_object_alone():
     pairs = 4 * 8 * 7  # of neighbours along z; x has 3 * 64 inside, y as many as z
     assert float(found) == pytest.approx(pairs * 0.01 / (2 * pairs + 3 * 64), rel=1e-4)
     assert float(penalty(ColourTV, Told(lambda p: 0 * p[:, 0], features))) == 0
+
+
+def test_colour_tvs_gradient_is_that_of_its_value_and_leaves_density_alone():
+    """Against the formula in numpy, and along a random direction against central differences."""
+    field = VoxelField(VoxelConfig(resolution=5)).double()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        field.raw_density.normal_(std=3, generator=generator)
+        field.raw_features.normal_(generator=generator)
+    towards = torch.randn(field.raw_features.shape, generator=generator, dtype=torch.float64)
+    penalty(ColourTV, field).backward()
+    slope, ends = float((field.raw_features.grad * towards).sum()), []
+    for step in (1e-5, -2e-5):
+        with torch.no_grad():
+            field.raw_features += step * towards
+        ends.append(float(penalty(ColourTV, field).detach()))
+    assert slope == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-6)
+    assert field.raw_density.grad is None or not field.raw_density.grad.any()
+
+    with torch.no_grad():
+        points = points_of(cell_axes(field, 64, torch.Generator())).reshape(-1, 3)
+        alpha = (1 - torch.exp(-field.density(points) * field.spacing)).numpy().reshape(5, 5, 5)
+        colour = field.features(points).numpy().reshape(5, 5, 5, 3)
+    above = below = 0.0
+    for axis in range(3):
+        one, other = (numpy.take(alpha, range(k, 4 + k), axis) for k in (0, 1))
+        change = (numpy.diff(colour, axis=axis) ** 2).sum(axis=-1)
+        above, below = above + (numpy.minimum(one, other) * change).sum(), below + numpy.minimum(one, other).sum()
+    assert ends[1] == pytest.approx(above / below, rel=1e-6)
 
 
 def test_normal_smoothness_3d_is_content_with_a_slope_and_grows_with_the_curvature():
