@@ -36,9 +36,8 @@ def exported_files(folder: Path, label: str) -> tuple[dict[str, Any], tuple[Path
     names = figures.pop("files", None)
     if not isinstance(names, list):
         names = sorted(path.name for path in folder.glob(f"{label}.*") if path != report)
-    paths = [folder / name for name in names if isinstance(name, str) and is_file_name(name)]
-    paths.sort(key=lambda path: path.stem != label)
-    return figures, tuple(path for path in paths if path.is_file())
+    paths = (folder / name for name in names if isinstance(name, str) and is_file_name(name))
+    return figures, tuple(sorted(filter(Path.is_file, paths), key=lambda path: path.stem != label))
 
 
 def exported_mesh(folder: Path) -> Path | None:
@@ -46,6 +45,5 @@ def exported_mesh(folder: Path) -> Path | None:
 
     None too where its report has `size_mm`: that one is as large as it is to be printed, and may lie on its side.
     """
-    if "size_mm" in exported_files(folder, "mesh")[0]:
-        return None
-    return next((path for kind in FORMATS if (path := folder / f"mesh.{kind}").is_file()), None)
+    kinds = () if "size_mm" in exported_files(folder, "mesh")[0] else FORMATS
+    return next((path for kind in kinds if (path := folder / f"mesh.{kind}").is_file()), None)
