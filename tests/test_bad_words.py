@@ -81,16 +81,29 @@ PICTURE = f"image={ROOT}/examples/mug.png"
         ("words", ["prompt=a cat", "denoiser.weights={zero123}"], ["is Zero-1-to-3", "denoiser.type=zero123"]),
         ("words", ["prompt=a cat", "denoiser.weights={mvdream}"], ["is MVDream", "denoiser.type=mvdream"]),
         ("words", ["prompt=a cat", "denoiser.weights={if}"], ["is DeepFloyd IF", "denoiser.type=deepfloyd_if"]),
-        ("words", ["prompt=a cat", "denoiser.weights={clip}"], ["denoiser.weights"]),
-        ("joint", ["prompt=a cat", "denoiser.weights={sd}"], ["of Stable Diffusion, not MVDream's"]),
-        ("joint", ["prompt=a cat", "denoiser.weights={imagedream}"], ["is ImageDream's", "denoiser.type=imagedream"]),
+        ("words", ["prompt=a cat", "denoiser.weights={clip}"], ["denoiser.weights", "is CLIP, not Stable Diffusion"]),
+        (
+            "joint",
+            ["prompt=a cat", "denoiser.weights={sd}"],
+            ["is Stable Diffusion, not MVDream", "denoiser.type=stable_diffusion"],
+        ),
+        (
+            "joint",
+            ["prompt=a cat", "denoiser.weights={imagedream}"],
+            ["is ImageDream, not MVDream", "denoiser.type=imagedream"],
+        ),
         (
             "picture",
             [PICTURE, "denoiser.weights={sd}"],
-            ["such as Stable Diffusion", "not Zero-1-to-3", "denoiser.type=stable_diffusion"],
+            ["is Stable Diffusion", "not Zero-1-to-3", "denoiser.type=stable_diffusion"],
         ),
         ("picture", [PICTURE, "denoiser.weights={mvdream}"], ["is MVDream", "denoiser.type=mvdream"]),
-        ("clip", ["prompt=a cat", "encoder.weights={sd}"], ["encoder.weights"]),
+        ("clip", ["prompt=a cat", "encoder.weights={sd}"], ["encoder.weights", "is Stable Diffusion, not CLIP"]),
+        (
+            "both",
+            [PICTURE, "prompt=a cat", "denoisers.words.weights={zero123}"],
+            ["zero3d: denoisers.words.weights: ", "is Zero-1-to-3", "set denoisers.words.type=zero123"],
+        ),
         # what a model predicts
         (
             "words",
@@ -98,6 +111,16 @@ PICTURE = f"image={ROOT}/examples/mug.png"
             ["denoiser.prediction", "v_prediction"],
         ),
         ("words", ["prompt=a cat", "denoiser.prediction=eps"], ["denoiser.prediction: 'eps'", "one of"]),
+        (
+            "both",
+            [PICTURE, "prompt=a cat", "denoisers.words.prediction=v_prediction"],
+            ["zero3d: denoisers.words.prediction: v_prediction"],
+        ),
+        (
+            "both",
+            [PICTURE, "prompt=a cat", "denoisers.words.inversion=none.bin"],
+            ["zero3d: denoisers.words.inversion: no file 'none.bin'"],
+        ),
         # views that are no group
         ("joint", ["prompt=a cat", "cameras.group=1"], ["denoises 4 views jointly", "groups of 1"]),
         ("joint", ["prompt=a cat", "cameras.views=6"], ["group: 4", "multiple"]),
@@ -109,6 +132,21 @@ PICTURE = f"image={ROOT}/examples/mug.png"
             ["no tokenizer", "encoder.tokenizer="],
         ),
         ("words", ["prompt=a cat", "denoiser.weights={bare}"], ["merges.txt", "tokenizer"]),
+        (
+            "both",
+            [PICTURE, "prompt=a cat", "denoisers.words.weights={bare}"],
+            ["zero3d: denoisers.words.tokenizer: ", "merges.txt"],
+        ),
+        (
+            "clip",
+            [
+                "prompt=a cat",
+                "encoder=null",
+                "encoders={{a: {{type: clip, weights: '{blind}'}}}}",
+                "guidance.clip.encoder=a",
+            ],
+            ["no tokenizer", "encoders.a.tokenizer="],
+        ),
         ("words", ["prompt=a cat", "denoiser.tokenizer={bare}/tokenizer"], ["merges.txt", "denoiser.tokenizer"]),
         # predictions and fields that are not there
         ("picture", [PICTURE, "guidance.sds.perp_neg=true"], ["guidance.sds", "front, side"]),

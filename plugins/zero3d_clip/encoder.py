@@ -65,6 +65,7 @@ class ClipEncoder(Encoder):
     name: ClassVar[str] = "clip"
     Config: ClassVar[type[Any]] = ClipEncoderConfig
     published: ClassVar[Sequence[Published]] = KNOWN
+    family: ClassVar[str] = "CLIP"
 
     def __init__(self, config: ClipEncoderConfig) -> None:
         """Reads the configuration alone; of a hub id it is fetched.
@@ -84,14 +85,15 @@ class ClipEncoder(Encoder):
     @property
     def wordless(self) -> str:
         """Why it reads no texts, and what to set; empty if it reads them."""
+        key = self.key or self.kind
         if not self.config.texts:
-            return "set encoder.texts=true"
+            return f"set {key}.texts=true"
         if self.config.layer != "projected":
-            return f"encoder.layer: {self.config.layer} has no texts; set encoder.layer=projected"
+            return f"{key}.layer: {self.config.layer} has no texts; set {key}.layer=projected"
         if self._source.alone:
-            return f"{self._source.path} has no text tower; name another one with encoder.weights"
+            return f"{self._source.path} has no text tower; name another one with {key}.weights"
         if not self._source.tokenizer:
-            return f"{self._source.path} has no tokenizer; name a folder with CLIP's, encoder.tokenizer=FOLDER"
+            return f"{self._source.path} has no tokenizer; name a folder with CLIP's, {key}.tokenizer=FOLDER"
         return ""
 
     @classmethod

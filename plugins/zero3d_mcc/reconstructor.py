@@ -49,6 +49,7 @@ class MccReconstructor(Reconstructor):
     Config: ClassVar[type[Any]] = MccConfig
     extras: ClassVar[Mapping[str, str]] = {"exr": "OpenEXR"}  # of compressions that are rare in depths
     published = KNOWN
+    family = "MCC"
     picture_resolution = 512
     recipe: ClassVar[Mapping[str, Any]] = HELD_AS_MESH
 

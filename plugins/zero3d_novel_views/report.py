@@ -21,9 +21,14 @@ from zero3d_novel_views.zero123plus.source import Folder
 SUFFIXES = (".safetensors", ".ckpt", ".pt")
 
 
+def is_zero123plus(path: Path) -> bool:
+    """A folder of Zero123++, whole or not."""
+    return path.is_dir() and "ramping_coefficients" in index_of(path)
+
+
 def report_zero123plus(path: Path) -> Iterator[str] | None:
     """Of a folder of Zero123++; None if it is none."""
-    if not path.is_dir() or "ramping_coefficients" not in index_of(path):
+    if not is_zero123plus(path):
         return None
     source = Folder(path, local_files(path))
     return _lines(path, "Zero123++ in diffusers layout", source, TILE_PARTS)
@@ -31,12 +36,18 @@ def report_zero123plus(path: Path) -> Iterator[str] | None:
 
 def report_sv3d(path: Path, config: str) -> Iterator[str] | None:
     """Of SV3D's file, or the folder made of it; None if it is another's."""
-    if path.is_dir() and (path / "unet" / "config.json").is_file():
-        width = part_config(path, "unet").get("projection_class_embeddings_input_dim")
-        return _lines(path, "SV3D_p in diffusers layout", Sv3dFolder(path), SV3D_PARTS) if width == VECTOR else None
-    if not is_sv3d_file(path):
+    if not is_sv3d(path):
         return None
+    if path.is_dir():
+        return _lines(path, "SV3D_p in diffusers layout", Sv3dFolder(path), SV3D_PARTS)
     return _lines(path, "SV3D_p in one file", SingleFile(path, SV3D, config), SV3D_PARTS)
+
+
+def is_sv3d(path: Path) -> bool:
+    """SV3D_p's file, or the folder made of it, whole or not."""
+    if path.is_dir() and (path / "unet" / "config.json").is_file():
+        return part_config(path, "unet").get("projection_class_embeddings_input_dim") == VECTOR
+    return is_sv3d_file(path)
 
 
 def is_sv3d_file(path: Path) -> bool:

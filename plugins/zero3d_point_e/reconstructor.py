@@ -42,6 +42,7 @@ class PointE(Reconstructor):
     name: ClassVar[str] = "point_e"
     Config: ClassVar[type[Any]] = PointEConfig
     published = KNOWN
+    family = "Point-E"
     picture_resolution = 256
     recipe: ClassVar[Mapping[str, Any]] = HELD_AS_MESH
 

@@ -52,6 +52,7 @@ class DeepFloydIF(PixelDenoiser, TextDenoiser):
     name: ClassVar[str] = "deepfloyd_if"
     Config: ClassVar[type[Any]] = DeepFloydConfig
     published: ClassVar[Sequence[Published]] = DEEPFLOYD_IF
+    family: ClassVar[str] = IF
     kinds: ClassVar[Mapping[str, str]] = {"unet": "unet", "text_encoder": "t5_text"}
     unit = 0.5
     centre = 0.5

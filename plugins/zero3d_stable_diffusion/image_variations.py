@@ -61,6 +61,7 @@ class ImageVariations(Latent):
     name: ClassVar[str] = "image_variations"
     Config: ClassVar[type[Any]] = VariationsConfig
     published: ClassVar[Sequence[Published]] = IMAGE_VARIATIONS
+    family: ClassVar[str] = VARIATIONS
     kinds: ClassVar[Mapping[str, str]] = {"unet": "unet", "vae": "vae", "image_encoder": "image_encoder"}
 
     def __init__(self, config: VariationsConfig, model: Model | None = None) -> None:

@@ -73,6 +73,7 @@ class StableDiffusion(Latent, TextDenoiser):
     name: ClassVar[str] = "stable_diffusion"
     Config: ClassVar[type[Any]] = StableDiffusionConfig
     published: ClassVar[Sequence[Published]] = STABLE_DIFFUSION
+    family: ClassVar[str] = SD
     kinds: ClassVar[Mapping[str, str]] = {"unet": "unet", "vae": "vae", "text_encoder": "clip_text"}
 
     def __init__(self, config: StableDiffusionConfig, model: Model | None = None) -> None:

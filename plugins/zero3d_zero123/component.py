@@ -80,6 +80,7 @@ class Zero123(Denoiser):
     name: ClassVar[str] = "zero123"
     Config: ClassVar[type[Any]] = Zero123Config
     published: ClassVar[Sequence[Published]] = KNOWN
+    family: ClassVar[str] = "Zero-1-to-3"
 
     @classmethod
     def build(cls, config: Zero123Config) -> Denoiser:

@@ -262,10 +262,10 @@ def refusal(family, weights, **options):
 
 def test_a_checkpoint_of_another_family_is_named(files, folders, tmp_path):
     words = {"tokenizer": str(folders["mvdream"] / "tokenizer")}
-    assert "is ImageDream's; set denoiser.type=imagedream" in refusal("mvdream", files["imagedream"], **words)
-    assert "is MVDream's; set denoiser.type=mvdream" in refusal("imagedream", files["mvdream"], **words)
-    assert "is ImageDream's; set denoiser.type=imagedream" in refusal("mvdream", folders["imagedream"])
-    assert "is MVDream's; set denoiser.type=mvdream" in refusal("imagedream", folders["mvdream"])
+    for one, other in (("MVDream", "ImageDream"), ("ImageDream", "MVDream")):
+        told = f"its U-Net is of {other}, not {one}'s"
+        assert told in refusal(one.lower(), files[other.lower()], **words)
+        assert told in refusal(one.lower(), folders[other.lower()])
     state = checkpoint_state("mvdream")
     plain = {name: tensor for name, tensor in state.items() if "camera_embed" not in name}
     line = refusal("mvdream", save_checkpoint(tmp_path / "sd.pt", "", plain), **words)

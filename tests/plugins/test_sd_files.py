@@ -181,7 +181,7 @@ FIRST, KEY = f"{UNET}input_blocks.0.0.weight", f"{UNET}input_blocks.1.1.transfor
 OTHERS = {
     "lora": ({"lora_unet_down_blocks_0.lora_down.weight": torch.zeros(4, 4)}, "is a LoRA"),
     "xl": ({FIRST: torch.zeros(32, 4, 3, 3), "conditioner.embedders.0.x": torch.zeros(2)}, "is Stable Diffusion XL"),
-    "zero123": ({FIRST: torch.zeros(32, 8, 3, 3), "cc_projection.weight": torch.zeros(2)}, "denoiser.type=zero123"),
+    "zero123": ({FIRST: torch.zeros(32, 8, 3, 3), "cc_projection.weight": torch.zeros(2)}, "is Zero-1-to-3, not"),
     "inpaint": ({FIRST: torch.zeros(32, 9, 3, 3), KEY: torch.zeros(32, 768)}, "is an inpainting model"),
     "pix2pix": ({FIRST: torch.zeros(32, 8, 3, 3)}, "InstructPix2Pix"),
     "mvdream": ({FIRST: torch.zeros(32, 4, 3, 3), f"{UNET}camera_embed.0.weight": torch.zeros(2)}, "is MVDream"),
@@ -206,7 +206,7 @@ def test_image_variations_as_a_file_is_not_stable_diffusion(tmp_path):
     state = {k: v for k, v in zero123_state().items() if not k.startswith("cc_projection")}
     state[FIRST] = state[FIRST][:, :4].contiguous()
     save_file(state, tmp_path / "w.safetensors")
-    with pytest.raises(RecipeError, match=r"denoiser\.type=image_variations"):
+    with pytest.raises(RecipeError, match="is Image Variations, not Stable Diffusion"):
         StableDiffusion(StableDiffusionConfig(weights=str(tmp_path / "w.safetensors")))
     changes = json.loads(Path(single_file_config(tmp_path)).read_text(encoding="utf-8"))
     clip = SPEC["config"]
@@ -249,13 +249,13 @@ def test_folders_of_another_family_are_named_for_what_they_are(tmp_path):
         "variations": lambda path: ImageVariations(VariationsConfig(weights=str(path))),
     }
     for taker, given, told in (
-        ("sd", models["if"], "DeepFloyd IF's first stage, not Stable Diffusion; set denoiser.type=deepfloyd_if"),
-        ("sd", models["variations"], "Image Variations, not Stable Diffusion; set denoiser.type=image_variations"),
+        ("sd", models["if"], "DeepFloyd IF's first stage, not Stable Diffusion"),
+        ("sd", models["variations"], "Image Variations, not Stable Diffusion"),
         ("sd", models["zero123"], "Zero-1-to-3"),
         ("sd", xl, "Stable Diffusion XL, not Stable Diffusion"),
         ("sd", tmp_path / "lora", "a LoRA"),
-        ("if", models["sd"], "set denoiser.type=stable_diffusion"),
-        ("variations", models["sd"], "set denoiser.type=stable_diffusion"),
+        ("if", models["sd"], "Stable Diffusion, not DeepFloyd IF"),
+        ("variations", models["sd"], "Stable Diffusion, not Image Variations"),
     ):
         with pytest.raises(RecipeError, match=told) as caught:
             takers[taker](given)

@@ -40,6 +40,10 @@ class Component(ABC):
     """What it uses beyond its package's dependencies: the package's extra -> the module that must then be importable."""
     published: ClassVar[Sequence[Published]] = ()
     """Weights that others have published and `load` can read: its rows of `zero3d weights list`."""
+    family: ClassVar[str] = ""
+    """What those are called, "Stable Diffusion": whoever gives them to another component is told so."""
+    key: str = ""
+    """Where the recipe has its options if not under its kind: "denoisers.words". Set by who builds it."""
     uses: frozenset[str] = frozenset()
     """What it makes something of where the recipe gives it, beside what it cannot do without: "picture", "prompt", or
     "negative" (the negative prompt; a guidance's branch "negative" asks for it by itself)."""
@@ -77,8 +81,9 @@ class Component(ABC):
 
     @classmethod
     def recognize_weights(cls, path: Path) -> str:
-        """What the file at `path` is, where nobody converts it ("a LoRA"), for the end of a line; "" if it cannot tell."""
-        return ""
+        """What the file or folder at `path` is, by names and headers alone: its `family`, another's, or what no component
+        reads ("a LoRA"), for an error's line; "" if it cannot tell. Raises UserError: it cannot be read."""
+        return cls.family if cls.inspect_weights(path) is not None else ""
 
     def state_dict(self) -> dict[str, Any]:
         """All that it remembers between steps: name -> a tensor or a value that JSON can hold."""

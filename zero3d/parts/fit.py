@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from zero3d.errors import RecipeError, did_you_mean
 from zero3d.interfaces import AdaptableDenoiser, Denoiser
-from zero3d.parts.parts import Parts
-from zero3d.recipe import Block, Recipe
+
+if TYPE_CHECKING:
+    from zero3d.parts.parts import Parts
+    from zero3d.recipe import Block, Recipe
 
 VIEW_NEEDS = frozenset({"novel_view", "near_view", "input_view"})
 """Which views a term may ask for, whatever the renderer."""

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
 from zero3d.errors import RecipeError
-from zero3d.interfaces import (
-    Background,
-    CameraSampler,
-    Component,
-    Denoiser,
-    Encoder,
-    EncoderTeacher,
-    Exporter,
-    Guidance,
-    Observer,
-    Reconstructor,
-    Regularizer,
-    Renderer,
-    Representation,
-    Teacher,
-)
-from zero3d.schedule import Schedule
-from zero3d.values import Cameras, Step, Subject
+from zero3d.interfaces import Background, Representation
+from zero3d.recipe.refusals import told_under
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from zero3d.interfaces import (
+        CameraSampler,
+        Component,
+        Denoiser,
+        Encoder,
+        EncoderTeacher,
+        Exporter,
+        Guidance,
+        Observer,
+        Reconstructor,
+        Regularizer,
+        Renderer,
+        Teacher,
+    )
+    from zero3d.schedule import Schedule
+    from zero3d.values import Cameras, Step, Subject
 
 
 class White(Background):
@@ -140,24 +143,26 @@ class Parts:
 
     def load(self) -> None:
         """Read what the optimisation needs, each part once, and what lies behind the object in the image space."""
-        self.representation.load(self.device)
-        for _, component in self.components():
-            component.load(self.device)
+        for component in (self.representation, *(component for _, component in self.components())):
+            self._load(component)
         self._set_white()
 
     def load_decoder(self) -> None:
         """Read only what rendering and exporting need: no denoiser for RGB."""
-        self.representation.load(self.device)
-        self.renderer.load(self.device)
-        if self.latent_denoiser is not None:
-            self.latent_denoiser.load(self.device)
+        for component in filter(None, (self.representation, self.renderer, self.latent_denoiser)):
+            self._load(component)
         self._set_white()
+
+    def _load(self, component: Component) -> None:
+        with told_under(component, component.key):
+            component.load(self.device)
 
     def condition(self, subject_at: Callable[[int], Subject]) -> None:
         """Show the subject to every teacher. `subject_at(size)`: with pictures of that many pixels."""
         for teacher in self.teachers.values():
             teacher.subject = subject_at(teacher.denoiser.picture_resolution).to(self.device)
-            teacher.condition = teacher.denoiser.condition(teacher.subject)
+            with told_under(teacher.denoiser, teacher.denoiser.key):
+                teacher.condition = teacher.denoiser.condition(teacher.subject)
         for encoded in self.encoder_teachers.values():
             encoded.subject = subject_at(encoded.encoder.picture_resolution or self.cameras.resolution).to(self.device)
 

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ import torch
 from zero3d.errors import RecipeError, UserError, did_you_mean
 from zero3d.geometry import check_cameras
 from zero3d.interfaces import Component, Regularizer
+from zero3d.recipe.refusals import of_another_family, told_under
 from zero3d.recipe.schema import typed
 from zero3d.registry import Registry
 from zero3d.schedule import Schedule
@@ -96,11 +98,20 @@ class Block:
     encoder: str | None = None
     cameras: Block | None = None
     placed: Placed | None = None
+    registry: Registry = field(default_factory=Registry, compare=False, repr=False)
 
     def build(self, *arguments: Any) -> Any:
-        """The component itself. A class may choose another by a classmethod `build(config, ...)`."""
-        maker = getattr(self.component, "build", self.component)
-        return maker(self.config, *arguments)
+        """The component itself. A class may choose another by a classmethod `build(config, ...)`.
+
+        Raises:
+            UserError: what the component refuses, under this block's key; weights of another family are named.
+        """
+        maker, key = getattr(self.component, "build", self.component), self.place.rpartition(": ")[2]
+        key = key if key.startswith(f"{self.component.kind}s.") else ""
+        with told_under(self.component, key, partial(of_another_family, self.registry, self.component, self.config)):
+            made = maker(self.config, *arguments)
+        made.key = key
+        return made
 
 
 def make_block(registry: Registry, kind: str, file: str, key: str, value: Any, label: str | None = None) -> Block:
@@ -127,6 +138,7 @@ def make_block(registry: Registry, kind: str, file: str, key: str, value: Any, l
         place=place,
         label=label or name,
         component=component,
+        registry=registry,
         config=typed(component.Config, options, place),
         weight=_weight(component, engine, place, kind),
         view=_view(component, engine, place),

@@ -43,6 +43,8 @@ BLOCK_MAPS = {
 """Recipe keys that map labels to blocks, and the kind of component there."""
 EXPORT_KEYS = ("export", "renderer", "denoiser", "denoisers", "device")
 """Recipe keys that matter when a finished run is exported again."""
+REQUIRED = ("cameras", "representation", "renderer")
+"""Keys of blocks that every recipe has."""
 TERMS = ("guidance", "regularizers")
 """The keys of the objective's terms."""
 
@@ -132,7 +134,7 @@ def _check(source: dict[str, Any], name: str, registry: Registry) -> Recipe:
     for key in source:
         if key not in known:
             raise RecipeError(f"{name}: {key}: no such key.{did_you_mean(key, known)}")
-    for key in ("cameras", "representation", "renderer"):
+    for key in REQUIRED:
         if source.get(key) is None:
             raise RecipeError(f"{name}: {key}: missing; a recipe needs this block")
     options = typed(RunOptions, {key: source[key] for key in plain if source.get(key) is not None}, f"{name}:")
@@ -173,25 +175,15 @@ def _check(source: dict[str, Any], name: str, registry: Registry) -> Recipe:
         return {one: alone}
 
     denoisers, encoders = teachers("denoiser"), teachers("encoder")
-    own = {key: {k: with_teacher(b, denoisers, encoders) for k, b in labelled(key).items()} for key in TERMS}
-    cameras, representation, renderer = single("cameras"), single("representation"), single("renderer")
-    assert cameras
-    assert representation
-    assert renderer
+    terms = {key: {k: with_teacher(b, denoisers, encoders) for k, b in labelled(key).items()} for key in TERMS}
+    blocks: dict[str, Any] = {key: single(key) for key in (*REQUIRED, "background", "start")}
+    blocks |= terms | {key: labelled(key) for key in ("observers", "export")}
     return Recipe(
         file=name,
         source=source,
         options=options,
         images=load_images(source, name, registry),
-        cameras=cameras,
-        representation=representation,
-        renderer=renderer,
-        background=single("background"),
-        start=single("start"),
         denoisers=denoisers,
         encoders=encoders,
-        guidance=own["guidance"],
-        regularizers=own["regularizers"],
-        observers=labelled("observers"),
-        export=labelled("export"),
+        **blocks,
     )

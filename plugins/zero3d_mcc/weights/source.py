@@ -50,13 +50,17 @@ class Source:
         return sum(p.numel() for p in sketch(self.size).parameters())
 
 
+MARK = "decoder_xyz_pos_embed.pos_embed.weight"
+"""A tensor that MCC has and no other."""
+
+
 def recognised(state: Mapping[str, Tensor]) -> str:
     """What has these tensors: "MCC" of the published size, what it is mistaken for, or ""."""
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    for regress in (False, True):
+    for regress in (False, True) if MARK in state else ():
         if shapes == {name: tuple(t.shape) for name, t in sketch(Size(regress_color=regress)).state_dict().items()}:
             return "MCC"
-    if "decoder_xyz_pos_embed.pos_embed.weight" in state:
+    if MARK in state:
         return ""
     if "mask_token" in state or {"cls_token", "patch_embed.proj.weight", "blocks.0.attn.qkv.weight"} <= state.keys():
         return f"a masked autoencoder or another ViT, as {INITIAL}, from which MCC's training began"

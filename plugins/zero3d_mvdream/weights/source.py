@@ -151,11 +151,9 @@ def family_of(names: Mapping[str, str], tensors: State) -> str:
 def _refuse_other(place: str, found: str, family: str) -> None:
     if found == family:
         return
-    if found in FRAMES:
-        raise RecipeError(f"denoiser.weights: {place} is {found}'s; set denoiser.type={found.lower()}")
     what = f"of {found}" if found else "none that is known here"
     raise RecipeError(
-        f"denoiser.weights: {place}: its U-Net is {what}, not {family}'s (it has no camera_embed); "
+        f"denoiser.weights: {place}: its U-Net is {what}, not {family}'s; "
         f"`zero3d weights list {family.lower()}` shows the published ones"
     )
 
@@ -285,7 +283,7 @@ def open_source(family: str, config: Any, known: Sequence[Published], half: bool
     """
     path = Path(config.weights).expanduser()
     source: Source
-    if path.suffix in SUFFIXES:
+    if path.suffix in SUFFIXES or path.is_file():
         source = SingleFile(family, path, config.config, known)
     elif path.is_dir():
         folder = snapshot(path, config.revision)

@@ -48,6 +48,7 @@ class Sv3d(Denoiser):
     name: ClassVar[str] = "sv3d"
     Config: ClassVar[type[Any]] = Sv3dConfig
     published: ClassVar[Sequence[Published]] = SV3D
+    family: ClassVar[str] = "SV3D_p"
     needs = frozenset({"picture"})
     group = FRAMES
 
@@ -80,6 +81,12 @@ class Sv3d(Denoiser):
         from zero3d_novel_views.report import report_sv3d
 
         return report_sv3d(path, config)
+
+    @classmethod
+    def recognize_weights(cls, path: Path) -> str:
+        from zero3d_novel_views.report import is_sv3d
+
+        return cls.family if is_sv3d(path) else ""
 
     @classmethod
     def convert_weights(cls, asked: Conversion) -> bool:

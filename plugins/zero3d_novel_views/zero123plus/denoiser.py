@@ -45,6 +45,7 @@ class Zero123Plus(Denoiser):
     name: ClassVar[str] = "zero123plus"
     Config: ClassVar[type[Any]] = Zero123PlusConfig
     published: ClassVar[Sequence[Published]] = ZERO123PLUS
+    family: ClassVar[str] = "Zero123++"
     needs = frozenset({"picture"})
     group = ROWS * COLUMNS
 
@@ -77,6 +78,12 @@ class Zero123Plus(Denoiser):
         from zero3d_novel_views.report import report_zero123plus
 
         return report_zero123plus(path)
+
+    @classmethod
+    def recognize_weights(cls, path: Path) -> str:
+        from zero3d_novel_views.report import is_zero123plus
+
+        return cls.family if is_zero123plus(path) else ""
 
     def weight_files(self) -> list[Path]:
         return self._source.weight_files

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,12 @@ class Source:
 def recognised(state: Mapping[str, Tensor]) -> str:
     """The published model that has these tensors, by name and shape; "" if none. (textvec is taken for imagevec.)"""
     found = _shapes(state)
-    return next((name for name, size in SIZES.items() if _shapes(sketch(size).state_dict()) == found), "")
+    return next((name for name in SIZES if _published(name) == found), "")
+
+
+@functools.cache
+def _published(name: str) -> dict[str, tuple[int, ...]]:
+    return _shapes(sketch(SIZES[name]).state_dict())
 
 
 def report(path: Path) -> list[str] | None:

@@ -12,15 +12,6 @@ from zero3d.weights import PickledTensors, SafeTensors
 from zero3d.weights.ldm import CLIP, UNET
 
 SD, IF, VARIATIONS = "Stable Diffusion", "DeepFloyd IF's first stage", "Image Variations"
-COMPONENTS = {
-    SD: "stable_diffusion",
-    IF: "deepfloyd_if",
-    VARIATIONS: "image_variations",
-    "Zero-1-to-3": "zero123",
-    "MVDream": "mvdream",
-    "ImageDream": "imagedream",
-}
-"""Which denoiser takes a family."""
 PIPELINE_OF = {SD: "StableDiffusionPipeline", VARIATIONS: "StableDiffusionImageVariationPipeline"}
 """What diffusers calls the whole model."""
 TEXT_1, TEXT_2 = "cond_stage_model.transformer.", "cond_stage_model.model."
@@ -62,6 +53,8 @@ PIPELINES = {
     "MVDream": "MVDream",
     "ImageDream": "ImageDream",
     "LDM3D": "LDM3D",
+    "Zero123Plus": "Zero123++",
+    "StableVideoDiffusion": "Stable Video Diffusion",
 }
 """How model_index.json's _class_name begins."""
 
@@ -93,8 +86,10 @@ def family_of_folder(root: Path, index: Mapping[str, Any], unet: Mapping[str, An
             return "a LoRA"
         return "a ControlNet" if "Controlnet" in str(index) else "unknown"
     inputs, context = unet.get("in_channels", 4), unet.get("cross_attention_dim", 1280)
+    if "ramping_coefficients" in index:
+        return "Zero123++"
     if "camera_embed_dim" in unet or "camera_dim" in unet or "MultiView" in str(unet.get("_class_name", "")):
-        return "MVDream"
+        return "ImageDream" if unet.get("ip_dim") else "MVDream"
     if inputs == 8 and (root / "image_encoder").is_dir():
         return "Zero-1-to-3"
     if inputs in INPUTS:
@@ -108,11 +103,11 @@ def family_of_folder(root: Path, index: Mapping[str, Any], unet: Mapping[str, An
 
 
 def check_family(where: str, found: str, wanted: str) -> None:
-    """Raises RecipeError, with what it is and who takes that, if the family is not the one wanted."""
+    """Raises RecipeError, with what it is, if the family is not the one wanted."""
     if found == wanted:
         return
     if found == "unknown":
         raise RecipeError(f"denoiser.weights: {where}: no {wanted}, nor anything else that is known here")
-    taker = COMPONENTS.get(found)
-    remedy = f"set denoiser.type={taker}" if taker else f"give weights of {wanted}"
-    raise RecipeError(f"denoiser.weights: {where} is {found}, not {wanted}; {remedy} (`zero3d weights list`)")
+    raise RecipeError(
+        f"denoiser.weights: {where} is {found}, not {wanted}; give weights of {wanted} (`zero3d weights list`)"
+    )

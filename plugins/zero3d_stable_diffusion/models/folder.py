@@ -173,6 +173,7 @@ def open_folder(
     if HUB_ID.fullmatch(weights):
         found = HubFolder(weights, revision, offline, known, CONFIGS)
         return FolderModel.on_hub(found, choice, family, parts)
+    wrong = "one file, and no folder or" if path.is_file() else "neither a folder nor a"
     raise RecipeError(
-        f"denoiser.weights: {weights!r} is neither a folder nor a hub id; give one of {family}, for example {known[0].name}"
+        f"denoiser.weights: {weights!r} is {wrong} hub id; give one of {family}, for example {known[0].name}"
     )

@@ -79,12 +79,9 @@ class Layout:
     def _check_words(self) -> None:
         if not (self.root / "text_encoder").is_dir() or (self.root / "image_encoder").is_dir():
             return
-        joint = "MultiView" in str(part_config(self.root, "unet").get("_class_name", ""))
-        found, taker = (
-            ("MVDream", "mvdream") if joint else ("a text-to-image model such as Stable Diffusion", "stable_diffusion")
-        )
         raise RecipeError(
-            f"denoiser.weights: {self.root} is {found}, which reads words, not Zero-1-to-3; set denoiser.type={taker}"
+            f"denoiser.weights: {self.root}: has a text_encoder and no image_encoder: it reads words, as Zero-1-to-3 does "
+            "not; `zero3d weights list zero123` shows the published ones"
         )
 
     def _check_widths(self) -> None:
@@ -92,7 +89,7 @@ class Layout:
         if inputs not in self.inputs:
             raise RecipeError(
                 f"denoiser.weights: {self.root / 'unet'} takes {inputs} channels, Zero-1-to-3 takes 8 (noisy latent "
-                "and picture); this is a text-to-image model, give a Zero-1-to-3 one"
+                "and picture), a text-to-image model 4; `zero3d weights list zero123` shows the published ones"
             )
         context = self._number("unet", "cross_attention_dim", 1280)
         if self.width != context:

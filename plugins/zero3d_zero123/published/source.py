@@ -62,7 +62,7 @@ def open_source(config: Any, half: bool) -> Source:
         RecipeError: nothing is there, or it is not Zero-1-to-3.
     """
     path = Path(config.weights).expanduser()
-    if path.suffix in SUFFIXES:
+    if path.suffix in SUFFIXES or path.is_file():
         return Original(path, config.config, config.ema)
     choice = Choice(config.ema, half, config.variant)
     if path.is_dir():
