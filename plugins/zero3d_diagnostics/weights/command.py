@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from zero3d.errors import RecipeError
 from zero3d.interfaces import Command, Component
 from zero3d.registry import Registry
+
+LONGEST = 1000
+"""Characters of a row in a pipe; the longest are about half that."""
 
 
 class Weights(Command):
@@ -83,26 +86,48 @@ def _own(component: type[Component], method: str) -> bool:
 
 def _list(arguments: argparse.Namespace) -> int:
     from rich.console import Console
+
+    found = [(c, entry) for c in owners(arguments.registry, arguments.component) for entry in c.published]
+    rows = [
+        (
+            component.name if entry.part == "weights" else f"{component.name}.{entry.part}",
+            entry.name,
+            _gigabytes(entry.gigabytes),
+            entry.licence,
+            entry.where.removeprefix("https://"),
+            entry.note,
+        )
+        for component, entry in found
+    ]
+    if Console().is_terminal:
+        _on_terminal(rows)
+    else:
+        _in_pipe(rows)
+    return 0
+
+
+def _on_terminal(rows: Sequence[Sequence[str]]) -> None:
+    """What one types in a line, and under it the rest, broken between words."""
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console = Console()
+    for label, name, size, *rest in rows:
+        console.print(Text(f"{label}  {name}  {size} GB", style="bold"), overflow="ignore", no_wrap=True, crop=False)
+        console.print(Padding(Text("; ".join(filter(None, rest)), overflow="fold"), (0, 0, 0, 4)))
+
+
+def _in_pipe(rows: Sequence[Sequence[str]]) -> None:
+    """A row in a line, whatever its length, for whoever searches them."""
+    from rich.console import Console
     from rich.table import Column, Table
 
-    piped = not Console().is_terminal
-    wrapped = {"licence", "note"}  # in a pipe names and addresses stay whole, for whoever searches them
     names = ("for", "weights", "GB", "licence", "where", "note")
-    columns = [Column(name, overflow="fold", no_wrap=piped and name not in wrapped) for name in names]
-    table = Table(*columns, box=None)
-    for component in owners(arguments.registry, arguments.component):
-        for entry in component.published:
-            option = "" if entry.part == "weights" else f".{entry.part}"
-            table.add_row(
-                f"{component.name}{option}",
-                entry.name,
-                _gigabytes(entry.gigabytes),
-                entry.licence,
-                entry.where.removeprefix("https://"),
-                entry.note,
-            )
-    Console(width=200 if piped else None).print(table)
-    return 0
+    table = Table(*(Column(name, no_wrap=True) for name in names), box=None)
+    for row in rows:
+        table.add_row(*row)
+    Console(width=LONGEST).print(table)
 
 
 def _gigabytes(size: float | None) -> str:
