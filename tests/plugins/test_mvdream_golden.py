@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy
 import pytest
 import torch
+from torch.nn.functional import interpolate
 
 from tests.plugins.mvdream_tiny import GOLDEN, SPECS, unet_config
 from tests.plugins.zero123_tiny import synthetic
@@ -92,6 +93,12 @@ def test_mvdream_predicts_what_its_authors_network_does(mvdream, level):
     assert off(null, MV["eps_null"][level]) < TOLERANCE
     x0 = x0_from_eps(MV["z"] * (1 + (s := mvdream.sigmas[MV["t"][level]]) ** 2).sqrt(), cond, s.expand(4))
     assert off(x0, MV["x0_cond"][level]) < 1e-5 * float(MV["x0_cond"][level].abs().max())
+
+
+def test_the_level_is_embedded_as_the_authors_do(mvdream):
+    unet = mvdream._network.unet
+    found = unet.time_embedding(unet.time_proj(MV["t"][:1]).float())
+    assert off(found, MV["time_embed_t120"]) < TOLERANCE
 
 
 def test_views_in_another_order_and_a_second_group(mvdream):
@@ -222,6 +229,10 @@ def test_the_picture_stands_over_the_grey_of_the_background():
     rgb, mask = rgba[..., :3], rgba[..., 3:]
     found = over_grey(Picture(rgb * mask + 1 - mask, mask), 0.5)
     assert float((255 * found - IP["guidance_clip_picture_u8"].float()).abs().max()) <= 1.01  # theirs is cut to 8 bits
+    large = interpolate(found.permute(2, 0, 1)[None], (256, 256), mode="bilinear")
+    assert (
+        off(2 * large[..., ::8, ::8] - 1, IP["guidance_vae_picture_8th"]) < 2 * 2.01 / 255
+    )  # and rounded twice more, in each pass
 
 
 @pytest.mark.parametrize("family", ["mvdream", "imagedream"])

@@ -21,6 +21,7 @@ from zero3d_novel_views.sv3d.source import PUBLISHED, make_module
 from zero3d_novel_views.zero123plus.denoiser import TileCondition, Zero123Plus, tiled, untiled
 from zero3d_novel_views.zero123plus.network import ReferenceNetwork
 from zero3d_novel_views.zero123plus.options import AZIMUTHS, Zero123PlusConfig
+from zero3d_score.targets.options import TargetPicturesConfig
 
 TOLERANCE = 2e-5
 TILE, ORBIT = GOLDEN["zero123plus"], GOLDEN["sv3d"]
@@ -213,12 +214,21 @@ class TestSv3d:
         y = ORBIT["z"] * (1 + sigma[0] ** 2).sqrt()
         for branch in ("cond", "null"):
             found = denoiser.predict_f(ORBIT["z"], sigma, condition, branch)
-            away = (found - ORBIT[f"F_{branch}"][level]).abs()
-            assert float(away.quantile(0.99)) < TOLERANCE
-            # one frame of the null's is 4.6e-5 off, from this network in float64 too
-            assert float(away.max()) < (3e-5 if branch == "cond" else 6e-5)
+            away = (found - ORBIT[f"F_{branch}"][level]).abs().amax((1, 2, 3))
+            bounds = torch.full((21,), 3e-5)
+            if (branch, level) == ("null", 0):
+                # a group of two numbers in the middle block's normalisation has a variance of 2e-9 there, the others 1e-3:
+                # one unit in the last place of z moves this frame by 1.5e-5, the others by 4e-6
+                bounds[19] = 6e-5
+            assert (away < bounds).all()
             expected = ORBIT[f"x0_{branch}"][level]
             assert off(x0_from_v(y, found, sigma), expected) < 1e-5 * float(expected.abs().max()) + 3e-5
+
+    def test_the_guidance_is_a_triangle_over_the_orbit(self):
+        scales = torch.tensor(TargetPicturesConfig(view_scale="triangle").scales(21, 2.5))
+        assert off(scales, ORBIT["guidance_scale_per_frame"].flatten()) < 1e-6
+        found = guided(ORBIT["x0_null"], ORBIT["x0_cond"], scales[:, None, None, None])
+        assert off(found, ORBIT["x0_guided"]) < 1e-5
 
     def test_frames_see_each_other_and_a_second_clip_does_not_matter(self, denoiser, condition):
         sigma = torch.tensor([30.0])

@@ -6,6 +6,7 @@ import numpy
 import pytest
 import torch
 
+from tests.plugins.clip_tiny import config as clip_config
 from tests.plugins.sd_tiny import (
     GOLDEN,
     VIEWS,
@@ -15,6 +16,7 @@ from tests.plugins.sd_tiny import (
     save_stable_diffusion,
     save_variations,
 )
+from tests.plugins.zero123_tiny import synthetic
 from zero3d.cli import main
 from zero3d.errors import RecipeError
 from zero3d.geometry import orbit
@@ -125,6 +127,8 @@ def test_the_picture_token_and_zeros(folders):
 
 
 def test_the_picture_is_seen_as_the_readme_says(folders):
+    from transformers import CLIPModel
+
     golden = numpy.load("tests/data/clip_features_tiny.npz")
     picture = torch.from_numpy(golden["variations_image_u8"]).float().permute(2, 0, 1)[None] / 255
     found = clip_pixels(picture, 224)
@@ -132,6 +136,11 @@ def test_the_picture_is_seen_as_the_readme_says(folders):
     wanted = torch.from_numpy(golden["variations_pixels_8th"]).reshape(3, 28, 28)
     assert step == 8
     assert (found[0, :, ::8, ::8] - wanted).abs().max() < 2e-5
+    tower = CLIPModel(clip_config())
+    tower.load_state_dict({name: synthetic(name, tuple(p.shape)) for name, p in tower.state_dict().items()})
+    with torch.no_grad():
+        token = tower.visual_projection(tower.vision_model(found).pooler_output)[:, None]
+    assert (token - torch.from_numpy(golden["variations_image_embeds"])).abs().max() < 2e-5
 
 
 @pytest.fixture(scope="module")
