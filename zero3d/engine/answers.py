@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from zero3d.errors import StepError, UserError
-from zero3d.parts import GuidanceTerm, RegularizerTerm
 from zero3d.values import Cameras, LossContext, Step, View, ViewGradient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from zero3d.parts import GuidanceTerm, RegularizerTerm
 
 
 def own_cameras(term: GuidanceTerm, step: Step) -> Cameras | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -18,11 +19,13 @@ from zero3d.engine.optimizer import Optimizer
 from zero3d.engine.rendering import Rendered, render_views, together
 from zero3d.errors import RunError
 from zero3d.geometry import check_cameras, orbit
-from zero3d.interfaces import Representation
-from zero3d.parts import GuidanceTerm, Parts, RegularizerTerm
 from zero3d.random import Generators
-from zero3d.recipe import OptimizerOptions
 from zero3d.values import Cameras, LossContext, Picture, Step, StepTerms, Subject, TermGradient, View
+
+if TYPE_CHECKING:
+    from zero3d.interfaces import Representation
+    from zero3d.parts import GuidanceTerm, Parts, RegularizerTerm
+    from zero3d.recipe import OptimizerOptions
 
 Look = Callable[[StepTerms], Mapping[str, float]]
 """Sees what each term says before anything moves, changes nothing, and returns figures to log."""

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from zero3d.engine.adan import Adan
 from zero3d.errors import StepError
-from zero3d.interfaces import Representation
 from zero3d.parts import optimizer_group
-from zero3d.recipe import OptimizerOptions
-from zero3d.values import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from zero3d.interfaces import Representation
+    from zero3d.recipe import OptimizerOptions
+    from zero3d.values import Step
 
 
 class Optimizer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -14,8 +14,12 @@ from zero3d.parts.fit import check_fit, subject_needs
 from zero3d.parts.groups import optimizer_group
 from zero3d.parts.memory import Memory, component_size, estimate_memory, free_bytes
 from zero3d.parts.parts import GuidanceTerm, Parts, RegularizerTerm, White
-from zero3d.recipe import Block, Recipe
 from zero3d.schedule import Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from zero3d.recipe import Block, Recipe
 
 ONE = Schedule.parse(1.0)
 

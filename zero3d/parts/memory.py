@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import torch
 from safetensors import safe_open
 
-from zero3d.interfaces import CameraSampler, Component, Renderer, Representation
-from zero3d.recipe import OptimizerOptions
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from zero3d.interfaces import CameraSampler, Component, Renderer, Representation
+    from zero3d.recipe import OptimizerOptions
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from zero3d.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from zero3d.interfaces import Component
     from zero3d.registry import Registry
 
