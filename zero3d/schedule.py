@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Schedule:
 
     knots: tuple[Knot, ...]
     every: int = 1
+    _placed: dict[int, list[tuple[float, Knot]]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def parse(cls, source: Any, name: str = "schedule") -> Schedule:
@@ -56,10 +57,11 @@ class Schedule:
             return 0.0
         if len(self.knots) == 1 and not self.knots[0].jump:
             return self.knots[0].value
-        knots = sorted(((k.at * total / 100 if k.percent else k.at), i) for i, k in enumerate(self.knots))
+        if total not in self._placed:
+            placed = [(k.at * total / 100 if k.percent else k.at, k) for k in self.knots]
+            self._placed[total] = sorted(placed, key=lambda pair: pair[0])
         before: tuple[float, float] | None = None
-        for place, i in knots:
-            knot = self.knots[i]
+        for place, knot in self._placed[total]:
             if index < place:
                 if before is None:
                     return 0.0 if knot.jump else knot.value

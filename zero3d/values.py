@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -89,7 +90,7 @@ class Cameras:
         first = parts[0]
         shared = all(not isinstance(part.fov, Tensor) and part.fov == first.fov for part in parts)
         fov = first.fov if shared else torch.cat([part.fovs for part in parts])
-        return replace(first, camera_to_world=torch.cat([part.camera_to_world for part in parts]), fov=fov)
+        return Cameras(torch.cat([part.camera_to_world for part in parts]), first.height, first.width, fov)
 
 
 @dataclass(frozen=True)
@@ -116,16 +117,28 @@ class View:
         own = {name: getattr(self, name) for name in _VIEW_FIELDS}
         return {name: tensor for name, tensor in own.items() if tensor is not None} | dict(self.extra)
 
+    def get(self, name: str) -> Tensor | None:
+        """The field or extra of that name; None if it is not there."""
+        found: Tensor | None = getattr(self, name) if name in VIEW_FIELDS else self.extra.get(name)
+        return found
+
     def changed(self, change: Callable[[Tensor], Tensor]) -> View:
         """The same view with every tensor passed through `change`."""
-        own: dict[str, Any] = {name: change(tensor) for name, tensor in self.tensors().items()}
-        return View(extra={name: own.pop(name) for name in self.extra}, **own)
+        own = {name: change(tensor) for name in _VIEW_FIELDS if (tensor := getattr(self, name)) is not None}
+        return View(**own, extra={name: change(tensor) for name, tensor in self.extra.items()})
 
     def detach(self) -> View:
         return self.changed(lambda tensor: tensor.detach())
 
     def __getitem__(self, index: slice) -> View:
         return self.changed(lambda tensor: tensor[index])
+
+    def split(self, sizes: list[int], fields: Set[str]) -> list[View]:
+        """The first so many views, the next so many, and so on, with these fields and extras of those that are there."""
+        kept = {name: tensor for name, tensor in self.tensors().items() if name in fields}
+        places = [slice(end - size, end) for size, end in zip(sizes, accumulate(sizes), strict=True)]
+        parts: list[dict[str, Any]] = [{name: tensor[place] for name, tensor in kept.items()} for place in places]
+        return [View(extra={name: own.pop(name) for name in self.extra if name in own}, **own) for own in parts]
 
 
 _VIEW_FIELDS = tuple(f.name for f in fields(View) if f.name != "extra")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -12,8 +11,6 @@ from zero3d.errors import StepError, UserError
 from zero3d.values import Cameras, LossContext, Step, View, ViewGradient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from zero3d.parts import GuidanceTerm, RegularizerTerm
 
 
@@ -23,13 +20,11 @@ def own_cameras(term: GuidanceTerm, step: Step) -> Cameras | None:
     Raises:
         StepError: it failed, or answered something else.
     """
-    place = f"step {step.index}: {term.views}"
-    with blamed(place):
+    with blamed(step, term.views):
         cameras = term.cameras(step)
     if cameras is not None and not isinstance(cameras, Cameras):
-        raise StepError(
-            f"{place}: cameras() returned {type(cameras).__name__}; return Cameras, or None for the novel ones"
-        )
+        told = f"cameras() returned {type(cameras).__name__}; return Cameras, or None for the novel ones"
+        raise StepError(f"step {step.index}: {term.views}: {told}")
     return cameras
 
 
@@ -39,18 +34,18 @@ def answered(term: GuidanceTerm, view: View, cameras: Cameras, step: Step) -> Vi
     Raises:
         StepError: it failed, or answered something else.
     """
-    place = f"step {step.index}: guidance.{term.label}"
-    with blamed(place):
-        answer = term.guidance.gradient(view, cameras, step.scoped(f"guidance.{term.label}"))
+    place = f"step {step.index}: {term.views}"
+    with blamed(step, term.views):
+        answer = term.guidance.gradient(view, cameras, step.scoped(term.views))
     if not isinstance(answer, ViewGradient):
         raise StepError(f"{place}: gradient() returned {type(answer).__name__}; return a ViewGradient")
-    fields = view.tensors()
     for name, gradient in answer.gradients.items():
-        if name not in fields:
+        field = view.get(name)
+        if field is None:
             raise StepError(f"{place}: a gradient of {name!r}, which the view lacks; name it in `needs`")
-        if not isinstance(gradient, Tensor) or gradient.shape != fields[name].shape:
+        if not isinstance(gradient, Tensor) or gradient.shape != field.shape:
             found = tuple(gradient.shape) if isinstance(gradient, Tensor) else type(gradient).__name__
-            raise StepError(f"{place}: the gradient of {name!r} is {found}; it needs {tuple(fields[name].shape)}")
+            raise StepError(f"{place}: the gradient of {name!r} is {found}; it needs {tuple(field.shape)}")
     return answer
 
 
@@ -61,18 +56,18 @@ def regularized(term: RegularizerTerm, context: LossContext) -> Tensor:
         StepError: it failed, answered something else, or a number other than 0 that nothing optimised moves.
     """
     place = f"step {context.step.index}: regularizers.{term.label}"
-    with blamed(place):
+    with blamed(context.step, f"regularizers.{term.label}"):
         penalty = term.regularizer.penalty(context)
     if not isinstance(penalty, Tensor) or penalty.numel() != 1:
         found = f"shape {tuple(penalty.shape)}" if isinstance(penalty, Tensor) else type(penalty).__name__
         raise StepError(f"{place}: penalty() returned {found}; return a tensor of one number")
-    optimised = any(parameter.requires_grad for parameter in context.representation.parameters())
-    if not penalty.requires_grad and optimised and bool(penalty.isfinite()) and bool(penalty != 0):
+    told = not penalty.requires_grad and bool(penalty.isfinite()) and bool(penalty != 0)
+    if told and any(parameter.requires_grad for parameter in context.representation.parameters()):
         raise StepError(
             f"{place}: penalty() returned {float(penalty):.4g} without a graph, so that it moves nothing; compute it from "
             "context's tensors without detach(), item() or torch.no_grad()"
         )
-    return penalty.reshape(())
+    return penalty.reshape(()) if penalty.ndim else penalty
 
 
 def finite(figures: dict[str, float], step: Step) -> dict[str, float]:
@@ -91,12 +86,15 @@ def finite(figures: dict[str, float], step: Step) -> dict[str, float]:
     return figures
 
 
-@contextmanager
-def blamed(place: str) -> Iterator[None]:
-    """Whatever a plug-in raises is told as its own; a user's mistake and what the machine lacks pass."""
-    try:
-        yield
-    except (UserError, MemoryError, OSError):
-        raise
-    except (Exception, SystemExit) as error:  # a plug-in does not end the program
-        raise StepError(f"{place}: {type(error).__name__}: {error}") from error
+class blamed:
+    """With this about it, whatever a plug-in raises is told as its own; a user's mistake and what the machine lacks pass."""
+
+    def __init__(self, step: Step, place: str) -> None:
+        self.step, self.place = step, place
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        # a plug-in does not end the program
+        if isinstance(error, (Exception, SystemExit)) and not isinstance(error, (UserError, MemoryError, OSError)):
+            raise StepError(f"step {self.step.index}: {self.place}: {type(error).__name__}: {error}") from error

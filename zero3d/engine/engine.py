@@ -19,6 +19,7 @@ from zero3d.engine.optimizer import Optimizer
 from zero3d.engine.rendering import Rendered, render_views, together
 from zero3d.errors import RunError
 from zero3d.geometry import check_cameras, orbit
+from zero3d.interfaces.component import own_hook
 from zero3d.random import Generators
 from zero3d.values import Cameras, LossContext, Picture, Step, StepTerms, Subject, TermGradient, View
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from zero3d.interfaces import Representation
     from zero3d.parts import GuidanceTerm, Parts, RegularizerTerm
     from zero3d.recipe import OptimizerOptions
+
+    Renders = dict[str, Rendered]
+    Figures = dict[str, Tensor | float]
+    Inputs = dict[tuple[str, str], Tensor]
 
 Look = Callable[[StepTerms], Mapping[str, float]]
 """Sees what each term says before anything moves, changes nothing, and returns figures to log."""
@@ -51,9 +56,11 @@ class Engine:
         """
         self.parts = parts
         self.subject = subject.to(parts.device)
+        self._input_views = {name: posed.camera for name, posed in self.subject.named().items()}
         self.total_steps = total_steps
         self.pictures_per_step = pictures_per_step
         self.generators = Generators(seed)
+        self._named: list[tuple[str, Tensor]] = []
         self.optimizer = Optimizer(optimizer_options, parts.representation, parts.background.parameters())
 
     @property
@@ -91,23 +98,19 @@ class Engine:
         regularizers = [term for term in self.parts.regularizers if term.weight(step) != 0]
 
         rendered = self._render(self._cameras(step, guidances, regularizers), step, guidances, regularizers)
-        figures: dict[str, Tensor | float] = {}
+        figures: Figures = {}
         terms = [self._guide(term, rendered, step, figures) for term in guidances]
-        terms += [self._regularize(term, rendered, step, figures) for term in regularizers]
+        inputs = self._inputs(rendered) if regularizers else {}
+        terms += [self._regularize(term, rendered, inputs, step, figures) for term in regularizers]
         if look is not None:
             figures |= look(self._terms(step, rendered, terms))
-        logged = self._logged(figures, step)
+        logged = self._logged(figures, terms, step)
 
         self.optimizer.zero_grad()
         self._backward(rendered, terms)
         self.optimizer.step(step)
-        with blamed(f"step {index}: representation: after_step"):
-            self.parts.representation.after_step(step.scoped("representation"), self.optimizer)
-        for term in guidances:
-            with blamed(f"step {index}: {term.views}: after_step"):
-                term.guidance.after_step(step.scoped(term.views))
-        self.optimizer.check(index)
-        if index % FINITE_EVERY == FINITE_EVERY - 1 or index + 1 == self.total_steps:
+        self._after_step(step, guidances)
+        if index % FINITE_EVERY == 0 or index + 1 == self.total_steps:
             self.optimizer.check_finite(index)
         return logged
 
@@ -125,8 +128,9 @@ class Engine:
             )
         return view
 
-    def _logged(self, figures: Mapping[str, Tensor | float], step: Step) -> dict[str, float]:
+    def _logged(self, figures: Figures, terms: list[TermGradient], step: Step) -> dict[str, float]:
         """The figures as numbers. What the last update made nan shows here first, and is blamed on it, not on a term."""
+        figures |= {f"{term.label}.gradient": _norm(term) for term in terms}
         numbers = _to_floats(figures)
         if step.index and not all(map(math.isfinite, numbers.values())):
             self.optimizer.check_finite(step.index - 1)
@@ -142,7 +146,7 @@ class Engine:
         chosen = {name: cameras for name, cameras in own.items() if cameras is not None}
         asked: dict[str, Cameras] = {}
         if len(chosen) < len(own) or needs & {"novel_view", "near_view"}:
-            with blamed(f"step {step.index}: cameras"):
+            with blamed(step, "cameras"):
                 sampled = sampler.sample(scoped)
             asked["novel"] = self._checked(sampled, step, "cameras")
         if "near_view" in needs:
@@ -153,7 +157,7 @@ class Engine:
 
     def _input_cameras(self, step: Step, acted_on: set[str]) -> dict[str, Cameras]:
         """The first picture's, those that a term acts on alone, and others at random up to `pictures_per_step`."""
-        named = {name: posed.camera for name, posed in self.subject.named().items()}
+        named = self._input_views
         if self.pictures_per_step is None or self.pictures_per_step >= len(named):
             return named
         fixed = [name for name in named if name == "input" or name in acted_on]
@@ -166,72 +170,52 @@ class Engine:
         return check_cameras(cameras, f"step {step.index}: {place}").to(self.parts.device)
 
     def _render(
-        self,
-        asked: dict[str, Cameras],
-        step: Step,
-        guidances: list[GuidanceTerm],
-        regularizers: list[RegularizerTerm],
-    ) -> dict[str, Rendered]:
+        self, asked: dict[str, Cameras], step: Step, guidances: list[GuidanceTerm], regularizers: list[RegularizerTerm]
+    ) -> Renders:
         needs = frozenset().union(*(t.guidance.needs for t in guidances), *(t.needs for t in regularizers))
         return render_views(self.parts, asked, needs & (self.parts.renderer.provides | {"background"}), step)
 
-    def _guide(
-        self, term: GuidanceTerm, rendered: dict[str, Rendered], step: Step, figures: dict[str, Tensor | float]
-    ) -> TermGradient:
+    def _guide(self, term: GuidanceTerm, rendered: Renders, step: Step, figures: Figures) -> TermGradient:
         """<dL/dx, x> averaged over B: the teacher's gradient enters at the view, nothing leaks beyond it."""
         acts_on = term.views if term.views in rendered else "novel"
         target = rendered[acts_on]
-        answer = answered(term, target.leaf.detach(), target.cameras, step)
-        weight = term.weight(step)
-        weighted = {name: g * (weight / len(target.cameras)) for name, g in answer.gradients.items()}
+        answer, weight = answered(term, target.leaf.detach(), target.cameras, step), term.weight(step)
+        share = weight / len(target.cameras)
+        weighted = {name: g if share == 1 else g * share for name, g in answer.gradients.items()}
         label = f"guidance.{term.label}"
         figures |= {f"{label}.{name}": value for name, value in answer.metrics.items()}
-        figures |= {f"{label}.weight": weight, f"{label}.gradient": _norm(weighted.values())}
-        return TermGradient(
-            label,
-            acts_on,
-            weight,
-            {acts_on: weighted},
-            pictures=answer.pictures,
-            decode=term.decode or self.parts.decode,
-        )
+        figures |= {f"{label}.weight": weight, f"{label}.gradient": 0.0}
+        decode = term.decode or self.parts.decode
+        return TermGradient(label, acts_on, weight, {acts_on: weighted}, pictures=answer.pictures, decode=decode)
+
+    def _inputs(self, rendered: Renders) -> Inputs:
+        """What a penalty may fall on: the views' leaves by view and field, parameters by "" and their name."""
+        leaves = {(view, name): t for view, r in rendered.items() for name, t in r.leaf.tensors().items()}
+        return leaves | {("", name): parameter for name, parameter in self._parameters().items()}
 
     def _regularize(
-        self, term: RegularizerTerm, rendered: dict[str, Rendered], step: Step, figures: dict[str, Tensor | float]
+        self, term: RegularizerTerm, rendered: Renders, inputs: Inputs, step: Step, figures: Figures
     ) -> TermGradient:
         """weight * d penalty on the rendered views, and what falls on parameters directly."""
-        context = LossContext(
-            step=step.scoped(f"regularizers.{term.label}"),
-            view=rendered[term.view].leaf,
-            cameras=rendered[term.view].cameras,
-            views={name: r.leaf for name, r in rendered.items()},
-            subject=self.subject,
-            representation=self.parts.representation,
-            decode=self.parts.decode,
-        )
-        penalty = regularized(term, context)
-        weight = term.weight(step)
-        places = [(view, name, tensor) for view, r in rendered.items() for name, tensor in r.leaf.tensors().items()]
-        parameters = list(self._parameters().values())
-        gradients: tuple[Tensor | None, ...] = (None,) * (len(places) + len(parameters))
+        label, own, parts = f"regularizers.{term.label}", rendered[term.view], self.parts
+        views = {name: r.leaf for name, r in rendered.items()}
+        seen = (own.leaf, own.cameras, views, self.subject, parts.representation, parts.decode)
+        context = LossContext(step.scoped(label), *seen)
+        penalty, weight = regularized(term, context), term.weight(step)
+        found: Inputs = {}
         if penalty.requires_grad:
-            inputs = [tensor for _, _, tensor in places] + parameters
-            gradients = torch.autograd.grad(weight * penalty, inputs, allow_unused=True)
-        views: dict[str, dict[str, Tensor]] = {}
-        for (view, name, _), gradient in zip(places, gradients, strict=False):
-            if gradient is not None:
-                views.setdefault(view, {})[name] = gradient
-        label = f"regularizers.{term.label}"
-        figures |= {
-            f"{label}.value": penalty.detach(),
-            f"{label}.weight": weight,
-            f"{label}.gradient": _norm(g for g in gradients if g is not None),
-        }
-        past_views = zip(parameters, gradients[len(places) :], strict=True)
-        direct = tuple((parameter, gradient) for parameter, gradient in past_views if gradient is not None)
-        return TermGradient(label, term.view, weight, views, direct, penalty.detach())
+            scale = torch.full_like(penalty, weight)
+            gradients = torch.autograd.grad(penalty, list(inputs.values()), scale, allow_unused=True)
+            found = {place: g for place, g in zip(inputs, gradients, strict=True) if g is not None}
+        shown: dict[str, dict[str, Tensor]] = {}
+        for (view, name), gradient in found.items():
+            if view:
+                shown.setdefault(view, {})[name] = gradient
+        direct = tuple((inputs[place], gradient) for place, gradient in found.items() if not place[0])
+        figures |= {f"{label}.value": penalty.detach(), f"{label}.weight": weight, f"{label}.gradient": 0.0}
+        return TermGradient(label, term.view, weight, shown, direct, penalty.detach())
 
-    def _backward(self, rendered: dict[str, Rendered], terms: Iterable[TermGradient]) -> None:
+    def _backward(self, rendered: Renders, terms: Iterable[TermGradient]) -> None:
         """(dx/dtheta)^T of all terms, in one pass through the renderer, and what passes by it."""
         tensors, gradients = together(rendered, terms)
         if tensors:
@@ -240,11 +224,26 @@ class Engine:
             for parameter, gradient in term.direct:
                 parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
 
+    def _after_step(self, step: Step, guidances: list[GuidanceTerm]) -> None:
+        """Tell those who do something then, and hold what the representation did against the optimizer's rows."""
+        representation = self.parts.representation
+        if own_hook(representation.after_step):
+            with blamed(step, "representation: after_step"):
+                representation.after_step(step.scoped("representation"), self.optimizer)
+            self._named = []
+            self.optimizer.check(step.index)
+        for term in guidances:
+            if own_hook(term.guidance.after_step):
+                with blamed(step, f"{term.views}: after_step"):
+                    term.guidance.after_step(step.scoped(term.views))
+
     def _parameters(self) -> dict[str, Tensor]:
         """Those that are optimised, by name; a representation may hold others fixed."""
-        return {name: p for name, p in self.parts.representation.named_parameters() if p.requires_grad}
+        if not self._named:
+            self._named = list(self.parts.representation.named_parameters())
+        return {name: p for name, p in self._named if p.requires_grad}
 
-    def _terms(self, step: Step, rendered: dict[str, Rendered], terms: list[TermGradient]) -> StepTerms:
+    def _terms(self, step: Step, rendered: Renders, terms: list[TermGradient]) -> StepTerms:
         """What a `Look` sees; asking for a term's gradient on the parameters leaves graph and `.grad` as they are."""
         parameters = self._parameters()
 
@@ -281,19 +280,21 @@ def input_camera_at(elevation_deg: float, azimuth_deg: float = 0.0) -> Cameras:
     return orbit(elevation_deg, azimuth_deg, 1)
 
 
-def _norm(gradients: Iterable[Tensor]) -> Tensor | float:
-    norms: list[Tensor] = [torch.linalg.vector_norm(gradient) for gradient in gradients]
+def _norm(term: TermGradient) -> Tensor | float:
+    """Of all that it says, on views and on parameters."""
+    norms: list[Tensor] = [torch.linalg.vector_norm(g) for view in term.views.values() for g in view.values()]
+    norms += [torch.linalg.vector_norm(gradient) for _, gradient in term.direct]
     if len(norms) == 1:
         return norms[0]
-    return torch.stack(norms).norm() if norms else 0.0
+    return torch.linalg.vector_norm(torch.stack(norms)) if norms else 0.0
 
 
-def _to_floats(figures: Mapping[str, Tensor | float]) -> dict[str, float]:
-    """One transfer from the device for all figures."""
-    tensors = {name: value for name, value in figures.items() if isinstance(value, Tensor)}
-    if not tensors:
-        return {name: float(value) for name, value in figures.items()}
-    device = next(iter(tensors.values())).device
-    numbers = torch.stack([t.float().reshape(()).to(device) for t in tensors.values()]).tolist()
-    moved = dict(zip(tensors, numbers, strict=True))
-    return {name: moved[name] if name in moved else float(value) for name, value in figures.items()}
+def _to_floats(figures: Figures) -> dict[str, float]:
+    """One transfer from another device for all figures."""
+    plain = {name: v.float() if isinstance(v, Tensor) else v for name, v in figures.items()}
+    far = {name: v for name, v in plain.items() if isinstance(v, Tensor) and not v.is_cpu}
+    if far:
+        device = next(iter(far.values())).device
+        numbers = torch.stack([t.reshape(()).to(device) for t in far.values()]).tolist()
+        plain |= dict(zip(far, numbers, strict=True))
+    return {name: float(value) for name, value in plain.items()}

@@ -94,8 +94,9 @@ class Optimizer:
         """Read all parameters, which takes as long as some of the step's own parts: not in every one.
 
         Raises:
-            StepError: the updates up to step `index` left one of them nan or inf.
+            StepError: the updates up to step `index` left one of them nan or inf; or see `check`.
         """
+        self.check(index)
         sums = [p.detach().sum(dtype=torch.float32) for p in self._representation.parameters()]
         if sums and not bool(torch.isfinite(torch.stack(sums)).all()):
             names = [n for n, p in self._representation.named_parameters() if not bool(torch.isfinite(p).all())]

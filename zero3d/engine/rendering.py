@@ -29,16 +29,15 @@ def render_views(parts: Parts, asked: dict[str, Cameras], needs: frozenset[str],
     rendered: dict[str, Rendered] = {}
     for size in dict.fromkeys((c.height, c.width) for c in asked.values()):
         group = {name: c for name, c in asked.items() if (c.height, c.width) == size}
-        cameras = Cameras.joined(list(group.values()))
-        background = _joined([behind[name] for name in group], list(group.values()))
-        views = parts.renderer.render(parts.representation, cameras, background, needs, step.scoped("renderer"))
-        start = 0
-        for name, own in group.items():
-            view = views[start : start + len(own)]
+        cameras = list(group.values())
+        background = _joined([behind[name] for name in group], cameras)
+        views = Cameras.joined(cameras)
+        drawn = parts.renderer.render(parts.representation, views, background, needs, step.scoped("renderer"))
+        parted = drawn.split([len(c) for c in cameras], needs | {"image", "opacity"})
+        for (name, own), view in zip(group.items(), parted, strict=True):
             if "background" in needs:
                 view = replace(view, extra={**view.extra, "background": _for_each(behind[name], own)})
             rendered[name] = Rendered(own, view, view.changed(lambda tensor: tensor.detach().requires_grad_()))
-            start += len(own)
     return rendered
 
 
@@ -51,25 +50,26 @@ def together(rendered: dict[str, Rendered], terms: Iterable[TermGradient]) -> tu
                 sums[view][name] = sums[view][name] + gradient if name in sums[view] else gradient
     pairs = []
     for view, own in sums.items():
-        tensors = rendered[view].view.tensors()
-        pairs += [(tensors[name], gradient) for name, gradient in own.items() if tensors[name].requires_grad]
-    return [tensor for tensor, _ in pairs], [gradient for _, gradient in pairs]
+        pairs += [(rendered[view].view.get(name), gradient) for name, gradient in own.items()]
+    kept = [(tensor, gradient) for tensor, gradient in pairs if tensor is not None and tensor.requires_grad]
+    return [tensor for tensor, _ in kept], [gradient for _, gradient in kept]
 
 
 def _backgrounds(parts: Parts, asked: dict[str, Cameras], step: Step) -> dict[str, Tensor]:
     """Near views share the background of their novel ones; input views keep their picture's white."""
-    inputs = {name for name in asked if name.partition(".")[0] == "input"}
-    found = dict.fromkeys(inputs, parts.white)
+    found = dict.fromkeys(asked, parts.white)
     for name, cameras in asked.items():
-        if name not in inputs and name != "near":
+        if name.partition(".")[0] not in ("input", "near"):
             painted = parts.background.paint(cameras, step.scoped(f"background.{name}"), parts.white)
+            if painted is parts.white:
+                continue
             fits = painted.ndim in (1, 3) or (painted.ndim == 4 and len(painted) == len(cameras))
             if not fits or painted.shape[-1] != parts.white.shape[-1]:
                 raise StepError(
                     f"step {step.index}: background {parts.background.name!r}: paint() returned {tuple(painted.shape)} for "
                     f"{len(cameras)} views of {parts.white.shape[-1]} channels; return (C,), (h, w, C) or (B, h, w, C)"
                 )
-            if painted is not parts.white and not bool(painted.isfinite().all()):
+            if not bool(painted.isfinite().all()):
                 raise StepError(f"step {step.index}: background {parts.background.name!r}: paint() made nan or inf")
             found[name] = painted.to(parts.white)
     return found | ({"near": found["novel"]} if "near" in asked else {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -100,3 +100,8 @@ class Component(ABC):
         """
         if state:
             raise ValueError(f"{self.kind} {self.name!r} keeps no state, but was given {', '.join(sorted(state))}")
+
+
+def own_hook(hook: Callable[..., Any]) -> bool:
+    """Whether a part has written this method of its itself: its interface's does nothing, and need not be called."""
+    return not getattr(hook, "__module__", "").startswith("zero3d.interfaces.")

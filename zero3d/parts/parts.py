@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -53,7 +54,7 @@ class GuidanceTerm:
     sampler: CameraSampler
     own: bool = False
 
-    @property
+    @cached_property
     def views(self) -> str:
         """The name of the views that are rendered for it alone."""
         return f"guidance.{self.label}"
@@ -79,7 +80,7 @@ class RegularizerTerm:
     weight: Schedule
     view: str
 
-    @property
+    @cached_property
     def needs(self) -> frozenset[str]:
         """The declared needs and the view that the recipe chose."""
         chosen = {"novel": "novel_view", "near": "near_view"}.get(self.view, "input_view")

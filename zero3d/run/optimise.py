@@ -14,6 +14,7 @@ from zero3d.engine import fit
 from zero3d.errors import WriteError
 from zero3d.files import cannot_write
 from zero3d.folder import MetricsLog
+from zero3d.interfaces.component import own_hook
 from zero3d.run.exports import write_exports
 from zero3d.run.session import Session
 from zero3d.values import StepTerms
@@ -58,12 +59,10 @@ class _StopRequest:
 
 def _steps(session: Session, first_step: int) -> tuple[int, _StopRequest]:
     """The steps with all that listens to them; the index of the next one, and what ended them."""
-    engine, every = session.engine, session.recipe.options.checkpoint.every
-    request = _StopRequest()
+    engine, every, request = session.engine, session.recipe.options.checkpoint.every, _StopRequest()
     view = replace(session.view(first_step), stop=request.ask, stopping=lambda: request.stop)
     observers = list(session.parts.observers.values())
-    log = MetricsLog(session.folder, first_step)
-    started = time.monotonic()
+    log, started = MetricsLog(session.folder, first_step), time.monotonic()
     with _stop_on_interrupt(request):
 
         def after(index: int, figures: dict[str, float]) -> bool:
@@ -75,13 +74,15 @@ def _steps(session: Session, first_step: int) -> tuple[int, _StopRequest]:
                 checkpoint.save(engine, index + 1, session.folder)
             return request.stop
 
+        asked = [o for o in observers if own_hook(o.on_terms)]
+
         def look(terms: StepTerms) -> dict[str, float]:
-            return {name: value for observer in observers for name, value in observer.on_terms(view, terms).items()}
+            return {name: value for observer in asked for name, value in observer.on_terms(view, terms).items()}
 
         try:
             for observer in observers:
                 observer.on_start(view)
-            reached = fit(engine, first_step, after, look)
+            reached = fit(engine, first_step, after, look if asked else None)
         except Exception as error:
             for observer in observers:
                 with contextlib.suppress(Exception):  # the first error is the one to see
