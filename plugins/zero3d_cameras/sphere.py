@@ -55,11 +55,14 @@ class SphereConfig(SamplerConfig):
         if not 1 <= self.group <= 64:
             raise ValueError(f"group: {self.group}; 1 to 64 views")
         counts = [int(knot.value) for knot in self.views.knots]
-        if any(count % self.group for count in counts):
-            raise ValueError(f"group: {self.group}; `views` must be a multiple of it, not {max(counts)}")
+        for count in counts:
+            if count % self.group:
+                raise ValueError(f"group: {self.group}; `views` must be a multiple of it, not {count}")
+            if self.antithetic and count % 2:
+                raise ValueError(f"antithetic: true; it needs an even number of `views`, not {count}")
         if self.antithetic:
-            if self.group > 1 or any(count % 2 for count in counts):
-                raise ValueError(f"antithetic: true; it needs an even number of `views` and group 1, not {counts[0]}")
+            if self.group > 1:
+                raise ValueError(f"antithetic: true; it needs group 1, not {self.group}")
             if self.azimuth_deg[1] - self.azimuth_deg[0] != 360:
                 raise ValueError(f"antithetic: true; azimuth_deg {self.azimuth_deg} must be a whole turn, [-180, 180]")
 

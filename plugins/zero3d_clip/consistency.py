@@ -22,6 +22,7 @@ class ClipConsistency(Regularizer):
     name: ClassVar[str] = "clip_consistency"
     needs: ClassVar[frozenset[str]] = frozenset({"rgb"})
     reads: ClassVar[frozenset[str]] = frozenset({"picture"})
+    uses = frozenset({"pictures"})
     asks: ClassVar[str | None] = "encoder"
     default_weight: ClassVar[float] = 0.1
     default_every: ClassVar[int] = 10

@@ -92,6 +92,7 @@ class ClipGuidance(Guidance):
         """
         super().__init__(config, teacher)
         self.reads = READS[config.target]
+        self.uses = frozenset({"pictures"}) if "picture" in self.reads else frozenset()
         encoder = teacher.encoder
         if "prompt" in self.reads and isinstance(encoder, ClipEncoder) and encoder.wordless:
             raise RecipeError(

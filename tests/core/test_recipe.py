@@ -1,7 +1,11 @@
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
 import pytest
 
 from zero3d.errors import RecipeError
-from zero3d.recipe import load_recipe, read_yaml
+from zero3d.recipe import load_recipe, read_yaml, typed
 
 
 def test_overrides_reach_into_blocks_and_null_removes_a_term(registry, toy_recipe):
@@ -61,9 +65,9 @@ def test_one_component_may_serve_under_two_labels(registry, toy_recipe):
         ("stages={a: {true: 1}}", ["stages.a", "True", "no such key"]),
         ("seed=99999999999999999999", ["seed", "20 digits", "64 bits"]),
         ("steps=9999999999", ["steps", "1,000,000,000"]),
-        ("steps=???", ["steps", "mandatory"]),
+        ("steps=???", ["steps: ???; write a value"]),
         ("input=3", ["input", "3", "no map"]),
-        ("optimizer.betas={a: 1}", ["optimizer.betas", "{'a': 1}", "list[float]"]),
+        ("optimizer.betas={a: 1}", ["optimizer.betas", "{'a': 1}", "a list such as [1, 2]"]),
         ("optimizer.eps=-1", ["optimizer.eps", "-1", "0 to 1"]),
         ("optimizer.eps=.nan", ["optimizer.eps", "nan", "finite"]),
         ("optimizer.lr=1e30", ["optimizer.lr", "1e+30", "0 to 10000"]),
@@ -84,6 +88,11 @@ def test_one_component_may_serve_under_two_labels(registry, toy_recipe):
         ("out=[1]", ["out", "[1]", "no folder"]),
         ("out=''", ["out", "''", "no folder"]),
         (f"image={'x' * 10_001}", ["image", "10,001 characters"]),
+        ("prompt=[a, b]", ["prompt: ['a', 'b']; write text"]),
+        ("overwrite=7", ["overwrite: 7; write true or false"]),
+        ("denoiser.mean=-1", ["denoiser.mean: -1; write a list such as ["]),
+        ("seed=${nope}", ["seed: what its ${...} stands for", "write the value itself"]),
+        ("seed=${oc.env:ZERO3D_NOWHERE}", ["seed: what its ${...} stands for"]),
     ],
 )
 def test_each_mistake_is_one_line_with_file_key_value_and_the_nearest_right_one(registry, toy_recipe, override, told):
@@ -169,3 +178,98 @@ def test_nothing_in_a_recipe_runs_code(tmp_path):
     path.write_text("steps: !!python/object/apply:os.system ['touch pwned']\n", encoding="utf-8")
     with pytest.raises(RecipeError):
         read_yaml(path)
+
+
+@dataclass
+class Inner:
+    depth: int = 0
+
+
+@dataclass
+class EveryKind:
+    """An option of every type that options have."""
+
+    needed: str
+    whole: int = 1
+    number: float = 1.0
+    switch: bool = False
+    text: str = "a"
+    maybe: int | None = None
+    maybe_switch: bool | None = None
+    numbers: list[float] = field(default_factory=lambda: [0.5, 2.0])
+    words: list[str] = field(default_factory=list)
+    rows: list[list[float]] | None = None
+    table: dict[str, float] = field(default_factory=dict)
+    inner: Inner = field(default_factory=Inner)
+    either: int | str = 1
+
+
+VALUES = {
+    "whole": ([1.5, True, "wide", "1e3", None, [1], {"a": 1}, ""], "a whole number"),
+    "number": ([True, "wide", None, [1], {"a": 1}, ""], "a number"),
+    "switch": ([7, 0, 1.5, "true", "yes", None, [True], {}], "true or false"),
+    "text": ([None, [], ["a"], {"a": 1}], "text"),
+    "maybe": ([1.5, True, "wide", [1], {}], "a whole number or null"),
+    "maybe_switch": ([1, "true", []], "true or false or null"),
+    "numbers": ([-1, "wide", None, {"a": 1}, ["a"], [[1]], [None], [True]], "a list such as [0.5, 2]"),
+    "words": ([-1, "noise", None, {}, [[1]], [None]], "a list such as [a, b]"),
+    "rows": ([-1, "wide", [1, 2], [["a"]], {}], "a list such as [1, 2] or null"),
+    "table": ([-1, "wide", None, [], {"a": "b"}, {"a": None}], "a map"),
+    "inner": ([-1, "wide", None, []], "{option: value}"),
+    "either": ([None, [], {}, 1.5], "a whole number or text"),
+    "needed": ([None, []], "text"),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_what_an_option_does_not_take_is_told_in_words_with_what_it_does(name):
+    assert set(VALUES) == {option.name for option in dataclasses.fields(EveryKind)}
+    wrong, words = VALUES[name]
+    for value in wrong:
+        with pytest.raises(RecipeError) as error:
+            typed(EveryKind, {"needed": "a", name: value}, "r.yaml: block")
+        told = "{value!r} is no map" if name == "inner" else "{value!r}"
+        assert str(error.value) == f"r.yaml: block.{name}: {told.format(value=value)}; write {words}"
+
+
+@pytest.mark.parametrize(
+    ("options", "value"),
+    [
+        ({"whole": "5"}, 5),
+        ({"number": 7}, 7.0),
+        ({"number": "1e3"}, 1000.0),
+        ({"text": 7}, "7"),
+        ({"maybe": None}, None),
+        ({"maybe": 2**62 + 1}, 2**62 + 1),
+        ({"numbers": [1, "2"]}, [1.0, 2.0]),
+        ({"rows": [[1], [2, 3]]}, [[1.0], [2.0, 3.0]]),
+        ({"table": {"a": 1}}, {"a": 1.0}),
+        ({"inner": {"depth": 3}}, Inner(3)),
+        ({"either": "far"}, "far"),
+    ],
+    ids=str,
+)
+def test_what_it_takes_has_its_type(options, value):
+    (name,) = options
+    found = getattr(typed(EveryKind, {"needed": "a", **options}, "r.yaml: block"), name)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_an_option_without_a_default_is_asked_for():
+    with pytest.raises(RecipeError, match=r"^r\.yaml: block\.needed: missing; write text$"):
+        typed(EveryKind, {}, "r.yaml: block")
+
+
+@dataclass
+class Compared:
+    share: Any = 0.5
+
+    def __post_init__(self):
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"share: {self.share}; 0 to 1")
+
+
+def test_a_value_that_a_plugins_own_check_cannot_compare_is_told():
+    with pytest.raises(RecipeError, match=r"^r\.yaml: block\.share: \[1\] does not fit; `zero3d plugins show NAME`"):
+        typed(Compared, {"share": [1]}, "r.yaml: block")

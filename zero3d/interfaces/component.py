@@ -45,8 +45,9 @@ class Component(ABC):
     key: str = ""
     """Where the recipe has its options if not under its kind: "denoisers.words". Set by who builds it."""
     uses: frozenset[str] = frozenset()
-    """What it makes something of where the recipe gives it, beside what it cannot do without: "picture", "prompt", or
-    "negative" (the negative prompt; a guidance's branch "negative" asks for it by itself)."""
+    """What it makes something of where the recipe gives it, beside what it cannot do without: "picture", "pictures"
+    (those after the first too; "input_view" among a regularizer's needs says so by itself), "prompt", or "negative" (the
+    negative prompt; a guidance's branch "negative" asks for it by itself)."""
 
     def __init__(self, config: Any) -> None:
         self.config = config

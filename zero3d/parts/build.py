@@ -97,7 +97,7 @@ def _check_start(recipe: Recipe, parts: Parts) -> None:
 
 
 def _check_prompt(recipe: Recipe, stages: list[Parts]) -> None:
-    """A prompt, a negative one, a picture or an encoder that no stage reads is a mistake. (Some subject every run has.)"""
+    """A prompt, a negative one, pictures or an encoder that no stage reads is a mistake. (Some subject every run has.)"""
     used: frozenset[str] = frozenset()
     unasked = {label: block.place for stage in (recipe, *recipe.later) for label, block in stage.encoders.items()}
     for stage, parts in zip((recipe, *recipe.later), stages, strict=True):
@@ -111,6 +111,13 @@ def _check_prompt(recipe: Recipe, stages: list[Parts]) -> None:
     if unasked:
         place = next(iter(unasked.values()))
         raise RecipeError(f"{place}: nothing in this recipe asks this encoder; remove it, or add a term that does")
+        drawn = any("input_view" in t.regularizer.needs or t.view.startswith("input.") for t in parts.regularizers)
+        used |= {"pictures"} if drawn else set()
+    if len(recipe.images) > 1 and "pictures" not in used:
+        place = list(recipe.images.values())[1].place
+        raise RecipeError(
+            f"{place}: nothing in this recipe reads a picture after the first; remove it, or add input_view"
+        )
     if "prompt" in recipe.subject - used:
         raise RecipeError(
             f"{recipe.place('prompt')}: nothing in this recipe reads a prompt; remove it with prompt=null"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -114,8 +114,12 @@ class Block:
         return made
 
 
-def make_block(registry: Registry, kind: str, file: str, key: str, value: Any, label: str | None = None) -> Block:
+def make_block(
+    registry: Registry, kind: str, file: str, key: str, value: Any, label: str | None = None, beside: Iterable[str] = ()
+) -> Block:
     """One block: `type` names the component (default: `label`), the rest are its options and the engine's.
+
+    `beside`: options that stand in the recipe beside these, and are read elsewhere.
 
     Raises:
         RecipeError: see `typed` and `Registry.get`.
@@ -130,10 +134,11 @@ def make_block(registry: Registry, kind: str, file: str, key: str, value: Any, l
         raise RecipeError(f"{place}.type: {wrong}; name one of {', '.join(registry.names(kind))}")
     component = registry.get(kind, name, f"{place}.type" if "type" in value else place)
     # a component's own option of that name is its own
-    its = {field.name for field in dataclasses.fields(component.Config)}
-    own = {key for key in _engine_keys(kind) if key in options and key not in its}
-    engine = {key: options.pop(key) for key in own}
-    _check_options(component, options, place, kind)
+    its, keys = {field.name for field in dataclasses.fields(component.Config)}, _engine_keys(kind)
+    engine = {key: options.pop(key) for key in keys if key in options and key not in its}
+    known = its.union(keys, beside, ["type"])
+    for wrong in (str(name) for name in options if name not in known):
+        raise RecipeError(f"{place}.{wrong}: {kind} {component.name!r} has no such option.{did_you_mean(wrong, known)}")
     return Block(
         place=place,
         label=label or name,
@@ -161,15 +166,6 @@ def _label(engine: Mapping[str, Any], key: str, place: str) -> str | None:
     if value is not None and not isinstance(value, (str, int)):
         raise RecipeError(f"{place}.{key}: {value!r}; the label of one of the recipe's {key}s")
     return None if value is None else str(value)
-
-
-def _check_options(component: type[Component], options: Mapping[str, Any], place: str, kind: str) -> None:
-    known = [f.name for f in dataclasses.fields(component.Config)] + list(_engine_keys(kind)) + ["type"]
-    for key in options:
-        if key not in known:
-            raise RecipeError(
-                f"{place}.{key}: {kind} {component.name!r} has no such option.{did_you_mean(str(key), known)}"
-            )
 
 
 def _weight(component: type[Component], engine: Mapping[str, Any], place: str, kind: str) -> Schedule | None:

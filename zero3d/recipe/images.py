@@ -71,6 +71,7 @@ def _posed(registry: Registry, name: str, label: str, value: Any) -> Block:
     block = _plain(value, registry)
     if not isinstance(block, Mapping):
         raise RecipeError(f"{name}: {key}: {value!r} is no block; write {{path: a.png, azimuth_deg: 90}}")
-    own = {k: v for k, v in block.items() if k not in PLACED}
+    own = {"type": file_source(registry)} | {k: v for k, v in block.items() if k not in PLACED}
     placed = typed(Placed, {k: v for k, v in block.items() if k in PLACED}, f"{name}: {key}")
-    return dataclasses.replace(make_block(registry, "image_source", name, key, own), label=label, placed=placed)
+    made = make_block(registry, "image_source", name, key, own, beside=PLACED)
+    return dataclasses.replace(made, label=label, placed=placed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,6 +166,8 @@ def _check_values(value: Any, place: str) -> None:
     elif isinstance(value, int) and not isinstance(value, bool):
         if not -(2**63) <= value < 2**63:
             raise RecipeError(f"{place}: a whole number of {len(str(value))} digits; at most 64 bits")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise RecipeError(f"{place}: {value} is no number to work with; write a finite one")
     elif value is not None and not isinstance(value, (bool, float)):
         raise RecipeError(f"{place}: {value!r} is a {type(value).__name__}; write text, a number, true, false or null")
 
@@ -175,6 +178,10 @@ def _reason(error: Exception) -> str:
     said = (str(error).splitlines() or [type(error).__name__])[0]
     if isinstance(error, RecursionError):
         said = "goes too deep"
+    elif type(error).__name__ == "MissingMandatoryValue":
+        said = "???; write a value"
+    elif "nterpolation" in type(error).__name__ or "Grammar" in type(error).__name__:
+        said = "what its ${...} stands for cannot be told; write the value itself"
     elif "integer string conversion" in said:
         said = "a whole number of thousands of digits; at most 64 bits"
     return f"{key}: {said}" if key and key != "value" else said

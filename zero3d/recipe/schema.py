@@ -3,54 +3,88 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import types
 import typing
 from collections.abc import Mapping
+from dataclasses import MISSING
 from typing import Any
 
 from zero3d.errors import RecipeError, did_you_mean
+
+PLAIN: dict[Any, tuple[str, tuple[type[Any], ...]]] = {
+    bool: ("true or false", (bool,)),
+    int: ("a whole number", (int, str)),
+    float: ("a number", (float, int, str)),
+    str: ("text", (str, int, float, bool)),
+    dict: ("a map", ()),
+    list: ("", ()),
+    tuple: ("", ()),
+    types.NoneType: ("null", ()),
+}
+"""Types of options: what who writes a recipe calls them, and the types of the values that they take."""
 
 
 def typed(schema: type[Any], options: Mapping[str, Any], place: str) -> Any:
     """An instance of the dataclass `schema` from plain options.
 
     Raises:
-        RecipeError: an unknown key (with the nearest one), a wrong type, a number that is not finite, or a value out of
-            range.
+        RecipeError: an unknown key (with the nearest one), one that is missing, a wrong type, a number that is not finite,
+            or a value out of range.
     """
-    from omegaconf import OmegaConf  # a tenth of a second, which commands that read no recipe need not wait for
-    from omegaconf.errors import OmegaConfBaseException
-
-    fields = {f.name: f for f in dataclasses.fields(schema)}
+    fields = {f.name: f for f in dataclasses.fields(schema) if f.init}
     for key in options:
         if key not in fields:
             raise RecipeError(f"{_join(place, str(key))}: no such option.{did_you_mean(str(key), fields)}")
-    hints = _hints(schema)
-    for name, value in options.items():
-        nested = hints.get(name)
-        if isinstance(nested, type) and dataclasses.is_dataclass(nested) and value is not None:
-            if not isinstance(value, Mapping):
-                raise RecipeError(f"{_join(place, name)}: {value!r} is no map; write {{option: value}}")
-            typed(nested, value, _join(place, name))
+    hints, values = _hints(schema), dict[str, Any]()
+    for name, field in fields.items():
+        if name in options:
+            values[name] = _value(hints[name], field, options[name], _join(place, name))
+        elif field.default is MISSING and field.default_factory is MISSING:
+            raise RecipeError(f"{_join(place, name)}: missing; write {_wanted(hints[name], field)}")
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(schema), dict(options))
-        _check_finite(OmegaConf.to_container(merged), place)
-        return OmegaConf.to_object(merged)
-    except RecipeError:
-        raise
-    except OmegaConfBaseException as error:
-        key = str(getattr(error, "full_key", "") or "") or _misfit(schema, options)
-        reason = str(error).splitlines()[0]
-        raise RecipeError(f"{_join(place, key) if key else place}: {reason}") from None
+        return schema(**values)
     except ValueError as error:
         raise RecipeError(_join(place, str(error))) from None
-    except Exception as error:  # a list where a map is due, an `Any` that is compared with a number
-        key = _misfit(schema, options)
-        if key:
-            wanted = _wanted(schema, fields[key])
-            raise RecipeError(f"{_join(place, key)}: {options[key]!r} does not fit; write {wanted}") from error
-        told = ", ".join(f"{key}: {value!r}" for key, value in options.items())
-        raise RecipeError(f"{place}: {told or 'its defaults'}: {type(error).__name__}: {error}") from error
+    except (
+        TypeError,
+        AttributeError,
+        LookupError,
+        ArithmeticError,
+    ) as error:  # an `Any` that is compared with a number
+        told = ", ".join(f"{key}: {value!r}" for key, value in options.items() if hints[key] is Any)
+        raise RecipeError(f"{_join(place, told)} does not fit; `zero3d plugins show NAME` explains it") from error
+
+
+def _value(hint: Any, field: dataclasses.Field[Any], given: Any, place: str) -> Any:
+    """What an option is given."""
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        if not isinstance(given, Mapping):
+            raise RecipeError(f"{place}: {given!r} is no map; write {{option: value}}")
+        return typed(hint, given, place)
+    try:
+        return _taken(given, hint)
+    except (TypeError, ValueError):
+        raise RecipeError(f"{place}: {given!r}; write {_wanted(hint, field)}") from None
+
+
+def _taken(given: Any, hint: Any) -> Any:
+    """The value as an option of that type has it; a number may stand in quotes.
+
+    Raises:
+        ValueError, TypeError: it takes no such value.
+    """
+    kind, inner = typing.get_origin(hint) or hint, (*typing.get_args(hint), Any, Any)
+    if kind in (typing.Union, types.UnionType):
+        return given if type(given) in inner else _taken(given, inner[0])
+    if kind in (list, tuple) and isinstance(given, (list, tuple)):
+        return kind(_taken(one, inner[0]) for one in given)
+    if kind is dict and isinstance(given, Mapping):
+        return {key: _taken(value, inner[1]) for key, value in given.items()}
+    if kind not in PLAIN:
+        return given
+    if type(given) not in PLAIN[kind][1]:
+        raise TypeError
+    return kind(given)
 
 
 def _join(place: str, key: str) -> str:
@@ -58,17 +92,16 @@ def _join(place: str, key: str) -> str:
     return f"{place} {key}" if place.endswith(":") else f"{place}.{key}"
 
 
-def _wanted(schema: type[Any], field: dataclasses.Field[Any]) -> str:
-    """What an option takes, in words."""
-    hint = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", "")
-    if hint.rpartition(".")[2] != "Any":
-        return f"a {hint}"
-    default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-    try:
-        schema(**{field.name: default if isinstance(default, Mapping) else {0: default}})
-    except Exception:  # it takes no schedule, or others of its options have no default
-        return "another value (`zero3d plugins show NAME` explains the options)"
-    return "a number or a schedule {0%: a, 100%: b}"
+def _wanted(hint: Any, field: dataclasses.Field[Any]) -> str:
+    """What an option of that type takes, in words; of a list, its default is the example."""
+    kind, inner = typing.get_origin(hint) or hint, typing.get_args(hint)
+    if kind in (typing.Union, types.UnionType):
+        return " or ".join(_wanted(one, field) for one in inner)
+    if kind not in (list, tuple):
+        return PLAIN.get(kind, ("a value",))[0]
+    default = field.default if field.default_factory is MISSING else field.default_factory()
+    example = default if isinstance(default, (list, tuple)) and default else ("a", "b") if str in inner else (1, 2)
+    return f"a list such as [{', '.join(f'{n:g}' if isinstance(n, float) else str(n) for n in example)}]"
 
 
 def _hints(schema: type[Any]) -> dict[str, Any]:
@@ -76,26 +109,3 @@ def _hints(schema: type[Any]) -> dict[str, Any]:
         return typing.get_type_hints(schema)
     except Exception:  # a plug-in may annotate with what it imports for type checkers alone
         return {f.name: f.type for f in dataclasses.fields(schema)}
-
-
-def _misfit(schema: type[Any], options: Mapping[str, Any]) -> str:
-    """The option that cannot be merged, for errors that do not say; empty if each can."""
-    from omegaconf import OmegaConf
-
-    for key, value in options.items():
-        try:
-            OmegaConf.merge(OmegaConf.structured(schema), {key: value})
-        except Exception:
-            return key
-    return ""
-
-
-def _check_finite(value: Any, place: str) -> None:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            _check_finite(inner, _join(place, str(key)))
-    elif isinstance(value, (list, tuple)):
-        for index, inner in enumerate(value):
-            _check_finite(inner, f"{place}[{index}]")
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise RecipeError(f"{place}: {value} is no number to work with; write a finite one")

@@ -39,6 +39,7 @@ class PublishedDenoiser(AdaptableDenoiser):
 
     name: ClassVar[str] = "zero123"
     picture_resolution = PICTURE
+    uses = frozenset({"pictures"})
 
     def __init__(self, config: Any, source: Source | None = None) -> None:
         """Reads configurations and tables of contents only. `source`: in place of what config.weights names.
