@@ -81,6 +81,10 @@ class BenchmarkOptions:
     table: str | None = None
 
     def __post_init__(self) -> None:
+        if "type" not in self.set:
+            self.set = {**DEFAULT_SET, **self.set}
+        if isinstance(self.executor, dict) and "type" not in self.executor:
+            self.executor = {"type": "processes", **self.executor}
         several = isinstance(self.data, dict) and all(isinstance(place, str) for place in self.data.values())
         if self.data is not None and not isinstance(self.data, str) and not several:
             raise ValueError(

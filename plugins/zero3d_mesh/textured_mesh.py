@@ -52,7 +52,7 @@ class TexturedMesh(Exporter):
 
     def __init__(self, config: TexturedMeshConfig) -> None:
         super().__init__(config)
-        self.uses = frozenset({"picture"} if config.project else ())
+        self.uses = frozenset({"picture", "pictures"} if config.project else ())
 
     def filename(self, label: str) -> str:
         return f"{label}.{self.config.format}"

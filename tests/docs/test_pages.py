@@ -141,6 +141,54 @@ def test_the_recipes_of_other_projects_configs_are_there():
     assert [name for name in rows if name not in RECIPES] == []
 
 
+CONFIGS = (
+    *("dreamfusion-if", "dreamfusion-sd", "prolificdreamer", "prolificdreamer-patch", "prolificdreamer-scene"),
+    *("prolificdreamer-geometry", "prolificdreamer-texture", "magic3d-coarse-if", "magic3d-coarse-sd"),
+    *("magic3d-refine-sd", "sjc", "latentnerf", "latentnerf-refine", "sketchshape", "sketchshape-refine", "fantasia3d"),
+    *("fantasia3d-texture", "textmesh-if", "control4d-static", "instructnerf2nerf", "magic123-coarse-sd"),
+    *("magic123-refine-sd", "stable-zero123", "zero123"),
+    # in the repository alone
+    *(
+        "hifa",
+        "sdi",
+        "zero123-geometry",
+        "magic123-hifa-coarse-sd",
+        "magic123-hifa-refine-sd",
+        "fantasia3d-texture-vsd",
+    ),
+    *(f"experimental/unified-guidance/{name}" for name in ("dreamfusion-sd", "hifa", "magic123", "prolificdreamer")),
+    *(f"experimental/unified-guidance/{name}" for name in ("prolificdreamer-hifa", "zero123-simple")),
+)
+"""threestudio's: those of the commands in its README, and others that people use."""
+OPTIONS = (
+    *("text", "O", "O2", "sd_version", "hf_key", "IF", "perpneg", "latent_iter_ratio", "guidance", "image"),
+    *("image_config", "dmtet", "init_with", "vram_O", "progressive_view", "grad_clip", "learned_embeds_path"),
+    *("guidance_scale", "lambda_rgb", "lambda_mask", "lambda_opacity", "lambda_entropy", "lambda_orient", "lambda_tv"),
+    *("lambda_2d_normal_smooth", "lambda_3d_normal_smooth", "lambda_depth", "lambda_normal", "known_view_scale"),
+    *("known_view_interval", "uniform_sphere_rate", "backbone", "save_mesh", "mcubes_resolution", "decimate_target"),
+    *("gui", "test", "ckpt", "workspace", "iters"),
+)
+"""stable-dreamfusion's, of main.py."""
+
+
+def left_cells(heading):
+    """The first cells of all tables under a heading of the page for other projects' users."""
+    page = Path("docs/coming-from.md").read_text(encoding="utf-8")
+    section = page.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return re.findall(r"^\| (.*?) \|", section, flags=re.M)
+
+
+def test_every_config_of_threestudio_that_people_use_has_its_row():
+    cells = " ".join(left_cells("threestudio"))
+    assert [name for name in CONFIGS if f"`{name}.yaml`" not in cells] == []
+    assert [key for key in ("prompt_processor.prompt", "ambient_only_steps") if key not in cells] == []
+
+
+def test_every_option_of_stable_dreamfusion_that_people_use_has_its_row():
+    named = re.findall(r"-{1,2}(\w+)", " ".join(left_cells("stable-dreamfusion")))
+    assert [name for name in OPTIONS if name not in named] == []
+
+
 QUIET = (["plugins"], ["plugins", "show"], ["recipe", "check"], ["weights", "list"])
 """Those of the questions' commands that are carried out, beside --dry-run; the others are parsed, as on every page."""
 

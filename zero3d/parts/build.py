@@ -107,12 +107,12 @@ def _check_prompt(recipe: Recipe, stages: list[Parts]) -> None:
         unasked = {label: place for label, place in unasked.items() if label not in asked}
         others = [parts.start, parts.representation, *parts.exporters.values()]
         used |= frozenset().union(*(part.uses for part in others if part), *(p.uses for _, p in parts.components()))
+        drawn = any("input_view" in t.regularizer.needs or t.view.startswith("input.") for t in parts.regularizers)
+        used |= {"pictures"} if drawn else set()
         used |= {"negative"} & frozenset().union(*(term.guidance.branches for term in parts.guidances))
     if unasked:
         place = next(iter(unasked.values()))
         raise RecipeError(f"{place}: nothing in this recipe asks this encoder; remove it, or add a term that does")
-        drawn = any("input_view" in t.regularizer.needs or t.view.startswith("input.") for t in parts.regularizers)
-        used |= {"pictures"} if drawn else set()
     if len(recipe.images) > 1 and "pictures" not in used:
         place = list(recipe.images.values())[1].place
         raise RecipeError(

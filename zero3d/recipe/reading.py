@@ -181,7 +181,7 @@ def _reason(error: Exception) -> str:
     elif type(error).__name__ == "MissingMandatoryValue":
         said = "???; write a value"
     elif "nterpolation" in type(error).__name__ or "Grammar" in type(error).__name__:
-        said = "what its ${...} stands for cannot be told; write the value itself"
+        said = f"what its ${{...}} stands for cannot be told ({said}); write the value itself"
     elif "integer string conversion" in said:
         said = "a whole number of thousands of digits; at most 64 bits"
     return f"{key}: {said}" if key and key != "value" else said
