@@ -204,5 +204,5 @@ def test_options_out_of_range_are_refused_by_name(options):
 
 @pytest.mark.parametrize("options", [{"group": 4}, {"antithetic": True}])
 def test_of_a_schedule_of_views_the_first_wrong_number_is_told(options):
-    with pytest.raises(ValueError, match="not 7$"):
+    with pytest.raises(ValueError, match=r"not 7$"):
         SphereConfig(views={"0%": 8, "50%": {"jump": 7}, "80%": {"jump": 9}}, **options)
