@@ -10,6 +10,7 @@ from tests.plugins.mvdream_tiny import save_folder as save_mvdream
 from tests.plugins.sd_tiny import save_deepfloyd, save_stable_diffusion
 from tests.plugins.zero123_tiny import save_folder as save_zero123
 from tests.test_bad_input import told
+from zero3d.cli import main
 
 ROOT = Path.cwd()
 
@@ -171,3 +172,20 @@ def test_one_line_before_anything_loads(name, changes, parts, tiny, tmp_path, mo
     line = told(capsys, "run", Path(recipe).name, *small, *chosen, "out=out", "device=cpu")
     for part in parts:
         assert part in line
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("words", [], "good, once it is given a prompt. "),
+        ("picture", [], "good, once it is given a picture. "),
+        ("both", [], "good, once it is given a picture and a prompt. "),
+        ("clip", [], "good, once it is given a picture or a prompt. "),
+        ("words", ["prompt=a cat"], "good. "),
+    ],
+)
+def test_recipe_check_says_what_is_still_to_be_given(name, given, said, tiny, capsys):
+    small = SMALL.split() if name in ("words", "clip") else []
+    chosen = [text.format(**tiny) for text in WEIGHTS[name]]
+    assert main(["recipe", "check", RECIPES[name], *small, *chosen, *given, "device=cpu"]) == 0
+    assert said in capsys.readouterr().out

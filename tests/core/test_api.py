@@ -240,7 +240,7 @@ def test_plan_and_check_say_what_the_command_line_says(tmp_path, capsys):
     assert planned[0].recipe.options.steps == 7
     assert re.search(r"steps +7 on ", repr(planned))
     assert not (tmp_path / "out").exists()
-    assert api.check("nano", steps=7)[0].startswith("nano: good. 7 steps on ")
+    assert api.check("nano", steps=7)[0].startswith("nano: good, once it is given a picture. 7 steps on ")
 
 
 def test_a_reconstruction(tmp_path):

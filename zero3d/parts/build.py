@@ -115,16 +115,11 @@ def _check_prompt(recipe: Recipe, stages: list[Parts]) -> None:
         raise RecipeError(f"{place}: nothing in this recipe asks this encoder; remove it, or add a term that does")
     if len(recipe.images) > 1 and "pictures" not in used:
         place = list(recipe.images.values())[1].place
-        raise RecipeError(
-            f"{place}: nothing in this recipe reads a picture after the first; remove it, or add input_view"
-        )
-    if "prompt" in recipe.subject - used:
-        raise RecipeError(
-            f"{recipe.place('prompt')}: nothing in this recipe reads a prompt; remove it with prompt=null"
-        )
-    if "picture" in recipe.subject - used and "prompt" in recipe.subject:
-        key = "image" if "image" in recipe.source else "images"
-        raise RecipeError(f"{recipe.place(key)}: nothing in this recipe reads a picture; remove it with {key}=null")
+        raise RecipeError(f"{place}: nothing in this recipe reads a picture after the first; remove it")
+    unread = recipe.subject - used if "prompt" in recipe.subject else ()
+    for what in sorted(unread, reverse=True):
+        key = "images" if what == "picture" and "image" not in recipe.source else what.replace("picture", "image")
+        raise RecipeError(f"{recipe.place(key)}: nothing in this recipe reads a {what}; remove it with {key}=null")
     if recipe.options.negative and "negative" not in used:
         raise RecipeError(
             f"{recipe.place('negative')}: nothing in this recipe reads a negative prompt; see the options of its denoiser "

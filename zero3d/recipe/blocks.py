@@ -22,6 +22,11 @@ from zero3d.values import PUBLISHED_FOV, Cameras
 
 VIEWS = ("novel", "near", "input")
 """What a regularizer's `view` may be; or "input.LABEL" of a recipe with several pictures."""
+ENGINE_KEYS = {
+    "guidance": ("weight", "every", "denoiser", "encoder", "cameras"),
+    "regularizer": ("weight", "every", "view", "encoder"),
+}
+"""Options of a term that the engine reads."""
 HEAVIEST = 1e9
 """The largest weight of a term; the published ones end at 100,000."""
 
@@ -134,7 +139,7 @@ def make_block(
         raise RecipeError(f"{place}.type: {wrong}; name one of {', '.join(registry.names(kind))}")
     component = registry.get(kind, name, f"{place}.type" if "type" in value else place)
     # a component's own option of that name is its own
-    its, keys = {field.name for field in dataclasses.fields(component.Config)}, _engine_keys(kind)
+    its, keys = {field.name for field in dataclasses.fields(component.Config)}, ENGINE_KEYS.get(kind, ())
     engine = {key: options.pop(key) for key in keys if key in options and key not in its}
     known = its.union(keys, beside, ["type"])
     for wrong in (str(name) for name in options if name not in known):
@@ -153,12 +158,6 @@ def make_block(
         if engine.get("cameras") is not None
         else None,
     )
-
-
-def _engine_keys(kind: str) -> tuple[str, ...]:
-    guidance = ("weight", "every", "denoiser", "encoder", "cameras")
-    regularizer = ("weight", "every", "view", "encoder")
-    return {"guidance": guidance, "regularizer": regularizer}.get(kind, ())
 
 
 def _label(engine: Mapping[str, Any], key: str, place: str) -> str | None:

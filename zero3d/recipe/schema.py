@@ -16,7 +16,7 @@ PLAIN: dict[Any, tuple[str, tuple[type[Any], ...]]] = {
     int: ("a whole number", (int, str)),
     float: ("a number", (float, int, str)),
     str: ("text", (str, int, float, bool)),
-    dict: ("a map", ()),
+    dict: ("a map {option: value}", ()),
     list: ("", ()),
     tuple: ("", ()),
     types.NoneType: ("null", ()),
@@ -57,14 +57,12 @@ def typed(schema: type[Any], options: Mapping[str, Any], place: str) -> Any:
 
 def _value(hint: Any, field: dataclasses.Field[Any], given: Any, place: str) -> Any:
     """What an option is given."""
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        if not isinstance(given, Mapping):
-            raise RecipeError(f"{place}: {given!r} is no map; write {{option: value}}")
-        return typed(hint, given, place)
+    nested = isinstance(hint, type) and dataclasses.is_dataclass(hint)
     try:
-        return _taken(given, hint)
+        value = _taken(given, dict if nested else hint)
     except (TypeError, ValueError):
         raise RecipeError(f"{place}: {given!r}; write {_wanted(hint, field)}") from None
+    return typed(hint, value, place) if nested else value
 
 
 def _taken(given: Any, hint: Any) -> Any:
@@ -98,7 +96,7 @@ def _wanted(hint: Any, field: dataclasses.Field[Any]) -> str:
     if kind in (typing.Union, types.UnionType):
         return " or ".join(_wanted(one, field) for one in inner)
     if kind not in (list, tuple):
-        return PLAIN.get(kind, ("a value",))[0]
+        return PLAIN.get(kind, ("a value",) if kind is Any else PLAIN[dict])[0]
     default = field.default if field.default_factory is MISSING else field.default_factory()
     example = default if isinstance(default, (list, tuple)) and default else ("a", "b") if str in inner else (1, 2)
     return f"a list such as [{', '.join(f'{n:g}' if isinstance(n, float) else str(n) for n in example)}]"

@@ -152,7 +152,10 @@ def check_lines(file: str | RecipeText, registry: Registry, overrides: Sequence[
     for stage, parts in check(file, registry, overrides):
         weights = {t.label: t.weight for t in parts.guidances} | {t.label: t.weight for t in parts.regularizers}
         terms = [f"{label} (weight {weight.extremes[1]:g})" for label, weight in weights.items()]
-        lines.append(f"{stage.file}: good. {stage.options.steps} steps on {parts.device}; terms: {', '.join(terms)}")
+        wanted = " and ".join(f"a {what}" for what in sorted(_needs(stage)))
+        wanted = wanted or ("a picture or a prompt" if stage.encoders else "a picture")
+        good = "good" if stage.subject else f"good, once it is given {wanted}"
+        lines.append(f"{stage.file}: {good}. {stage.options.steps} steps on {parts.device}; terms: {', '.join(terms)}")
     return lines
 
 
@@ -186,9 +189,14 @@ def _framed(recipe: Recipe, pictures: Pictures, parts: Parts) -> FramedSubject:
     return framed
 
 
+def _needs(recipe: Recipe) -> set[str]:
+    """ "picture" and "prompt", as far as its teachers' classes say that they need them."""
+    return {need for block in recipe.denoisers.values() for need in block.component.needs}
+
+
 def _nothing_given(recipe: Recipe) -> str:
-    """A line for a recipe without a picture and without words, by what its teachers' classes say they need."""
-    needs = {need for block in recipe.denoisers.values() for need in block.component.needs}
+    """A line for a recipe without a picture and without words."""
+    needs = _needs(recipe)
     if needs == {"prompt"}:
         return f'{recipe.place("prompt")}: missing; say what is wanted, for example prompt="a cat"'
     line = f"{recipe.place('image')}: missing; give a picture, for example image=examples/mug.png"
