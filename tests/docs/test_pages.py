@@ -114,6 +114,21 @@ def test_every_figure_on_the_recipes_page_is_stated_where_it_was_measured_or_fou
     assert [figure for figure in figures if not re.search(rf"(?<![\d.]){re.escape(figure)}(?![\d])", sources)] == []
 
 
+def test_the_recipes_page_and_the_gallery_have_the_same_recipes_and_times(monkeypatch):
+    monkeypatch.syspath_prepend("docs")
+    from gallery_page import gallery_page
+
+    table = r"^\| `recipes/([\w-]+)\.yaml` \|.*\| (.*?) \|$"
+    rows = re.findall(table, Path("docs/recipes.md").read_text(encoding="utf-8"), flags=re.M)
+    shown = dict(re.findall(r"^### ([\w-]+)\n(.*?)(?=^#|\Z)", gallery_page(REGISTRY), flags=re.M | re.S))
+    assert sorted(name for name, _ in rows) == sorted(RECIPES) == sorted(shown)
+    times = [
+        (name, said) for name, needs in rows for said in re.findall(r"[\d,.]+ (?:s|minutes)\b|half an? \w+", needs)
+    ]
+    assert len(times) > 6
+    assert [(name, said) for name, said in times if said not in shown[name]] == []
+
+
 def recipe_name(text):
     """What `recipes/nano.yaml steps=2`, or `nano steps=2`, begins with."""
     return text.split()[0].removeprefix("recipes/").removesuffix(".yaml")
