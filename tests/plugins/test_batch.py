@@ -307,7 +307,7 @@ def test_a_sweep(place, capsys):
 @pytest.mark.parametrize(
     ("word", "told"),
     [
-        ("seed=0,x", "Value 'x' of type 'str' could not be converted to Integer"),
+        ("seed=0,x", "seed: 'x'; write a whole number"),
         ("seed=0,-1", "seed: -1; not negative"),
         ("guidance.pull.tarket=1,2", "tarket: guidance 'pull' has no such option. Did you mean 'target'?"),
         ("seed=3..1", "write a range upwards"),
