@@ -65,7 +65,7 @@ def test_one_component_may_serve_under_two_labels(registry, toy_recipe):
         ("stages={a: {true: 1}}", ["stages.a", "True", "no such key"]),
         ("seed=99999999999999999999", ["seed", "20 digits", "64 bits"]),
         ("steps=9999999999", ["steps", "1,000,000,000"]),
-        ("steps=???", ["steps: ???; write a value"]),
+        ("steps=???", ["steps: ???; write steps"]),
         ("input=3", ["input: 3; write a map {option: value}"]),
         ("optimizer.betas={a: 1}", ["optimizer.betas", "{'a': 1}", "a list such as [1, 2]"]),
         ("optimizer.eps=-1", ["optimizer.eps", "-1", "0 to 1"]),

@@ -114,10 +114,10 @@ def _check_prompt(recipe: Recipe, stages: list[Parts]) -> None:
         place = next(iter(unasked.values()))
         raise RecipeError(f"{place}: nothing in this recipe asks this encoder; remove it, or add a term that does")
     if len(recipe.images) > 1 and "pictures" not in used:
-        place = list(recipe.images.values())[1].place
-        raise RecipeError(f"{place}: nothing in this recipe reads a picture after the first; remove it")
-    unread = recipe.subject - used if "prompt" in recipe.subject else ()
-    for what in sorted(unread, reverse=True):
+        raise RecipeError(
+            f"{[*recipe.images.values()][1].place}: nothing here reads a picture after the first; remove it"
+        )
+    for what in sorted(recipe.subject - used if "prompt" in recipe.subject else (), reverse=True):
         key = "images" if what == "picture" and "image" not in recipe.source else what.replace("picture", "image")
         raise RecipeError(f"{recipe.place(key)}: nothing in this recipe reads a {what}; remove it with {key}=null")
     if recipe.options.negative and "negative" not in used:

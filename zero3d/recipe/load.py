@@ -144,8 +144,7 @@ def _check(source: dict[str, Any], name: str, registry: Registry) -> Recipe:
         raise RecipeError(f"{name}: guidance: missing; a recipe needs this block, or regularizers")
 
     def single(key: str) -> Block | None:
-        value = source.get(key)
-        return None if value is None else make_block(registry, SINGLE_BLOCKS[key], name, key, value)
+        return None if source.get(key) is None else make_block(registry, SINGLE_BLOCKS[key], name, key, source[key])
 
     def labelled(key: str) -> dict[str, Block]:
         value = source.get(key)
@@ -161,8 +160,9 @@ def _check(source: dict[str, Any], name: str, registry: Registry) -> Recipe:
             if key == "export" and label.casefold() in OWN_FILES:
                 raise RecipeError(f"{name}: {key}.{label}: the run's own file is called so; rename it")
             if block is not None:
-                block = {} if block is True else block
-                found[label] = make_block(registry, BLOCK_MAPS[key], name, f"{key}.{label}", block, label)
+                found[label] = make_block(
+                    registry, BLOCK_MAPS[key], name, f"{key}.{label}", {} if block is True else block, label
+                )
         return found
 
     def teachers(one: str) -> dict[str, Block]:

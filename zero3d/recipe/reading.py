@@ -175,11 +175,9 @@ def _check_values(value: Any, place: str) -> None:
 def _reason(error: Exception) -> str:
     """What an error says, without OmegaConf's further lines, after the key that it names."""
     key = str(getattr(error, "full_key", "") or "")
-    said = (str(error).splitlines() or [type(error).__name__])[0]
+    said = (str(error).splitlines() or [type(error).__name__])[0].replace("Missing mandatory value: ", "???; write ")
     if isinstance(error, RecursionError):
         said = "goes too deep"
-    elif type(error).__name__ == "MissingMandatoryValue":
-        said = "???; write a value"
     elif "nterpolation" in type(error).__name__ or "Grammar" in type(error).__name__:
         said = f"what its ${{...}} stands for cannot be told ({said}); write the value itself"
     elif "integer string conversion" in said:

@@ -78,11 +78,9 @@ def _taken(given: Any, hint: Any) -> Any:
         return kind(_taken(one, inner[0]) for one in given)
     if kind is dict and isinstance(given, Mapping):
         return {key: _taken(value, inner[1]) for key, value in given.items()}
-    if kind not in PLAIN:
-        return given
-    if type(given) not in PLAIN[kind][1]:
+    if kind in PLAIN and type(given) not in PLAIN[kind][1]:
         raise TypeError
-    return kind(given)
+    return kind(given) if kind in PLAIN else given
 
 
 def _join(place: str, key: str) -> str:
