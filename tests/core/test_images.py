@@ -166,7 +166,7 @@ def test_no_steps_keep_what_a_start_makes(registry, toy_recipe):
 def test_pictures_after_the_first_that_nothing_reads_are_refused(registry, toy_recipe, views):
     """A teacher may read them all, or a term draw them; else they would be left out without a word."""
     chosen = ["image=null", f"images={views}", "input.framing=keep"]
-    with pytest.raises(RecipeError, match=r"images\.v_1: nothing here reads a picture after the first"):
+    with pytest.raises(RecipeError, match=r"images\.v_1: nothing reads a picture after the first"):
         build_stages(load_recipe(toy_recipe, registry, chosen))
     build_stages(load_recipe(toy_recipe, registry))
     build_stages(load_recipe(toy_recipe, registry, [*chosen, "regularizers.input_view={weight: 1}"]))

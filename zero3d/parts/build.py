@@ -114,9 +114,7 @@ def _check_prompt(recipe: Recipe, stages: list[Parts]) -> None:
         place = next(iter(unasked.values()))
         raise RecipeError(f"{place}: nothing in this recipe asks this encoder; remove it, or add a term that does")
     if len(recipe.images) > 1 and "pictures" not in used:
-        raise RecipeError(
-            f"{[*recipe.images.values()][1].place}: nothing here reads a picture after the first; remove it"
-        )
+        raise RecipeError(f"{[*recipe.images.values()][1].place}: nothing reads a picture after the first; remove it")
     for what in sorted(recipe.subject - used if "prompt" in recipe.subject else (), reverse=True):
         key = "images" if what == "picture" and "image" not in recipe.source else what.replace("picture", "image")
         raise RecipeError(f"{recipe.place(key)}: nothing in this recipe reads a {what}; remove it with {key}=null")
