@@ -107,8 +107,9 @@ def _check_prompt(recipe: Recipe, stages: list[Parts]) -> None:
         unasked = {label: place for label, place in unasked.items() if label not in asked}
         others = [parts.start, parts.representation, *parts.exporters.values()]
         used |= frozenset().union(*(part.uses for part in others if part), *(p.uses for _, p in parts.components()))
-        drawn = any("input_view" in t.regularizer.needs or t.view.startswith("input.") for t in parts.regularizers)
-        used |= {"pictures"} if drawn else set()
+        used |= {
+            "pictures" for t in parts.regularizers if "input_view" in t.regularizer.needs or t.view[:6] == "input."
+        }
         used |= {"negative"} & frozenset().union(*(term.guidance.branches for term in parts.guidances))
     if unasked:
         place = next(iter(unasked.values()))

@@ -17,8 +17,7 @@ PLAIN: dict[Any, tuple[str, tuple[type[Any], ...]]] = {
     float: ("a number", (float, int, str)),
     str: ("text", (str, int, float, bool)),
     dict: ("a map {option: value}", ()),
-    list: ("", ()),
-    tuple: ("", ()),
+    **dict.fromkeys((list, tuple), ("", ())),
     types.NoneType: ("null", ()),
 }
 """Types of options: what who writes a recipe calls them, and the types of the values that they take."""
