@@ -107,9 +107,7 @@ def _check_prompt(recipe: Recipe, stages: list[Parts]) -> None:
         unasked = {label: place for label, place in unasked.items() if label not in asked}
         others = [parts.start, parts.representation, *parts.exporters.values()]
         used |= frozenset().union(*(part.uses for part in others if part), *(p.uses for _, p in parts.components()))
-        used |= {
-            "pictures" for t in parts.regularizers if "input_view" in t.regularizer.needs or t.view[:6] == "input."
-        }
+        used |= {"pictures" for t in parts.regularizers if "input_view" in t.regularizer.needs or "." in t.view}
         used |= {"negative"} & frozenset().union(*(term.guidance.branches for term in parts.guidances))
     if unasked:
         place = next(iter(unasked.values()))
