@@ -250,7 +250,7 @@ def said_elsewhere(module, name):
     """A constant that is exported here and explained where it is defined; None for all else."""
     exporter = inspect.importlib.import_module(module)
     if word(module, name) == "data" and name not in defined(exporter):
-        own = [f"{module}.{m.name}" for m in pkgutil.iter_modules(getattr(exporter, "__path__", []))]
+        own = [m.name for m in pkgutil.walk_packages(getattr(exporter, "__path__", []), f"{module}.")]
         for place in [*own, *zero3d.PUBLIC_MODULES, *(f"zero3d.{behind}" for behind in BEHIND)]:
             text = ModuleAnalyzer.for_module(place).find_attr_docs().get(("", name))
             if text:

@@ -14,7 +14,7 @@ import torch
 from zero3d.errors import UserError
 from zero3d.files import write_bytes
 from zero3d.geometry import gltf_to_world, world_to_gltf
-from zero3d.glb import glb_bytes
+from zero3d.meshes.glb import glb_bytes
 from zero3d.meshes.reading import FORMATS as FORMATS  # public here
 from zero3d.meshes.reading import read_scene
 

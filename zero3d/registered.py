@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 
 from zero3d import interfaces
-from zero3d.api_changes import outdated
 from zero3d.errors import UserError, one_line
 from zero3d.hookspecs import Lazy
 from zero3d.interfaces import Component
+from zero3d.interfaces.api_changes import outdated
 
 
 class _Kinds(Mapping[str, type[Component]]):

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from zero3d.interfaces.representation import Representation
+    from zero3d.interfaces.scene.representation import Representation
     from zero3d.random import Generators
 
 PUBLISHED_FOV = 2 * math.atan(16 / 35)

@@ -23,7 +23,7 @@ KINDS = tuple(sorted(path.name for path in TEMPLATES.iterdir() if path.name not 
 """What can be written: the registry's kinds, and "trainable_denoiser", a denoiser that `zero3d train` fits."""
 TRAINED = ("dataset", "trainable_denoiser")
 MEASURES = ("evaluation_set", "executor", "metric")
-"""Those of `zero3d benchmark`; zero3d/interfaces/evaluation holds their interfaces."""
+"""Those of `zero3d benchmark`."""
 CORE_COMMANDS = ("run", "resume", "export", "recipe", "reconstruct", "completion")
 MAPS = ("guidance", "regularizers", "observers", "export", "stages")
 """The recipe's blocks that are indented below their key."""
@@ -226,7 +226,7 @@ def _shared(name: str, kinds: Sequence[str], own: Mapping[str, Mapping[str, str]
         "options": textwrap.fill(
             f"The options are the fields of {', '.join(configs)}: give each a type, a default, a word in the docstring (in "
             "backticks, with its unit and range) and a check in `__post_init__`. What a class has to do is said in "
-            f"{', '.join(f'`zero3d/interfaces/{_interface(kind)}.py`' for kind in kinds)}.",
+            f"{', '.join(f'`{_interface(kind)}`' for kind in kinds)}.",
             115,
         ),
         "registered": _registered(kinds, own),
@@ -234,7 +234,10 @@ def _shared(name: str, kinds: Sequence[str], own: Mapping[str, Mapping[str, str]
 
 
 def _interface(kind: str) -> str:
-    return f"evaluation/{kind}" if kind in MEASURES else kind
+    """The file of its interface, as a reader of zero3d's source finds it."""
+    source = Path(zero3d.__file__).parent
+    file = next((source / "interfaces").rglob(f"{kind}.py"))
+    return file.relative_to(source.parent).as_posix()
 
 
 def _registered(kinds: Sequence[str], own: Mapping[str, Mapping[str, str]]) -> str:

@@ -12,8 +12,8 @@ import torch
 
 from zero3d.errors import RecipeError, UserError, did_you_mean
 from zero3d.evaluation import make_metric
+from zero3d.files.labels import check_label
 from zero3d.interfaces import DistributionMetric, Metric, PictureMetric, ShapeMetric
-from zero3d.labels import check_label
 from zero3d.recipe import make_block, read_yaml
 from zero3d.recipe.schema import typed
 from zero3d.registry import Registry

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from zero3d.errors import RecipeError, UserError, did_you_mean
+from zero3d.files.labels import check_label
 from zero3d.interfaces import EvaluationObject, EvaluationSet
-from zero3d.labels import check_label
 from zero3d.recipe import RecipeText, make_block, read_yaml
 from zero3d.recipe.schema import typed
 from zero3d.registry import Registry

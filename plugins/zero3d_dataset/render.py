@@ -19,7 +19,7 @@ from typing import Any
 import numpy
 
 from zero3d.errors import UserError, WriteError
-from zero3d.lock import only_writer
+from zero3d.files.lock import only_writer
 from zero3d_dataset import layout
 from zero3d_dataset.cameras import CameraRule, draw_light, generator_of
 from zero3d_dataset.renderer import MeshError, ObjectRenderer, Order

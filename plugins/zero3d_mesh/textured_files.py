@@ -10,7 +10,7 @@ import torch
 
 from zero3d.files import write_bytes
 from zero3d.geometry import world_to_gltf
-from zero3d.glb import ARRAY, ELEMENTS
+from zero3d.meshes.glb import ARRAY, ELEMENTS
 from zero3d_mesh.atlas import Atlas
 
 ROUGHNESS = 0.9

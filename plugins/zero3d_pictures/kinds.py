@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zero3d.mistaken import mistaken
+from zero3d.files.mistaken import mistaken
 
 FILM_BRANDS = (b"iso", b"mp4", b"avc", b"qt", b"m4v", b"3g", b"dash", b"mmp4")
 FOREIGN = (

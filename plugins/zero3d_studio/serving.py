@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 import uvicorn
 
 from zero3d.errors import RunError
+from zero3d.files.lock import only_writer
 from zero3d.gate import Address, Gate, listen, page_url
-from zero3d.lock import only_writer
 from zero3d_studio.app import make_app
 from zero3d_studio.studio import Limits, Studio
 

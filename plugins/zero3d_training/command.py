@@ -32,8 +32,8 @@ class Train(Command):
         parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the out folder")
 
     def run(self, arguments: argparse.Namespace) -> int:
+        from zero3d.files.lock import only_writer
         from zero3d.interfaces import Dataset
-        from zero3d.lock import only_writer
         from zero3d_training.options import load_train_recipe
         from zero3d_training.processes import Processes
         from zero3d_training.report import Bar, check_tensorboard
@@ -85,7 +85,7 @@ def _folder(recipe: TrainRecipe, resume: bool) -> Path:
 def _means_nothing(name: str) -> bool:
     """Whether a killed process left a file of this name before it wrote anything whole."""
     from zero3d.files import LEFTOVER
-    from zero3d.lock import NAME
+    from zero3d.files.lock import NAME
 
     return name == NAME or LEFTOVER.fullmatch(name) is not None
 

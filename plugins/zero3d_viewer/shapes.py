@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from zero3d.geometry import world_to_gltf
-from zero3d.glb import glb_bytes
 from zero3d.interfaces import PointCloud, RadianceField, Representation, SplatCloud, SurfaceRepresentation
 from zero3d.mesh_files import srgb_to_linear
+from zero3d.meshes.glb import glb_bytes
 
 FAINTEST = 0.02
 """Opacity of a cell, or a Gaussian, below which it is not sent."""

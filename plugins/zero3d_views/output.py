@@ -14,7 +14,7 @@ import numpy
 from PIL import Image
 
 from zero3d.errors import RunError
-from zero3d.labels import is_file_name
+from zero3d.files.labels import is_file_name
 from zero3d_views.poses import Pose
 from zero3d_views.sheet import contact_sheet
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from zero3d.errors import RecipeError, RunError, WriteError
 from zero3d.files import LEFTOVER, cannot_write, remove_leftovers, replacing, write_bytes, write_text
-from zero3d.labels import LONGEST, check_label, is_file_name
-from zero3d.lock import NAME, only_writer
+from zero3d.files.labels import LONGEST, check_label, is_file_name
+from zero3d.files.lock import NAME, only_writer
 
 
 def test_a_file_is_replaced_whole_and_nothing_else_is_left(tmp_path):
@@ -94,7 +94,8 @@ def test_leftovers_of_killed_processes_are_removed_and_nothing_else(tmp_path):
 
 
 def test_a_second_writer_is_refused_in_this_process_and_in_another(tmp_path):
-    code = "import pathlib, sys, zero3d.lock\nwith zero3d.lock.only_writer(pathlib.Path(sys.argv[1]), 'out: x'): pass"
+    code = "import pathlib, sys; from zero3d.files.lock import only_writer\n"
+    code += "with only_writer(pathlib.Path(sys.argv[1]), 'out: x'): pass"
     with only_writer(tmp_path, "out: x"):
         with pytest.raises(RunError, match="out: x: another zero3d"), only_writer(tmp_path, "out: x"):
             pass

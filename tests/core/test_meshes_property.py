@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from tests.core.gltf_files import quad
 from zero3d.errors import UserError
 from zero3d.geometry import orbit
-from zero3d.glb import packed
 from zero3d.mesh_files import load_mesh, normalise
 from zero3d.mesh_views import MeshScene
+from zero3d.meshes.glb import packed
 
 EXAMPLES = int(os.environ.get("ZERO3D_MESH_EXAMPLES", "120"))
 """Of each test; raise it for a longer search."""

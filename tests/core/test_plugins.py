@@ -24,10 +24,10 @@ def test_first_party_plugins_load_by_entry_point():
 def test_a_plugin_that_fails_to_import_is_kept_with_its_error_and_told_when_missed(monkeypatch):
     from importlib.metadata import EntryPoint
 
-    from zero3d import plugins
+    from zero3d.plugins import loading
 
     points = [EntryPoint("bad", "no_such_module_anywhere", "zero3d"), EntryPoint("good", "zero3d_score", "zero3d")]
-    monkeypatch.setattr(plugins, "entry_points", lambda group: points)
+    monkeypatch.setattr(loading, "entry_points", lambda group: points)
     registry = load_plugins()
     assert {"sds", "sjc"} <= set(registry.names("guidance"))
     assert [broken.plugin for broken in registry.broken] == ["bad"]
@@ -218,7 +218,7 @@ def test_a_local_folder_takes_the_place_of_the_same_plugin_installed_and_of_no_o
     from importlib.metadata import EntryPoint
     from types import SimpleNamespace
 
-    from zero3d import plugins
+    from zero3d.plugins import loading
 
     def installed(name, package):
         point = EntryPoint(name, "no_such_module_anywhere", "zero3d")
@@ -226,7 +226,7 @@ def test_a_local_folder_takes_the_place_of_the_same_plugin_installed_and_of_no_o
         return point
 
     points = [installed("dark", "dark_plugin"), installed("dark", "stranger")]
-    monkeypatch.setattr(plugins, "entry_points", lambda group: points)
+    monkeypatch.setattr(loading, "entry_points", lambda group: points)
     registry = load_plugins([local_folder(tmp_path, "local_takes_place")])
     assert [broken.package for broken in registry.broken] == ["stranger"], "dark_plugin itself was not even tried"
 

@@ -12,7 +12,7 @@ from zero3d.errors import RecipeError, RunError
 from zero3d.plugins import load_plugins
 from zero3d.recipe import load_recipe, read_yaml, recipe_file, recipes, run_name
 from zero3d.run import plan
-from zero3d.run.new_folder import free_out, reserving
+from zero3d.run.starting.new_folder import free_out, reserving
 
 FILES = {path.stem: path.resolve() for path in Path("recipes").glob("*.yaml")}
 EXAMPLE = Path("examples/mug.png").resolve()

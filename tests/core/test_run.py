@@ -83,9 +83,9 @@ def test_interrupted_anywhere_moved_and_resumed_it_ends_in_the_same_state(
 @pytest.mark.parametrize(
     ("where", "line"),
     [
-        ("zero3d.run.start._checked", "stopped before the first step; nothing was kept"),
-        ("zero3d.run.start.load_pictures", "stopped before the first step; nothing was kept"),
-        ("zero3d.run.start.load_parts", "stopped before the first step; nothing was kept"),
+        ("zero3d.run.starting.start._checked", "stopped before the first step; nothing was kept"),
+        ("zero3d.run.starting.start.load_pictures", "stopped before the first step; nothing was kept"),
+        ("zero3d.run.starting.start.load_parts", "stopped before the first step; nothing was kept"),
         ("zero3d.run.optimise._steps", "stopped; go on with: zero3d resume {out}"),
     ],
 )

@@ -17,9 +17,10 @@ from safetensors.torch import save_file
 
 from tests.core.test_run import assert_same, final_state, interrupt_after, quiet
 from tests.core.test_stages import STAGES
-from zero3d import checkpoint, folder, lock
+from zero3d import checkpoint, folder
 from zero3d.cli import main
 from zero3d.errors import RecipeError, RunError, UserError, WriteError
+from zero3d.files import lock
 from zero3d.run import export, open_session, resume, run
 
 
@@ -63,7 +64,7 @@ def test_while_a_run_writes_nobody_else_does(registry, toy_recipe, tmp_path, mon
 def test_a_file_put_into_the_empty_folder_survives(registry, toy_recipe, tmp_path, monkeypatch):
     out = tmp_path / "out"
     out.mkdir()
-    from zero3d.run import start
+    from zero3d.run.starting import start
 
     real = start.build_parts
 
@@ -172,7 +173,7 @@ def test_killed_while_its_folder_is_made_it_can_be_run_or_resumed(registry, toy_
 
 
 def test_a_failed_start_leaves_no_folder(registry, toy_recipe, tmp_path, monkeypatch):
-    from zero3d.run import start
+    from zero3d.run.starting import start
 
     def fail(*arguments):
         raise RecipeError("no weights")

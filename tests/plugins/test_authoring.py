@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
-from zero3d import Schedule, hookimpl, plugins
+from zero3d import Schedule, hookimpl
 from zero3d.cli import main
 from zero3d.interfaces import INTERFACES, Regularizer
-from zero3d.plugins import load_plugins
+from zero3d.plugins import load_plugins, loading
 from zero3d.recipe import make_block
 from zero3d.registry import Registered, Registry
 from zero3d_authoring import doctor, environment
@@ -346,12 +346,12 @@ def test_a_name_that_two_kinds_know_is_shown_for_both_and_an_unknown_one_has_a_h
 
 def with_points(monkeypatch, *broken):
     """What is installed, and entry points that fail."""
-    real = plugins.entry_points
+    real = loading.entry_points
 
     def found(group):
         return [*real(group=group), *(EntryPoint(name, module, group) for name, module in broken)]
 
-    monkeypatch.setattr(plugins, "entry_points", found)
+    monkeypatch.setattr(loading, "entry_points", found)
 
 
 def test_a_broken_plugin_beside_good_ones_is_shown_explained_and_harms_nothing(tmp_path, monkeypatch, capsys):

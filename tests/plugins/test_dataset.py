@@ -19,8 +19,8 @@ from trimesh.visual.material import PBRMaterial
 from tests.plugins import dataset_objects as objects
 from zero3d.cli import main
 from zero3d.errors import UserError
+from zero3d.files.lock import only_writer
 from zero3d.geometry import orbit, project, relative_pose
-from zero3d.lock import only_writer
 from zero3d.mesh_files import srgb_to_linear
 from zero3d.pose_files import read_pose
 from zero3d.values import PUBLISHED_FOV, Cameras

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from tests.plugins.views_data import make_folder
 from zero3d.cli import main
-from zero3d.lock import only_writer
+from zero3d.files.lock import only_writer
 from zero3d_training import state
 
 RECIPE = """

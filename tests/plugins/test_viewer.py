@@ -319,7 +319,8 @@ class TestRun:
             assert torch.equal(value, watched.parts.representation.state_dict()[name])
 
     def test_a_port_in_use_is_told_before_anything_is_made(self, registry, toy_recipe, tmp_path, monkeypatch, taken):  # noqa: F811
-        from zero3d.run import session, start
+        from zero3d.run.opening import session
+        from zero3d.run.starting import start
 
         def never(*arguments):
             raise AssertionError("weights were loaded first")

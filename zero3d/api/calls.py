@@ -18,7 +18,7 @@ from zero3d.errors import UserError
 from zero3d.plugins import load_plugins
 from zero3d.recipe import RecipeText
 from zero3d.registry import Registry
-from zero3d.run.session import Session
+from zero3d.run.opening.session import Session
 
 Plugins = Sequence[str | Path]
 """Folders or .py files of plug-ins that are not installed, as `--plugin` takes them."""

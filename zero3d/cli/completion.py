@@ -9,8 +9,8 @@ from typing import Any
 
 from zero3d.cli.parser import common_options, make_parser
 from zero3d.cli.static import Option, fields_of, options_of, words_of
+from zero3d.files.recipe_names import is_path, recipe_file, recipes
 from zero3d.plugins import load_plugins
-from zero3d.recipe_names import is_path, recipe_file, recipes
 from zero3d.registry import Promised, Registry
 
 OWN_OPTIONS = {"guidance": ("weight", "every", "denoiser"), "regularizer": ("weight", "every", "view")}

@@ -12,9 +12,9 @@ from typing import Any
 import yaml
 from PIL import Image
 
-from zero3d import lock
 from zero3d.errors import RecipeError, RunError
-from zero3d.files import LEFTOVER, cannot_write, remove_leftovers, replacing, write_text
+from zero3d.files import LEFTOVER, cannot_write, lock, remove_leftovers, replacing, write_text
+from zero3d.files.labels import is_file_name
 from zero3d.folder.exported import REPORT
 from zero3d.folder.layout import (
     CHECKPOINT,
@@ -28,7 +28,6 @@ from zero3d.folder.layout import (
     stage_folders,
 )
 from zero3d.interfaces import Observer
-from zero3d.labels import is_file_name
 from zero3d.mesh_files import FORMATS
 from zero3d.recipe import read_yaml
 from zero3d.registry import Registry

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from zero3d.labels import is_file_name
+from zero3d.files.labels import is_file_name
 from zero3d.mesh_files import FORMATS
 
 REPORT = ".report.yaml"

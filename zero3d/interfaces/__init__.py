@@ -1,29 +1,22 @@
-"""The interfaces that plug-ins implement: abstract classes, one a file. Each is imported when it is asked for."""
+"""The interfaces that plug-ins implement: abstract classes, one a file. Each is imported when it is asked for.
+
+teachers    what is distilled: denoisers, encoders, what they are trained on
+scene       what is optimised, and how it is drawn
+evaluation  what measures the results
+run         what a run reads, begins with, shows and writes; commands
+
+Guidance and regularizers stand between teachers and scene.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from zero3d.interfaces.command import Command
 from zero3d.interfaces.component import Component, NoOptions
+from zero3d.interfaces.run.command import Command
 from zero3d.lazy import lazily
 
 if TYPE_CHECKING:
-    from zero3d.interfaces.background import Background
-    from zero3d.interfaces.camera_sampler import CameraSampler
-    from zero3d.interfaces.dataset import Dataset, Share
-    from zero3d.interfaces.denoiser import (
-        COND,
-        FRONT,
-        NEGATIVE,
-        NULL,
-        PLAIN,
-        SIDE,
-        AdaptableDenoiser,
-        Denoiser,
-        Teacher,
-    )
-    from zero3d.interfaces.encoder import Encoder, EncoderTeacher
     from zero3d.interfaces.evaluation import (
         DistributionMetric,
         EvaluationObject,
@@ -36,15 +29,16 @@ if TYPE_CHECKING:
         PictureMetric,
         ShapeMetric,
     )
-    from zero3d.interfaces.exporter import Exporter, ExportSubject
     from zero3d.interfaces.guidance import Guidance
-    from zero3d.interfaces.image_source import ImageSource, SourcePicture
-    from zero3d.interfaces.observer import Observer, RunView
-    from zero3d.interfaces.pixel_denoiser import PixelDenoiser
-    from zero3d.interfaces.reconstructor import Reconstructor
     from zero3d.interfaces.regularizer import Regularizer
-    from zero3d.interfaces.renderer import Renderer
-    from zero3d.interfaces.representation import (
+    from zero3d.interfaces.run.exporter import Exporter, ExportSubject
+    from zero3d.interfaces.run.image_source import ImageSource, SourcePicture
+    from zero3d.interfaces.run.observer import Observer, RunView
+    from zero3d.interfaces.run.reconstructor import Reconstructor
+    from zero3d.interfaces.scene.background import Background
+    from zero3d.interfaces.scene.camera_sampler import CameraSampler
+    from zero3d.interfaces.scene.renderer import Renderer
+    from zero3d.interfaces.scene.representation import (
         PointCloud,
         RadianceField,
         Representation,
@@ -52,7 +46,21 @@ if TYPE_CHECKING:
         SplatCloud,
         SurfaceRepresentation,
     )
-    from zero3d.interfaces.trainable_denoiser import TrainableDenoiser, TrainingBatch
+    from zero3d.interfaces.teachers.dataset import Dataset, Share
+    from zero3d.interfaces.teachers.denoiser import (
+        COND,
+        FRONT,
+        NEGATIVE,
+        NULL,
+        PLAIN,
+        SIDE,
+        AdaptableDenoiser,
+        Denoiser,
+        Teacher,
+    )
+    from zero3d.interfaces.teachers.encoder import Encoder, EncoderTeacher
+    from zero3d.interfaces.teachers.pixel_denoiser import PixelDenoiser
+    from zero3d.interfaces.teachers.trainable_denoiser import TrainableDenoiser, TrainingBatch
 
 INTERFACES: tuple[type[Component], ...]
 """Of every kind of component there is: the interface, a class."""
@@ -80,25 +88,25 @@ KINDS = {
 _find = lazily(
     __name__,
     {
-        "background": "Background",
-        "camera_sampler": "CameraSampler",
-        "dataset": "Dataset Share",
-        "denoiser": "COND FRONT NEGATIVE NULL PLAIN SIDE AdaptableDenoiser Denoiser Teacher",
-        "encoder": "Encoder EncoderTeacher",
+        "scene.background": "Background",
+        "scene.camera_sampler": "CameraSampler",
+        "teachers.dataset": "Dataset Share",
+        "teachers.denoiser": "COND FRONT NEGATIVE NULL PLAIN SIDE AdaptableDenoiser Denoiser Teacher",
+        "teachers.encoder": "Encoder EncoderTeacher",
         "evaluation": (
             "DistributionMetric EvaluationObject EvaluationSet EvaluationView Executor "
             "Job Metric Outcome PictureMetric ShapeMetric"
         ),
-        "exporter": "Exporter ExportSubject",
+        "run.exporter": "Exporter ExportSubject",
         "guidance": "Guidance",
-        "image_source": "ImageSource SourcePicture",
-        "observer": "Observer RunView",
-        "pixel_denoiser": "PixelDenoiser",
-        "reconstructor": "Reconstructor",
+        "run.image_source": "ImageSource SourcePicture",
+        "run.observer": "Observer RunView",
+        "teachers.pixel_denoiser": "PixelDenoiser",
+        "run.reconstructor": "Reconstructor",
         "regularizer": "Regularizer",
-        "renderer": "Renderer",
-        "representation": "PointCloud RadianceField Representation RowOptimizer SplatCloud SurfaceRepresentation",
-        "trainable_denoiser": "TrainableDenoiser TrainingBatch",
+        "scene.renderer": "Renderer",
+        "scene.representation": "PointCloud RadianceField Representation RowOptimizer SplatCloud SurfaceRepresentation",
+        "teachers.trainable_denoiser": "TrainableDenoiser TrainingBatch",
     },
 )
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any, ClassVar
 
-from zero3d.interfaces.camera_sampler import CameraSampler
 from zero3d.interfaces.component import Component
-from zero3d.interfaces.denoiser import Teacher
-from zero3d.interfaces.encoder import EncoderTeacher
+from zero3d.interfaces.scene.camera_sampler import CameraSampler
+from zero3d.interfaces.teachers.denoiser import Teacher
+from zero3d.interfaces.teachers.encoder import EncoderTeacher
 from zero3d.values import Cameras, Step, View, ViewGradient
 
 

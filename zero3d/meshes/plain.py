@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy
 
-from zero3d.glb import packed
 from zero3d.meshes.compression import DRACO, MESHOPT, CannotRead, draco
+from zero3d.meshes.glb import packed
 from zero3d.meshes.gltf import Document, normalised
 
 TRANSFORM = "KHR_texture_transform"

@@ -15,10 +15,10 @@ from typing import Any
 import numpy
 
 from zero3d.errors import UserError
+from zero3d.files.mistaken import mistaken
 from zero3d.meshes.compression import CannotRead
 from zero3d.meshes.gltf import Document
 from zero3d.meshes.plain import check_extensions, plain_glb, untextured
-from zero3d.mistaken import mistaken
 
 NO_CORNER = re.compile(rb"^[ \t]*f[ \t](?:[^\n]*[ \t])?0(?=[/\s]|$)", re.MULTILINE)
 """A face of an OBJ file with the corner 0, which trimesh takes for the last one."""

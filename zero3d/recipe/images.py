@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from zero3d.errors import RecipeError
+from zero3d.files.labels import check_label
 from zero3d.interfaces import ImageSource
-from zero3d.labels import check_label
 from zero3d.recipe.blocks import PLACED, Block, Placed, make_block
 from zero3d.recipe.schema import typed
 from zero3d.registry import Registry

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zero3d.errors import RecipeError, did_you_mean
-from zero3d.labels import OWN_FILES, check_label
+from zero3d.files.labels import OWN_FILES, check_label
 from zero3d.recipe.blocks import Block, make_block
 from zero3d.recipe.images import load_images
 from zero3d.recipe.options import RunOptions

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from zero3d.errors import RecipeError, did_you_mean
-from zero3d.recipe_names import recipe_file, recipes
+from zero3d.files.recipe_names import recipe_file, recipes
 
 LARGEST_FILE = 2**20
 """Bytes of a recipe."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zero3d.errors import RecipeError
-from zero3d.labels import check_label
+from zero3d.files.labels import check_label
 
 WHOLE = ("image", "images", "out", "overwrite", "stages")
 """Keys that a stage cannot have: they are the whole recipe's."""

@@ -10,11 +10,11 @@ import yaml
 from zero3d import checkpoint, folder
 from zero3d.errors import ExportError, RecipeError
 from zero3d.files import LEFTOVER, cannot_write, remove_leftovers, write_text
-from zero3d.labels import is_file_name
-from zero3d.lock import only_writer
+from zero3d.files.labels import is_file_name
+from zero3d.files.lock import only_writer
 from zero3d.recipe import EXPORT_KEYS, check_keys
 from zero3d.registry import Registry
-from zero3d.run.session import Session, open_session, say
+from zero3d.run.opening.session import Session, open_session, say
 
 
 def export(

@@ -16,7 +16,7 @@ from zero3d.files import cannot_write
 from zero3d.folder import MetricsLog
 from zero3d.interfaces.component import own_hook
 from zero3d.run.exports import write_exports
-from zero3d.run.session import Session
+from zero3d.run.opening.session import Session
 from zero3d.values import StepTerms
 
 REPORTED = "how to go on has been said"

@@ -18,7 +18,7 @@ import yaml
 
 from zero3d import folder
 from zero3d.errors import PictureError, RunError, UserError
-from zero3d.labels import DEVICES
+from zero3d.files.labels import DEVICES
 from zero3d.recipe import load_recipe
 from zero3d.registry import Registry
 from zero3d_batch.many.rows import ROWS, read_row

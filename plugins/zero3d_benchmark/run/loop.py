@@ -12,8 +12,8 @@ from typing import Any
 
 from zero3d.errors import RunError
 from zero3d.files import cannot_write, write_text
+from zero3d.files.lock import only_writer
 from zero3d.interfaces import Job, Outcome
-from zero3d.lock import only_writer
 from zero3d.registry import Registry
 from zero3d_benchmark.options import FLOOR, Benchmark
 from zero3d_benchmark.run import folder

@@ -11,7 +11,7 @@ import numpy
 import torch
 
 from zero3d.errors import UserError
-from zero3d.mistaken import mistaken
+from zero3d.files.mistaken import mistaken
 from zero3d_gaussians.cloud.start import Start
 from zero3d_gaussians.drawing.projection import C0
 from zero3d_gaussians.files.turned import turned

@@ -12,7 +12,7 @@ from typing import Any
 
 from zero3d import folder
 from zero3d.errors import RecipeError, RunError
-from zero3d.labels import is_file_name
+from zero3d.files.labels import is_file_name
 from zero3d.recipe import RunOptions, read_yaml
 
 LARGEST_LOG = 200_000_000

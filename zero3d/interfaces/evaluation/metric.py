@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from zero3d.interfaces.component import Component
-from zero3d.interfaces.encoder import Encoder
+from zero3d.interfaces.teachers.encoder import Encoder
 
 
 class Metric(Component):

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 
 from zero3d.interfaces.component import Component
-from zero3d.interfaces.representation import Representation
+from zero3d.interfaces.scene.representation import Representation
 from zero3d.values import ElevationEstimate, Picture, Step, Subject
 
 

@@ -17,7 +17,7 @@ from zero3d.geometry import orbit
 from zero3d.parts import Parts, choose_device, estimators
 from zero3d.picture import Framed, frame
 from zero3d.recipe import AUTO, Recipe
-from zero3d.run.pictures import Pictures
+from zero3d.run.opening.pictures import Pictures
 from zero3d.values import Cameras, ElevationEstimate, PosedPicture, Prompt, Subject
 
 DEFAULT_ELEVATION_DEG = 20.0

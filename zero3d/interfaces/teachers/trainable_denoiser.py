@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from zero3d.interfaces.denoiser import Denoiser
+from zero3d.interfaces.teachers.denoiser import Denoiser
 from zero3d.values import Cameras
 
 

@@ -17,7 +17,7 @@ LONGEST = 40
 
 def recipes() -> dict[str, Path]:
     """Name -> file of every recipe that came with zero3d: a wheel's `zero3d/recipes`, or the checkout's `recipes`."""
-    own = Path(__file__).resolve().parent
+    own = Path(__file__).resolve().parents[1]
     checkout = own.parent / "recipes" if (own.parent / "pyproject.toml").is_file() else own
     folder = next((place for place in (own / "recipes", checkout) if place.is_dir()), own)
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}

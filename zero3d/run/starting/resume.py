@@ -9,15 +9,15 @@ from pathlib import Path
 from zero3d import checkpoint, folder
 from zero3d.errors import RecipeError
 from zero3d.files import remove_leftovers
-from zero3d.lock import only_writer
+from zero3d.files.lock import only_writer
 from zero3d.recipe import Recipe
 from zero3d.registry import Registry
-from zero3d.run.further import change_steps, sorted_overrides
+from zero3d.run.opening.pictures import kept_pictures
+from zero3d.run.opening.session import Session, check_observers, load_run_recipe, open_session, out_of, say
+from zero3d.run.opening.subject import seen_from
 from zero3d.run.optimise import optimise
-from zero3d.run.pictures import kept_pictures
-from zero3d.run.session import Session, check_observers, load_run_recipe, open_session, out_of, say
-from zero3d.run.start import reporting_a_stop, start_stages
-from zero3d.run.subject import seen_from
+from zero3d.run.starting.further import change_steps, sorted_overrides
+from zero3d.run.starting.start import reporting_a_stop, start_stages
 
 
 def resume(

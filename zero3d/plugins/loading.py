@@ -11,11 +11,11 @@ from typing import Any
 import pluggy
 
 from zero3d import __version__, hookspecs
-from zero3d.api_changes import outdated
 from zero3d.errors import PluginError
 from zero3d.hookspecs import Lazy
 from zero3d.interfaces import Component
-from zero3d.local_plugins import GROUP, find_local
+from zero3d.interfaces.api_changes import outdated
+from zero3d.plugins.local import GROUP, find_local
 from zero3d.registered import Promised, Registered, check_component, check_promise, reason
 from zero3d.registry import BrokenPlugin, Registry
 

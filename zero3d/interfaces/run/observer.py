@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from zero3d.interfaces.component import Component
-from zero3d.interfaces.representation import Representation
+from zero3d.interfaces.scene.representation import Representation
 from zero3d.values import Cameras, Picture, Step, StepTerms, View
 
 

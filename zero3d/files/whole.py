@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all. Every file that zero3d or a plug-in leaves on a disk is written through here."""
+"""Writing a file whole or not at all."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from zero3d.diffusion import stable_diffusion_sigmas
-from zero3d.interfaces.denoiser import Denoiser
+from zero3d.interfaces.teachers.denoiser import Denoiser
 
 
 class PixelDenoiser(Denoiser):

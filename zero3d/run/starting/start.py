@@ -16,11 +16,9 @@ from zero3d.interfaces import Representation
 from zero3d.parts import Parts, build_parts, build_stages
 from zero3d.recipe import BLOCK_MAPS, SINGLE_BLOCKS, Block, Recipe, RecipeText, recipe_file
 from zero3d.registry import Registry
-from zero3d.run.new_folder import free_out, reserving
-from zero3d.run.optimise import REPORTED, optimise
-from zero3d.run.pictures import Pictures, load_pictures
-from zero3d.run.session import Session, check_observers, load_parts, load_run_recipe, make_engine, out_of, say
-from zero3d.run.subject import (
+from zero3d.run.opening.pictures import Pictures, load_pictures
+from zero3d.run.opening.session import Session, check_observers, load_parts, load_run_recipe, make_engine, out_of, say
+from zero3d.run.opening.subject import (
     FramedSubject,
     camera_of,
     elevation,
@@ -31,6 +29,8 @@ from zero3d.run.subject import (
     seen_from,
     subject_at,
 )
+from zero3d.run.optimise import REPORTED, optimise
+from zero3d.run.starting.new_folder import free_out, reserving
 from zero3d.values import Cameras, ElevationEstimate
 
 

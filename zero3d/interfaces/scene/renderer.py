@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zero3d.interfaces.component import Component
-from zero3d.interfaces.representation import Representation
+from zero3d.interfaces.scene.representation import Representation
 from zero3d.values import Cameras, Step, View
 
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 
 from zero3d.interfaces.component import Component
-from zero3d.interfaces.trainable_denoiser import TrainingBatch
+from zero3d.interfaces.teachers.trainable_denoiser import TrainingBatch
 from zero3d.random import Generators
 
 

@@ -15,7 +15,7 @@ from zero3d.interfaces import ExportSubject, Renderer, Representation
 from zero3d.mesh_files import load_mesh
 from zero3d.recipe import make_block
 from zero3d.registry import Registry
-from zero3d.run.session import open_session
+from zero3d.run.opening.session import open_session
 from zero3d.values import Cameras, View
 
 

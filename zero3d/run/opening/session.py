@@ -15,8 +15,8 @@ from zero3d.interfaces import ExportSubject, Observer, RunView
 from zero3d.parts import Parts, build_parts
 from zero3d.recipe import Recipe, RecipeText, load_recipe, make_block
 from zero3d.registry import Registry
-from zero3d.run.pictures import Pictures, kept_pictures
-from zero3d.run.subject import frame_subject, seen_from, subject_at
+from zero3d.run.opening.pictures import Pictures, kept_pictures
+from zero3d.run.opening.subject import frame_subject, seen_from, subject_at
 from zero3d.values import Subject
 
 

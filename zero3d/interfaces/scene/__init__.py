@@ -1,0 +1,1 @@
+"""What is optimised and how it is drawn: representations, renderers, backgrounds, cameras."""

@@ -1,0 +1,1 @@
+"""What is distilled, and from what it learns: denoisers, encoders, training data."""

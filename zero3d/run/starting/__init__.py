@@ -1,0 +1,1 @@
+"""How a run begins, anew or where it stopped: checked, planned, in a folder of its own."""
