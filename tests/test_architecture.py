@@ -202,6 +202,27 @@ def test_help_and_completion_start_without_torch_or_numpy():
     assert done.stdout.strip().endswith("[]"), done.stdout[-300:]
 
 
+def test_a_faulty_recipe_is_told_without_torch(tmp_path):
+    """By `recipe check`, by `plan` and by `run`, in the same words; torch alone takes longer than all else of it."""
+    code = (
+        "import sys\n"
+        "from zero3d.cli import main\n"
+        "wrong = ('stepz=3', 'guidance.sds.type=sdz', 'steps=x', 'image=nope.png', 'export.mesh=3', 'optimizer.lr=-1')\n"
+        "for given in wrong:\n"
+        "    for command in (['recipe', 'check'], ['plan'], ['run']):\n"
+        "        assert main([*command, 'nano', 'image=examples/mug.png', f'out={sys.argv[1]}/out', given]) == 2, given\n"
+        "print([m for m in ('torch', 'scipy.ndimage', 'rich') if m in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True, encoding="utf-8"
+    )
+    lines = done.stderr.splitlines()
+    assert len(lines) == 18
+    assert [lines[i : i + 3] for i in range(0, 18, 3)] == [[line] * 3 for line in lines[::3]]
+    assert done.stdout == "[]\n"
+    assert not list(tmp_path.iterdir())
+
+
 def test_nothing_unpickles_arbitrary_objects():
     for path in [*CORE, *Path("plugins").rglob("*.py")]:
         text = path.read_text(encoding="utf-8")

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy
-import torch
 
 from zero3d.errors import PictureError
-from zero3d.values import Picture, Window
 
 if TYPE_CHECKING:
     import scipy.sparse
 
+    from zero3d.values import Picture, Window
+
 FRAMINGS = ("keep", "demo", "fit")
+
 FIT_SHARE = 0.6
 """`fit`: the mask's longest side as a share of the frame."""
 DEMO_SHARE = 200 / 256
@@ -63,6 +64,10 @@ def frame(rgba: numpy.ndarray, framing: str, size: int, middle: tuple[float, flo
         centre = ((top + bottom) / 2, (left + right) / 2)
     else:
         raise ValueError(f"framing: {framing!r}; one of {', '.join(FRAMINGS)}")
+    import torch  # takes a second; recipes are read by who only asks for FRAMINGS
+
+    from zero3d.values import Picture, Window
+
     image = torch.from_numpy(_resample(rgba, centre, side, size))
     mask = image[..., 3:]
     picture = Picture((image[..., :3] + (1 - mask)).clamp(0, 1), mask)

@@ -50,12 +50,21 @@ class Registry:
     def entry(self, kind: str, name: str, place: str) -> Registered:
         """Like `get`, with the package it came from."""
         found = self._kept(kind, name)
+        self.check_name(kind, name, place)
+        return found[0]
+
+    def check_name(self, kind: str, name: str, place: str) -> None:
+        """What `get` can tell without importing the component.
+
+        Raises:
+            RecipeError: as `get`.
+        """
+        found = self._entries.get((kind, name), ())
         if not found:
             raise RecipeError(f"{place}: no {kind} called {name!r}.{did_you_mean(name, self.names(kind))}{self.failed}")
         if len(found) > 1:
             packages = " and ".join(f"{entry.package} ({entry.plugin})" for entry in found)
             raise RecipeError(f"{place}: {kind} {name!r} is claimed by {packages}; uninstall one of them")
-        return found[0]
 
     def names(self, kind: str) -> list[str]:
         """The registered names of a kind, sorted."""

@@ -22,6 +22,9 @@ class PlanCommand(Command):
         parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help="any key of the recipe")
 
     def run(self, arguments: argparse.Namespace) -> int:
+        from zero3d.recipe import look_over
+
+        look_over(arguments.recipe, arguments.registry, arguments.overrides)  # without torch
         from rich.console import Console
 
         from zero3d.run import plans

@@ -15,7 +15,7 @@ from zero3d_pictures.fringe import fringe
 from zero3d_pictures.grabcut import available, grabcut
 from zero3d_pictures.mask_notes import inverted, mask_notes
 from zero3d_pictures.masking import of_one_colour, plain_background
-from zero3d_pictures.reading import Decoded, brightness_or_alpha, exists, read
+from zero3d_pictures.reading import Decoded, brightness_or_alpha, exists, plain_file, read
 
 METHODS = ("alpha", "auto", "background", "grabcut")
 REMEDY = "cut the object out (a PNG with alpha) or give input.mask=FILE, white on the object"
@@ -35,6 +35,9 @@ class PictureFile(ImageSource):
     reads_paths: ClassVar[bool] = True
     Config: ClassVar[type[Any]] = FileConfig
     extras: ClassVar[Mapping[str, str]] = {"grabcut": "cv2", "heic": "pi_heif"}
+
+    def check(self) -> None:
+        plain_file(self.config.path, "image")
 
     def read(self, mask: str | None) -> SourcePicture:
         """Read the picture and its mask.

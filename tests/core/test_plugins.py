@@ -215,14 +215,14 @@ def test_a_single_file_is_loaded_without_install_and_may_be_named_twice(tmp_path
 
 
 def test_a_local_folder_takes_the_place_of_the_same_plugin_installed_and_of_no_other(tmp_path, monkeypatch):
+    from collections import namedtuple
     from importlib.metadata import EntryPoint
-    from types import SimpleNamespace
 
     from zero3d.plugins import loading
 
     def installed(name, package):
         point = EntryPoint(name, "no_such_module_anywhere", "zero3d")
-        vars(point).update(dist=SimpleNamespace(name=package, version="0"))
+        vars(point).update(dist=namedtuple("Installed", "name version")(package, "0"))
         return point
 
     points = [installed("dark", "dark_plugin"), installed("dark", "stranger")]

@@ -104,7 +104,11 @@ def _dispatch(arguments: argparse.Namespace, registry: Registry, commands: dict[
 
 
 def _own(arguments: argparse.Namespace, registry: Registry) -> int:
-    from zero3d import run as runs  # with OmegaConf and more, which other commands need not wait for
+    if arguments.command in ("run", "recipe"):
+        from zero3d.recipe import look_over
+
+        look_over(arguments.recipe, registry, arguments.overrides)
+    from zero3d import run as runs  # with torch and more, which other commands, and mistakes, need not wait for
 
     if arguments.command == "run":
         runs.run(arguments.recipe, registry, arguments.overrides)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from importlib.metadata import EntryPoint, entry_points
+from functools import cache
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def load_plugins(local: Sequence[str | Path] = ()) -> Registry:
             raise PluginError(f"--plugin {plugin.path}: {plugin.name}: {reason(error)}") from error
     here = {(_canonical(plugin.package), plugin.name) for plugin in found}
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        if (_canonical(point.dist.name if point.dist else ""), point.name) not in here:
+        if (_canonical(_distribution(point.dist)[0]), point.name) not in here:
             _load(registry, point)
     return registry
 
@@ -114,9 +115,14 @@ def _resolved(path: str | Path) -> Path:
         raise PluginError(f"--plugin {path}: {error}; name the folder of a plug-in, or a .py file") from None
 
 
+@cache
+def _distribution(found: Distribution | None) -> tuple[str, str]:
+    """Name and version; either reads all that the distribution says of itself, anew for each of its plug-ins."""
+    return (found.name, found.version) if found else ("unknown", "unknown")
+
+
 def _load(registry: Registry, point: EntryPoint) -> None:
-    package = point.dist.name if point.dist else "unknown"
-    version = point.dist.version if point.dist else "unknown"
+    package, version = _distribution(point.dist)
     try:
         register_plugin(registry, point.load(), point.name, package, version)
     except (Exception, SystemExit) as error:  # somebody else's code: whatever it raises, the others must still load

@@ -3,7 +3,7 @@
 from zero3d.files.recipe_names import recipe_file, recipes, run_name
 from zero3d.recipe.blocks import VIEWS, Block, Placed, make_block
 from zero3d.recipe.images import file_source
-from zero3d.recipe.load import BLOCK_MAPS, EXPORT_KEYS, SINGLE_BLOCKS, Recipe, load_recipe
+from zero3d.recipe.load import BLOCK_MAPS, EXPORT_KEYS, SINGLE_BLOCKS, Recipe, load_recipe, look_over
 from zero3d.recipe.options import AUTO, CheckpointOptions, InputOptions, OptimizerOptions, RunOptions
 from zero3d.recipe.reading import RecipeText, check_keys, read_yaml
 from zero3d.recipe.schema import typed
@@ -25,6 +25,7 @@ __all__ = [
     "check_keys",
     "file_source",
     "load_recipe",
+    "look_over",
     "make_block",
     "read_yaml",
     "recipe_file",

@@ -9,16 +9,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import torch
-
 from zero3d.errors import RecipeError, UserError, did_you_mean
-from zero3d.geometry import check_cameras
-from zero3d.interfaces import Component, Regularizer
+from zero3d.interfaces import Component
 from zero3d.recipe.refusals import of_another_family, told_under
 from zero3d.recipe.schema import typed
 from zero3d.registry import Registry
 from zero3d.schedule import Schedule
-from zero3d.values import PUBLISHED_FOV, Cameras
 
 VIEWS = ("novel", "near", "input")
 """What a regularizer's `view` may be; or "input.LABEL" of a recipe with several pictures."""
@@ -29,6 +25,12 @@ ENGINE_KEYS = {
 """Options of a term that the engine reads."""
 HEAVIEST = 1e9
 """The largest weight of a term; the published ones end at 100,000."""
+
+
+def _published_fov_deg() -> float:
+    from zero3d.values import PUBLISHED_FOV  # with torch, a second, which recipes of one picture need not wait for here
+
+    return math.degrees(PUBLISHED_FOV)
 
 
 @dataclass
@@ -46,7 +48,7 @@ class Placed:
     elevation_deg: float | None = None
     distance: float = 2.0
     camera_to_world: list[float] | None = None
-    fov_deg: float = math.degrees(PUBLISHED_FOV)
+    fov_deg: float = field(default_factory=_published_fov_deg)
     principal_point: list[float] = field(default_factory=lambda: [0.5, 0.5])
     view_weight: float = 1.0
     resolution: int | None = None
@@ -74,6 +76,11 @@ class Placed:
             raise ValueError(f"camera_to_world: {len(numbers)} numbers; 16, row by row")
         if self.azimuth_deg or self.elevation_deg is not None or self.distance != 2.0:
             raise ValueError("camera_to_world: given beside angles or a distance; write one of the two")
+        import torch
+
+        from zero3d.geometry import check_cameras
+        from zero3d.values import Cameras
+
         try:
             check_cameras(Cameras(torch.tensor(numbers).reshape(1, 4, 4), 1, 1), "camera_to_world")
         except UserError as error:
@@ -129,15 +136,8 @@ def make_block(
     Raises:
         RecipeError: see `typed` and `Registry.get`.
     """
-    place = f"{file}: {key}"
-    if not isinstance(value, Mapping):
-        raise RecipeError(f"{place}: {value!r} is no block; write {{type: ..., option: value}}")
-    options = dict(value)
-    name = options.pop("type", label)
-    if not isinstance(name, str):
-        wrong = "missing" if name is None else f"{name!r} is no name"
-        raise RecipeError(f"{place}.type: {wrong}; name one of {', '.join(registry.names(kind))}")
-    component = registry.get(kind, name, f"{place}.type" if "type" in value else place)
+    name, place = component_name(registry, kind, file, key, value, label), f"{file}: {key}"
+    component, options = registry.get(kind, name, place), {k: v for k, v in value.items() if k != "type"}
     # a component's own option of that name is its own
     its, keys = {field.name for field in dataclasses.fields(component.Config)}, ENGINE_KEYS.get(kind, ())
     engine = {key: options.pop(key) for key in keys if key in options and key not in its}
@@ -160,6 +160,19 @@ def make_block(
     )
 
 
+def component_name(registry: Registry, kind: str, file: str, key: str, value: Any, label: str | None = None) -> str:
+    """The name of a block's component, which is there; not imported yet. Arguments and errors as `make_block`'s."""
+    place = f"{file}: {key}"
+    if not isinstance(value, Mapping):
+        raise RecipeError(f"{place}: {value!r} is no block; write {{type: ..., option: value}}")
+    name = value.get("type", label)
+    if not isinstance(name, str):
+        wrong = "missing" if name is None else f"{name!r} is no name"
+        raise RecipeError(f"{place}.type: {wrong}; name one of {', '.join(registry.names(kind))}")
+    registry.check_name(kind, name, f"{place}.type" if "type" in value else place)
+    return name
+
+
 def _label(engine: Mapping[str, Any], key: str, place: str) -> str | None:
     value = engine.get(key)
     if value is not None and not isinstance(value, (str, int)):
@@ -170,8 +183,8 @@ def _label(engine: Mapping[str, Any], key: str, place: str) -> str | None:
 def _weight(component: type[Component], engine: Mapping[str, Any], place: str, kind: str) -> Schedule | None:
     if kind not in ("guidance", "regularizer"):
         return None
-    default = component.default_weight if issubclass(component, Regularizer) else 1.0
-    every = engine.get("every", component.default_every if issubclass(component, Regularizer) else 1)
+    default = getattr(component, "default_weight", 1.0)
+    every = engine.get("every", getattr(component, "default_every", 1))
     try:
         weight = Schedule.parse(engine.get("weight", default), "weight").within(0, HEAVIEST, "weight")
     except ValueError as error:
@@ -182,8 +195,7 @@ def _weight(component: type[Component], engine: Mapping[str, Any], place: str, k
 
 
 def _view(component: type[Component], engine: Mapping[str, Any], place: str) -> str:
-    default = component.default_view if issubclass(component, Regularizer) else "novel"
-    view = engine.get("view", default)
+    view = engine.get("view", getattr(component, "default_view", "novel"))
     if view not in VIEWS and not str(view).startswith("input."):
         raise RecipeError(f"{place}.view: {view!r}.{did_you_mean(str(view), VIEWS)}")
     return str(view)

@@ -43,6 +43,13 @@ def load_images(source: Mapping[str, Any], name: str, registry: Registry) -> dic
     return found
 
 
+def check_picture(image: Any, name: str, registry: Registry) -> None:
+    """Raises PictureError: the file that a recipe's `image` names is not there."""
+    block = None if image is None else _plain(image, registry)
+    if isinstance(block, Mapping) and block.get("type") == file_source(registry):
+        make_block(registry, "image_source", name, "image", block).build().check()
+
+
 def file_source(registry: Registry) -> str:
     """The name of the image source that a plain path means.
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from zero3d.errors import RecipeError, UserError
 from zero3d.recipe.schema import typed
-from zero3d.transforms import labelled, posed_picture, read_transforms
 
 MOST = 1000
 
@@ -46,6 +45,8 @@ def expanded(images: Any, place: str) -> Any:
         images = {"transforms": images}
     if not isinstance(images, Mapping) or not isinstance(images.get("transforms"), str):
         return images
+    from zero3d.transforms import labelled, posed_picture, read_transforms  # with torch
+
     options: PosedFiles = typed(PosedFiles, images, place)
     given = Path(options.transforms)
     file = given / "transforms.json" if given.is_dir() else given

@@ -31,6 +31,9 @@ class ImageSource(Component):
     reads_paths: ClassVar[bool] = False
     """It is what a recipe means by a plain path, `image: cat.png`; its Config has `path`. One of those installed."""
 
+    def check(self) -> None:
+        """Raises PictureError: what can be told of the picture without reading or making it; nothing, as here."""
+
     @abstractmethod
     def read(self, mask: str | None) -> SourcePicture:
         """Read the picture, or make it: called once a run, after the recipe's parts were checked. A resumed run keeps it.
