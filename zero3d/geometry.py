@@ -55,9 +55,8 @@ def orbit(
     fov: Tensor | float = PUBLISHED_FOV,
 ) -> Cameras:
     """Cameras with `size` x `size` pixels that look at the origin; angles in degrees, scalars or (B,); `fov` in radians."""
-    parts = [
-        torch.as_tensor(value, dtype=torch.float32).reshape(-1) for value in (elevation_deg, azimuth_deg, distance)
-    ]
+    given = (elevation_deg, azimuth_deg, distance)
+    parts = [torch.as_tensor(value, dtype=torch.float32).reshape(-1) for value in given]
     views = max(len(part) for part in parts)
     elevation, azimuth, radius = (part.expand(views) for part in parts)
     eye = spherical(torch.deg2rad(elevation), torch.deg2rad(azimuth), radius)
@@ -172,11 +171,8 @@ def project(points: Tensor, cameras: Cameras) -> tuple[Tensor, Tensor]:
     """
     pose = cameras.camera_to_world.to(points)
     local = torch.einsum("bij,bni->bnj", pose[:, :3, :3], points[None] - pose[:, None, :3, 3])
-    half = (
-        torch.tan(0.5 * cameras.fovs.to(points))[:, None]
-        if isinstance(cameras.fov, Tensor)
-        else math.tan(0.5 * cameras.fov)
-    )
+    fov = cameras.fov
+    half = torch.tan(0.5 * cameras.fovs.to(points))[:, None] if isinstance(fov, Tensor) else math.tan(0.5 * fov)
     ahead = (-local[..., 2]).clamp(min=1e-6)
     vertical = half * cameras.height / cameras.width
     places = torch.stack([local[..., 0] / (ahead * half), -local[..., 1] / (ahead * vertical)], dim=-1)

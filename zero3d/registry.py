@@ -100,10 +100,8 @@ class Registry:
             raise PluginError(f"--plugin {entry.path}: {entry.plugin}: {reason(error)}") from error
         self.broken.append(BrokenPlugin(entry.plugin, entry.package, reason(error), error))
         self._dropped.add((entry.plugin, entry.package))
-        for key, entries in list(self._entries.items()):
-            self._entries[key] = [other for other in entries if not self._lost(other)]
-            if not self._entries[key]:
-                del self._entries[key]
+        left = {key: [other for other in entries if not self._lost(other)] for key, entries in self._entries.items()}
+        self._entries = {key: entries for key, entries in left.items() if entries}
 
     def _lost(self, entry: Registered | Promised) -> bool:
         """Whether its plug-in has turned out to be broken."""

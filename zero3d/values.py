@@ -169,11 +169,8 @@ class Picture:
         if self.rgb.shape[:2] == (height, width):
             return self
         both = torch.cat([self.rgb, self.mask], -1).permute(2, 0, 1)[None]
-        if height <= self.rgb.shape[0]:
-            out = functional.interpolate(both, (height, width), mode="area")
-        else:
-            out = functional.interpolate(both, (height, width), mode="bilinear", align_corners=False)
-        out = out[0].permute(1, 2, 0)
+        mode, corners = ("area", None) if height <= self.rgb.shape[0] else ("bilinear", False)
+        out = functional.interpolate(both, (height, width), mode=mode, align_corners=corners)[0].permute(1, 2, 0)
         return Picture(out[..., :3], out[..., 3:])
 
     def to(self, device: torch.device | str) -> Picture:

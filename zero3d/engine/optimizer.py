@@ -54,21 +54,24 @@ class Optimizer:
         count, rows = len(parameter), rows.to(parameter.device)
         if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < count:
             raise IndexError(f"rearrange({name!r}): rows must lie in 0 to {count - 1}")
-        for key, value in self.torch.state.get(parameter, {}).items():
-            if isinstance(value, Tensor) and value.shape == parameter.shape:
-                moved = value.index_select(0, rows)
-                if new is not None:
-                    moved[new.to(moved.device)] = 0
-                self.torch.state[parameter][key] = moved
+        for key, value in self._moments(parameter).items():
+            moved = value.index_select(0, rows)
+            if new is not None:
+                moved[new.to(moved.device)] = 0
+            self.torch.state[parameter][key] = moved
         parameter.data = parameter.data.index_select(0, rows)
         parameter.grad = None
 
     def reset(self, name: str, rows: Tensor | None = None) -> None:
         """See `RowOptimizer`."""
         parameter = self._representation.get_parameter(name)
-        for value in self.torch.state.get(parameter, {}).values():
-            if isinstance(value, Tensor) and value.shape == parameter.shape:
-                value[slice(None) if rows is None else rows] = 0
+        for value in self._moments(parameter).values():
+            value[slice(None) if rows is None else rows] = 0
+
+    def _moments(self, parameter: Tensor) -> dict[str, Tensor]:
+        """What the algorithm keeps of each number of the parameter, by its name there."""
+        state = self.torch.state.get(parameter, {})
+        return {key: kept for key, kept in state.items() if isinstance(kept, Tensor) and kept.shape == parameter.shape}
 
     def check(self, index: int) -> None:
         """Hold the parameters and moments against the representation's after a step.
@@ -128,12 +131,8 @@ class Optimizer:
                     raise ValueError(f"optimizer.{index}.{name} is {list(value.shape)}, its parameter {list(shape)}")
         self.torch.load_state_dict({"state": state, "param_groups": self.torch.state_dict()["param_groups"]})
         for parameter, values in self.torch.state.items():
-            for name, value in values.items():
-                if (
-                    isinstance(value, Tensor)
-                    and value.shape == parameter.shape
-                    and value.stride() != parameter.stride()
-                ):
+            for name, value in self._moments(parameter).items():
+                if value.stride() != parameter.stride():
                     values[name] = torch.empty_like(parameter).copy_(value)
 
 

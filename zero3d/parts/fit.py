@@ -48,12 +48,9 @@ def subject_needs(recipe: Recipe, parts: Parts) -> list[tuple[str, frozenset[str
     wants = [(recipe.denoisers[label].place, parts.denoisers[label].needs) for label in parts.teachers]
     wants += [(r.place, parts.start.needs) for r in [recipe.start] if r and parts.start]
     wants += [(recipe.guidance[g.label].place, g.guidance.reads) for g in parts.guidances]
-    wants += [(recipe.regularizers[r.label].place, r.regularizer.reads) for r in parts.regularizers]
-    return wants + [
-        (recipe.regularizers[r.label].place, frozenset({"picture"}))
-        for r in parts.regularizers
-        if "input_view" in r.needs
-    ]
+    regularizers = [(recipe.regularizers[r.label].place, r) for r in parts.regularizers]
+    wants += [(place, r.regularizer.reads) for place, r in regularizers]
+    return wants + [(place, frozenset({"picture"})) for place, r in regularizers if "input_view" in r.needs]
 
 
 def _check_subject(recipe: Recipe, parts: Parts) -> None:

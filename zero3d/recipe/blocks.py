@@ -137,27 +137,21 @@ def make_block(
         RecipeError: see `typed` and `Registry.get`.
     """
     name, place = component_name(registry, kind, file, key, value, label), f"{file}: {key}"
-    component, options = registry.get(kind, name, place), {k: v for k, v in value.items() if k != "type"}
+    component = registry.get(kind, name, f"{place}.type" if "type" in value else place)
+    options = {k: v for k, v in value.items() if k != "type"}
     # a component's own option of that name is its own
     its, keys = {field.name for field in dataclasses.fields(component.Config)}, ENGINE_KEYS.get(kind, ())
     engine = {key: options.pop(key) for key in keys if key in options and key not in its}
     known = its.union(keys, beside, ["type"])
     for wrong in (str(name) for name in options if name not in known):
         raise RecipeError(f"{place}.{wrong}: {kind} {component.name!r} has no such option.{did_you_mean(wrong, known)}")
-    return Block(
-        place=place,
-        label=label or name,
-        component=component,
-        registry=registry,
-        config=typed(component.Config, options, place),
-        weight=_weight(component, engine, place, kind),
-        view=_view(component, engine, place),
-        denoiser=_label(engine, "denoiser", place),
-        encoder=_label(engine, "encoder", place),
-        cameras=make_block(registry, "camera_sampler", file, f"{key}.cameras", engine["cameras"])
-        if engine.get("cameras") is not None
-        else None,
-    )
+    config = typed(component.Config, options, place)
+    weight, view = _weight(component, engine, place, kind), _view(component, engine, place)
+    denoiser, encoder = _label(engine, "denoiser", place), _label(engine, "encoder", place)
+    cameras = engine.get("cameras")
+    if cameras is not None:
+        cameras = make_block(registry, "camera_sampler", file, f"{key}.cameras", cameras)
+    return Block(place, label or name, component, config, weight, view, denoiser, encoder, cameras, registry=registry)
 
 
 def component_name(registry: Registry, kind: str, file: str, key: str, value: Any, label: str | None = None) -> str:

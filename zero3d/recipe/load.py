@@ -127,21 +127,17 @@ def _sources(file: File, overrides: Sequence[str], default_out: Out = None) -> t
     whole, name = read_yaml(file, overrides), str(file)
     if whole.get("out") is None and default_out is not None:
         whole["out"] = default_out(whole)
-    if whole.get("out") is not None:
-        whole["out"] = _out(whole["out"], name)
+    out = whole.get("out")
+    if out is not None:
+        if not isinstance(out, (str, int)) or isinstance(out, bool) or not str(out).strip():
+            raise RecipeError(f"{name}: out: {out!r} is no folder; name one, for example out=runs/cat")
+        whole["out"] = str(out)  # YAML reads the name 5 as a number
     if "images" in whole:
         whole["images"] = expanded(whole["images"], f"{name}: images")
     if whole.get("stages") is None:
         whole.pop("stages", None)  # null removes them, as anything
         return whole, {name: whole}
     return whole, split_stages(whole, name, BLOCK_MAPS)
-
-
-def _out(out: Any, name: str) -> str:
-    """The run's folder as text; YAML reads the name 5 as a number."""
-    if not isinstance(out, (str, int)) or isinstance(out, bool) or not str(out).strip():
-        raise RecipeError(f"{name}: out: {out!r} is no folder; name one, for example out=runs/cat")
-    return str(out)
 
 
 def _look_over(source: Mapping[str, Any], name: str, registry: Registry) -> RunOptions:
@@ -194,7 +190,6 @@ def _labelled(source: Mapping[str, Any], name: str, key: str) -> dict[str, Any]:
 def _check(source: dict[str, Any], name: str, registry: Registry) -> Recipe:
     """A recipe without stages; `name` begins its errors."""
     options = _look_over(source, name, registry)
-
     made = {key: make_block(registry, kind, name, key, value, k) for kind, key, value, k in _blocks(source, name)}
     maps = {key: {b.label: b for k, b in made.items() if k.startswith(f"{key}.")} for key in BLOCK_MAPS}
 
@@ -208,14 +203,5 @@ def _check(source: dict[str, Any], name: str, registry: Registry) -> Recipe:
     denoisers, encoders = teachers("denoiser"), teachers("encoder")
     blocks: dict[str, Any] = {key: made.get(key) for key in (*REQUIRED, "background", "start")}
     blocks |= {key: {k: with_teacher(b, denoisers, encoders) for k, b in maps[key].items()} for key in TERMS}
-    return Recipe(
-        file=name,
-        source=source,
-        options=options,
-        images=load_images(source, name, registry),
-        denoisers=denoisers,
-        encoders=encoders,
-        observers=maps["observers"],
-        export=maps["export"],
-        **blocks,
-    )
+    blocks |= {"denoisers": denoisers, "encoders": encoders, "observers": maps["observers"], "export": maps["export"]}
+    return Recipe(name, source, options, load_images(source, name, registry), **blocks)

@@ -39,10 +39,7 @@ class InputOptions:
             raise ValueError(f"per_step: {self.per_step}; at least 1 picture")
         if self.resolution is not None and not 2 <= self.resolution <= 4096:
             raise ValueError(f"resolution: {self.resolution}; 2 to 4096 pixels")
-        if self.elevation_deg in (None, AUTO):
-            self.elevation_deg = AUTO
-        else:
-            self.elevation_deg = _elevation(self.elevation_deg)
+        self.elevation_deg = AUTO if self.elevation_deg in (None, AUTO) else _elevation(self.elevation_deg)
         if self.framing not in FRAMINGS:
             raise ValueError(f"framing: {self.framing!r}.{did_you_mean(self.framing, FRAMINGS)}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
@@ -36,21 +37,20 @@ class TrainingBatch:
 
     def part(self, rank: int, world: int) -> TrainingBatch:
         """The objects of process `rank` of `world`, in order; B must be a multiple of `world`."""
-        own: dict[str, Any] = {}
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if isinstance(value, (Tensor, Cameras)):
-                share = len(value) // world
-                own[f.name] = value[rank * share : (rank + 1) * share]
-        return replace(self, **own)
+
+        def share(value: Any) -> Any:
+            count = len(value) // world
+            return value[rank * count : (rank + 1) * count]
+
+        return self._each(share)
 
     def to(self, device: torch.device | str) -> TrainingBatch:
-        moved: dict[str, Any] = {}
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if isinstance(value, (Tensor, Cameras)):
-                moved[f.name] = value.to(device)
-        return replace(self, **moved)
+        return self._each(lambda value: value.to(device))
+
+    def _each(self, change: Callable[[Any], Any]) -> TrainingBatch:
+        """The same batch with all tensors and cameras passed through `change`."""
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{name: change(v) for name, v in own.items() if isinstance(v, (Tensor, Cameras))})
 
 
 class TrainableDenoiser(Denoiser):
