@@ -38,11 +38,7 @@ def common_options() -> _Parser:
     """The options that every command takes, anywhere on the line."""
     parser = _Parser(prog="zero3d", add_help=False, allow_abbrev=False)
     parser.add_argument(
-        "--plugin",
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="use the plug-in in this folder or .py file, too",
+        "--plugin", action="append", default=[], metavar="PATH", help="use the plug-in in this folder or .py file, too"
     )
     parser.add_argument("--offline", action="store_true", help="take weights that are here, never ask the network")
     parser.add_argument("--debug", action="store_true", help="show where in the program an error was raised")

@@ -68,10 +68,8 @@ def write_exports(session: Session) -> None:
         write_text(path.with_name(f"{label}{folder.REPORT}"), written)
         session.tell(f"wrote {path} ({', '.join(f'{key} {value}' for key, value in report.items())})")
     view = session.view(session.engine.total_steps)
-    for observer in session.parts.observers.values():
-        line = observer.on_exported(view)
-        if line:
-            session.tell(line)
+    for line in filter(None, (observer.on_exported(view) for observer in session.parts.observers.values())):
+        session.tell(line)
 
 
 def _files(place: Path) -> dict[str, tuple[int, int]]:

@@ -92,9 +92,8 @@ def _steps(session: Session, first_step: int) -> tuple[int, _StopRequest]:
             raise
         finally:
             log.close()
-        finished = reached == engine.total_steps
         for observer in observers:
-            observer.on_end(view, finished)
+            observer.on_end(view, reached == engine.total_steps)
     return reached, request
 
 
