@@ -8,7 +8,7 @@ batch), or of the group of views that a teacher denoises jointly: samples are th
 reconstruction also decodes the input view with its gradient. A view is what `steps` of its demo ask for, times `samples`
 drawn together, and their decoding; it is timed on --evaluations of them and scaled. Texts get random embeddings, so that
 no text encoder runs (but Zero123++'s, once). On a CPU at full size (float32, about 6 GB) take --repeat 1 --warmup 0
---evaluations 1.
+--evaluations 1, and --dtype bfloat16 for those that do not fit.
 """
 
 from __future__ import annotations
@@ -48,27 +48,35 @@ def random_denoiser(device: torch.device, dtype: str, tiny: bool = False, teache
     """A teacher with the weights its modules begin with: no file is read."""
     component = load_plugins().get("denoiser", teacher, "--teacher")
     options = {"dtype": dtype} if "dtype" in {option.name for option in fields(component.Config)} else {}
-    return component.untrained(component.Config(**options), device, tiny)
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(getattr(torch, dtype))  # the largest do not fit into memory in float32, not even on the way
+    try:
+        return component.untrained(component.Config(**options), device, tiny)
+    finally:
+        torch.set_default_dtype(usual)
 
 
 class Stopwatch:
     """Seconds and peak memory of one kind of work."""
 
-    def __init__(self, device: torch.device, warmup: int, repeat: int) -> None:
-        self.device, self.warmup, self.repeat = device, warmup, repeat
+    def __init__(self, device: torch.device, warmup: int, repeat: int, clock: Callable[[], float]) -> None:
+        self.device, self.warmup, self.repeat, self.clock = device, warmup, repeat, clock
 
-    def __call__(self, work: Callable[[], Any], repeat: int | None = None) -> dict[str, float]:
+    def __call__(self, name: str, work: Callable[[], Any], repeat: int | None = None) -> dict[str, float]:
+        """Measure it, and say so at once: what comes after may need more memory than there is."""
         for _ in range(self.warmup):
             work()
         self._wait()
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         count = repeat or self.repeat
-        started = time.perf_counter()
+        started = self.clock()
         for _ in range(count):
             work()
         self._wait()
-        return {"seconds": (time.perf_counter() - started) / count, "peak_gb": self._peak()}
+        figure = {"seconds": (self.clock() - started) / count, "peak_gb": self._peak()}
+        print(f"{name}: {figure['seconds']:.4f} s, {figure['peak_gb']:.2f} GB", file=sys.stderr, flush=True)
+        return figure
 
     def _wait(self) -> None:
         if self.device.type == "cuda":
@@ -99,7 +107,8 @@ def views_around(denoiser: Denoiser, subject: Subject, samples: int) -> Cameras:
 
 def measure(denoiser: Denoiser, device: torch.device, options: argparse.Namespace) -> dict[str, Any]:
     """The figures of one configuration."""
-    watch = Stopwatch(device, options.warmup, options.repeat)
+    clock = time.process_time if options.cpu_time else time.perf_counter
+    watch = Stopwatch(device, options.warmup, options.repeat, clock)
     generator = torch.Generator().manual_seed(0)
     size, side = denoiser.picture_resolution, denoiser.resolution
     picture = Picture(torch.rand(size, size, 3, generator=generator).to(device), torch.ones(size, size, 1).to(device))
@@ -138,16 +147,17 @@ def measure(denoiser: Denoiser, device: torch.device, options: argparse.Namespac
         image = picture.rgb[None].clone().requires_grad_()
         denoiser.encode(image).square().mean().backward()
 
-    figures: dict[str, Any] = {
-        "condition, once a run": watch(lambda: denoiser.condition(subject)),
-        "guidance step": watch(step),
-        "decode with gradient (latent fields)": watch(decode_with_gradient),
-        "encode with gradient (RGB fields)": watch(encode_with_gradient),
-        f"evaluation of {samples} samples": watch(evaluation, options.evaluations),
-        f"decode of {samples} samples": watch(decode),
+    parts: dict[str, tuple[Callable[[], Any], int | None]] = {
+        "condition, once a run": (lambda: denoiser.condition(subject), None),
+        "guidance step": (step, None),
+        "decode with gradient (latent fields)": (decode_with_gradient, None),
+        "encode with gradient (RGB fields)": (encode_with_gradient, None),
+        f"evaluation of {samples} samples": (evaluation, options.evaluations),
+        f"decode of {samples} samples": (decode, None),
     }
     if "front" in denoiser.branches:
-        figures["guidance step with Perp-Neg (4 branches)"] = watch(perp_neg)
+        parts["guidance step with Perp-Neg (4 branches)"] = (perp_neg, None)
+    figures = {name: watch(name, work, repeat) for name, (work, repeat) in parts.items()}
     count = evaluations_of(options.steps)
     view = count * figures[f"evaluation of {samples} samples"]["seconds"]
     view += figures[f"decode of {samples} samples"]["seconds"]
@@ -188,6 +198,9 @@ def main() -> int:
     parser.add_argument("--evaluations", type=int, default=10, help="of the U-Net that a view's time is scaled from")
     parser.add_argument("--repeat", type=int, default=5, help="of everything else")
     parser.add_argument("--warmup", type=int, default=1)
+    parser.add_argument(
+        "--cpu-time", action="store_true", help="the processor's seconds, of all threads: a busy machine"
+    )
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
     if not 1 <= options.steps <= 500 or min(options.samples, options.evaluations, options.repeat) < 1:
@@ -210,6 +223,7 @@ def main() -> int:
         else f"{device} ({torch.get_num_threads()})",
         "dtype": dtype,
         "torch": torch.__version__,
+        "clock": "processor" if options.cpu_time else "wall",
         "steps": options.steps,
         **measure(denoiser, device, options),
         "published_figures": FIGURES.get(options.teacher),

@@ -51,7 +51,7 @@ class Untrained(Source):
         """A part, made anew, frozen, on the CPU."""
         made = make_module(part, self.configs, self.family)
         made = made.eval().requires_grad_(False)
-        return made if dtype == torch.float32 else made.to(dtype)
+        return made.to(dtype)
 
     def embeddings(self, count: int) -> Tensor:
         """(count, 77, C), standard normal, always the same."""

@@ -84,7 +84,7 @@ class Untrained(Folder):
     def build(self, part: str, dtype: torch.dtype = torch.float32) -> nn.Module:
         """A part, made anew, on the CPU."""
         made = make_module(part, self.configs[part])
-        return made if dtype == torch.float32 else made.to(dtype)
+        return made.to(dtype)
 
     def empty_words(self) -> Tensor:
         """(1, 77), any tokens: start, end and zeros."""

@@ -93,7 +93,7 @@ class Sketch:
     def load(self, part: str, dtype: torch.dtype) -> nn.Module:
         """One part, made anew, in `dtype`."""
         made = untrained(self._kinds[part], self.configs[part])
-        return made if dtype == torch.float32 else made.to(dtype)
+        return made.to(dtype)
 
     def embeddings(self, count: int, width: int) -> Tensor:
         """(count, 77, width), standard normal, always the same."""
