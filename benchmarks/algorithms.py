@@ -11,8 +11,8 @@ calls allow; renderer, regularizers and learning rates are those of recipes/nano
 than 100 steps are larger). How each is set stands in `algorithms_settings.py`.
 
 perfect and flawed (`pooled.py`): the five shapes of `oracle.py` from one picture, from noise. nano: 20 procedural objects it
-was not trained on, seen as in `nano_solids.py`, from the solid it lifts. `none` is no teacher: that start and the picture.
-Every run is a line of the JSONL, so that --resume goes on where it was cut off.
+was not trained on, seen as in `nano_solids.py`, from the solid as its network lifts it (32^3). `none` is no
+teacher: that start and the picture. Every run is a line of the JSONL, so that --resume goes on where it was cut off.
 """
 
 from __future__ import annotations
@@ -60,10 +60,11 @@ TEACHERS: dict[str, Flaws | None] = {"perfect": PERFECT, "flawed": FLAWED, "nano
 ORDER = (
     *(("perfect", 100), ("flawed", 100), ("nano", 50), ("perfect", 50), ("flawed", 50)),
     *(("perfect", 200), ("flawed", 200), ("nano", 100), ("perfect", 400), ("flawed", 400)),
+    *(("nano", 200), ("nano", 400)),
 )
 """Teachers and budgets of the tables, in the order of the runs."""
 VALIDATION_SEED = 2_000_000
-FIELD, PIXELS, NANO_PIXELS, EXPORT = 48, 48, 64, 96
+FIELD, PIXELS, NANO_PIXELS, EXPORT, LIFTED = 48, 48, 64, 96, 32
 COMMON = (
     f"A field of {FIELD}^3 voxels, views of {PIXELS}^2 pixels ({NANO_PIXELS}^2 with nano, its size), the mesh cut at "
     f"{EXPORT}^3, one seed; CD is the Chamfer distance at 20,000 points, *beside* it the mean of its differences to `sds`, "
@@ -204,7 +205,7 @@ def reconstruct(
         "guidance": {"algorithm": options},
         "observers": {},
         "checkpoint.every": 10**6,
-        "export.mesh.resolution": EXPORT,
+        "export": {"mesh": {"type": "marching_cubes", "resolution": EXPORT}},
         "optimizer.lr": algorithm.rates(steps, teacher),
         "representation.density_rate": 1,
         "input": {
@@ -214,7 +215,7 @@ def reconstruct(
         },
     }
     if teacher == "nano":
-        blocks |= {"cameras.resolution": NANO_PIXELS, "cameras.views": algorithm.views}
+        blocks |= {"cameras.resolution": NANO_PIXELS, "cameras.views": algorithm.views, "start.resolution": LIFTED}
     else:
         blocks["start"] = None
         blocks["cameras"] = {"type": "pool", "resolution": PIXELS, "views": algorithm.views}
