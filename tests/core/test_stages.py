@@ -69,7 +69,7 @@ def test_a_schedule_is_replaced_not_mixed():
         ("stages.far.image=cat.png", "stages.far.image: belongs to the whole recipe"),
         ("stages.far.out=elsewhere", "stages.far.out: belongs to the whole recipe"),
         ("stages.far.stepz=3", "stages.far: stepz: no such key. Did you mean 'steps'"),
-        ("stages.far.steps=many", "stages.far: steps: Value 'many'"),
+        ("stages.far.steps=many", "stages.far: steps: 'many'; write a whole number"),
         ("stages.far.guidance.pull.targit=3", "stages.far: guidance.pull.targit: guidance 'pull' has no such option"),
         ("stages.far.regularizers.normals={}", "stages.far: regularizers.normals: needs normals"),
         ("stages.far.representation.channels=4", "stages.far: representation.channels: 4, but denoiser 'gaussian'"),
