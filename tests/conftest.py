@@ -5,7 +5,9 @@ that it computes bfloat16, whatever it is. Unset, nothing is changed. Subprocess
 """
 
 import os
+import signal
 import sys
+import threading
 
 FORCED = os.environ.get("ZERO3D_TEST_BFLOAT16", "")
 OLD = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
@@ -16,6 +18,11 @@ if FORCED == "off":
     if "torch" in sys.modules:
         raise SystemExit("ZERO3D_TEST_BFLOAT16=off: torch is loaded already and has chosen its kernels")
     os.environ.update(OLD)
+
+if (
+    threading.current_thread() is threading.main_thread()
+):  # ignored in what a shell runs in the background, and in its children
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
