@@ -19,9 +19,8 @@ if FORCED == "off":
         raise SystemExit("ZERO3D_TEST_BFLOAT16=off: torch is loaded already and has chosen its kernels")
     os.environ.update(OLD)
 
-if (
-    threading.current_thread() is threading.main_thread()
-):  # ignored in what a shell runs in the background, and in its children
+# Ctrl-C is ignored in what a shell runs in the background, and in its children.
+if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest  # noqa: E402
