@@ -39,7 +39,9 @@ def load_images(source: Mapping[str, Any], name: str, registry: Registry) -> dic
     found = {str(k): _posed(registry, name, str(k), v) for k, v in images.items() if v is not None}
     first = next(iter(found.values()), None)
     if first is not None and first.placed is not None and first.placed.azimuth_deg != 0:
-        raise RecipeError(f"{first.place}.azimuth_deg: {first.placed.azimuth_deg:g}; the first is the front, at 0")
+        raise RecipeError(
+            f"{first.place}.azimuth_deg: {first.placed.azimuth_deg:g}; the first picture is the front, at 0"
+        )
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -71,6 +72,8 @@ def _taken(given: Any, hint: Any) -> Any:
         ValueError, TypeError: it takes no such value.
     """
     kind, inner = typing.get_origin(hint) or hint, (*typing.get_args(hint), Any, Any)
+    if isinstance(given, float) and not math.isfinite(given):
+        raise ValueError
     if kind in (typing.Union, types.UnionType):
         return given if type(given) in inner else _taken(given, inner[0])
     if kind in (list, tuple) and isinstance(given, (list, tuple)):
