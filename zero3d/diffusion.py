@@ -7,6 +7,8 @@ A network that expects the variance-preserving form is fed noised / sqrt(1 + sig
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -84,6 +86,19 @@ def ddim_step(noised: Tensor, x0: Tensor, sigma: Tensor, following: Tensor, eta:
     fresh = eta * following * (sigma**2 - following**2).clamp(min=0).sqrt() / sigma
     kept = (following**2 - fresh**2).clamp(min=0).sqrt()
     return x0 + kept * (noised - x0) / sigma + fresh * noise
+
+
+def ddim(
+    x0_of: Callable[[Tensor, Tensor], Tensor], noised: Tensor, levels: Tensor, eta: float, noise: Callable[[], Tensor]
+) -> Tensor:
+    """`ddim_step` from each of `levels` (K,), falling, to the next; what is left at the last, which may be 0.
+
+    x0_of: noised and its level (a scalar) -> x0. noise: what is fresh in a step, of the shape of `noised`; asked for
+    if eta is above 0.
+    """
+    for sigma, following in pairwise(levels):
+        noised = ddim_step(noised, x0_of(noised, sigma), sigma, following, eta, noise() if eta else 0 * noised)
+    return noised
 
 
 def one_minus_alphas_cumprod(sigma: Tensor) -> Tensor:

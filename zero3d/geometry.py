@@ -195,6 +195,11 @@ def world_to_gltf(points: Tensor) -> Tensor:
     return points[..., [1, 2, 0]]
 
 
+def world_to_blender(points: Tensor) -> Tensor:
+    """(..., 3) world -> where Blender puts glTF's places (z up, the input camera on -y): (x, y, z) becomes (y, -x, z)."""
+    return points[..., [1, 0, 2]] * points.new_tensor([1, -1, 1])
+
+
 def gltf_to_world(points: Tensor) -> Tensor:
     """The inverse of `world_to_gltf`."""
     return points[..., [2, 0, 1]]

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from zero3d.values import Picture, Window
 
 FRAMINGS = ("keep", "demo", "fit")
-
 FIT_SHARE = 0.6
 """`fit`: the mask's longest side as a share of the frame."""
 DEMO_SHARE = 200 / 256

@@ -11,7 +11,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from zero3d.diffusion import ddim_step, eps_from_x0, stable_diffusion_sigmas, to_variance_preserving
+from zero3d.diffusion import ddim, eps_from_x0, stable_diffusion_sigmas, to_variance_preserving
 from zero3d.errors import RecipeError
 from zero3d.interfaces import Teacher
 from zero3d.values import Cameras
@@ -70,13 +70,14 @@ class DemoSampler:
         denoiser = teacher.denoiser
         space = _Space(teacher)
         levels = denoiser.sigmas[torch.tensor([0, *self.timesteps])]
-        x = space.noised(_noise(teacher, request), levels[-1] / denoiser.unit)
-        for index in reversed(range(1, len(levels))):
-            sigma = levels[index].to(x)
-            x0 = teacher.denoise(x, sigma.expand(len(x)), request.cameras, guidance_scale)
-            fresh = _noise(teacher, request) if self.eta > 0 else torch.zeros_like(x)
-            x = ddim_step(x, x0, sigma, levels[index - 1].to(x), self.eta, fresh)
+        first = space.noised(_noise(teacher, request), levels[-1] / denoiser.unit)
+
+        def x0_of(noised: Tensor, sigma: Tensor) -> Tensor:
+            x0 = teacher.denoise(noised, sigma.expand(len(noised)), request.cameras, guidance_scale)
             tick()
+            return x0
+
+        x = ddim(x0_of, first, levels.flip(0).to(first), self.eta, lambda: _noise(teacher, request))
         return space.clean(x, levels[0] / denoiser.unit)
 
 

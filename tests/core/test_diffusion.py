@@ -60,3 +60,29 @@ def test_the_cosine_schedule_is_diffusers():
     assert torch.allclose(diffusion.cosine_alphas_cumprod(), theirs, rtol=2e-4, atol=0)
     theirs = DDPMScheduler(beta_schedule="linear", beta_start=0.00085, beta_end=0.012).alphas_cumprod.double()
     assert torch.allclose(diffusion.linear_alphas_cumprod(1000, 0.00085, 0.012), theirs, rtol=2e-4, atol=0)
+
+
+def test_ddim_towards_what_is_known_goes_straight_and_asks_for_no_noise():
+    """With the same x0 at each level and eta 0 the noise is carried down unchanged, whatever the levels between."""
+    x0, noise = torch.randn(2, 3, 3, 4, dtype=torch.float64), torch.randn(2, 3, 3, 4, dtype=torch.float64)
+    for between in ([], [3.0], [6.5, 2.0, 1.0]):
+        levels = torch.tensor([7.0, *between, 0.5], dtype=torch.float64)
+        found = diffusion.ddim(lambda noised, sigma: x0, x0 + 7 * noise, levels, 0.0, lambda: 1 / 0)
+        assert torch.allclose(found, x0 + 0.5 * noise, atol=1e-12)
+
+
+def test_ddim_with_fresh_noise_keeps_the_level():
+    """At eta 1 what is left is x0 with as much noise as the last level says, and at 0 x0 itself."""
+    generator = torch.Generator().manual_seed(0)
+    x0 = torch.zeros(1, 100, 100, 4)
+    asked = []
+
+    def fresh():
+        asked.append(1)
+        return torch.randn(x0.shape, generator=generator)
+
+    start = 7 * torch.randn(x0.shape, generator=generator)
+    found = diffusion.ddim(lambda noised, sigma: x0, start, torch.tensor([7.0, 3.0, 0.5]), 1.0, fresh)
+    assert len(asked) == 2
+    assert abs(float(found.std()) / 0.5 - 1) < 0.02
+    assert torch.equal(diffusion.ddim(lambda noised, sigma: x0, start, torch.tensor([7.0, 0.0]), 1.0, fresh), x0)

@@ -3,7 +3,7 @@ import math
 import numpy
 import torch
 
-from zero3d.geometry import gltf_to_world, look_at, orbit, rays, relative_pose, world_to_gltf
+from zero3d.geometry import gltf_to_world, look_at, orbit, rays, relative_pose, world_to_blender, world_to_gltf
 from zero3d.values import PUBLISHED_FOV, Cameras
 
 
@@ -62,3 +62,10 @@ def test_gltf_axes_turn_the_input_camera_to_z_and_up_to_y():
     assert world_to_gltf(torch.tensor([[0.0, 0.0, 1.0]])).tolist() == [[0.0, 1.0, 0.0]]
     points = torch.rand(4, 3)
     assert torch.equal(gltf_to_world(world_to_gltf(points)), points)
+
+
+def test_blender_stands_gltf_up():
+    """As Blender's importer turns what has y up: (x, y, z) becomes (x, -z, y)."""
+    points = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x, y, z = world_to_gltf(points).unbind(-1)
+    assert torch.equal(world_to_blender(points), torch.stack([x, -z, y], dim=-1))

@@ -51,7 +51,7 @@ def typed(schema: type[Any], options: Mapping[str, Any], place: str) -> Any:
         LookupError,
         ArithmeticError,
     ) as error:  # an `Any` that is compared with a number
-        told = ", ".join(f"{key}: {value!r}" for key, value in options.items() if hints[key] is Any)
+        told = ", ".join(f"{k}: {options[k]!r}" for k in [k for k in options if hints[k] is Any] or options)
         raise RecipeError(f"{_join(place, told)} does not fit; `zero3d plugins show NAME` explains it") from error
 
 

@@ -12,7 +12,7 @@ import numpy
 import torch
 
 from zero3d import UserError
-from zero3d.geometry import world_to_gltf
+from zero3d.geometry import world_to_blender, world_to_gltf
 from zero3d.mesh_files import load_mesh
 
 NAMED = {
@@ -33,8 +33,8 @@ def own_axes(path: Path, up: str = "z") -> Any:
         UserError: see `load_mesh`.
     """
     mesh = load_mesh(path)
-    vertices = world_to_gltf(torch.from_numpy(numpy.array(mesh.vertices))).numpy()
-    mesh.vertices = vertices if up == "z" else vertices[:, [0, 2, 1]] * (1, -1, 1)
+    turn = world_to_gltf if up == "z" else world_to_blender
+    mesh.vertices = turn(torch.from_numpy(numpy.array(mesh.vertices))).numpy()
     return with_closed(mesh)
 
 

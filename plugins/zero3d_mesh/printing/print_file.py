@@ -10,7 +10,7 @@ import numpy
 import torch
 
 from zero3d.files import write_bytes
-from zero3d.geometry import world_to_gltf
+from zero3d.geometry import world_to_blender, world_to_gltf
 from zero3d.interfaces import Exporter, ExportSubject, Representation
 from zero3d_mesh.colour import coloured
 from zero3d_mesh.cut import SurfaceConfig, SurfaceSource, cut_surface
@@ -83,8 +83,7 @@ def placed(vertices: numpy.ndarray, size_mm: float, up: str) -> numpy.ndarray:
 
     3MF's specification asks for positive coordinates, older readers of STL do too.
     """
-    turned = world_to_gltf(torch.from_numpy(numpy.array(vertices, dtype=numpy.float64))).numpy()
-    if up == "z":
-        turned = turned[:, [0, 2, 1]] * (1, -1, 1)
+    turn = world_to_blender if up == "z" else world_to_gltf
+    turned = turn(torch.from_numpy(numpy.array(vertices, dtype=numpy.float64))).numpy()
     moved: numpy.ndarray = turned - turned.min(axis=0)
     return moved * (size_mm / float(moved.max()))

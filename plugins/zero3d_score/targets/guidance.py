@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from zero3d import RecipeError
-from zero3d.diffusion import broadcast, ddim_step, guided
+from zero3d.diffusion import broadcast, ddim, guided
 from zero3d.geometry import orbit
 from zero3d.interfaces import COND, NULL, CameraSampler, Guidance, Teacher
 from zero3d.values import Cameras, Step, View, ViewGradient
@@ -119,10 +120,12 @@ class TargetPictures(Guidance):
         noised = draws.first_noised(denoiser, levels[0], noise, None if config.spacing == "even" else 0.0)
         scales = image.new_tensor(config.scales(denoiser.group, config.guidance_scale(step)))
         scales = broadcast(scales.repeat(len(cameras) // denoiser.group), noised)
-        for sigma, following in zip(levels, torch.cat([levels[1:], levels.new_zeros(1)]), strict=True):
-            x0 = self._guided(noised, sigma.expand(len(noised)), cameras, scales)
-            fresh = draws.normal(noised, step, "hops") if config.eta else torch.zeros_like(noised)
-            noised = ddim_step(noised, x0, sigma, following, config.eta, fresh)
+
+        def x0_of(noised: Tensor, sigma: Tensor) -> Tensor:
+            return self._guided(noised, sigma.expand(len(noised)), cameras, scales)
+
+        levels = torch.cat([levels, levels.new_zeros(1)])
+        noised = ddim(x0_of, noised, levels, config.eta, partial(draws.normal, noised, step, "hops"))
         return denoiser.decode(noised).clamp(0, 1) if image.shape[-1] == 3 else noised
 
     def _guided(self, noised: Tensor, sigma: Tensor, cameras: Cameras, scales: Any) -> Tensor:

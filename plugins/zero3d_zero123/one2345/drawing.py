@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import torch
 from torch import Tensor
 
-from zero3d.diffusion import ddim_step
+from zero3d.diffusion import ddim
 from zero3d.geometry import orbit
 from zero3d.interfaces import Denoiser, Teacher
 from zero3d.values import ElevationEstimate, Picture, Subject
@@ -40,10 +38,9 @@ def draw_beside(denoiser: Denoiser, picture: Picture, device: torch.device) -> T
         shape = (len(cameras), denoiser.resolution, denoiser.resolution, denoiser.channels)
         return torch.randn(shape, generator=generator).to(device)
 
-    levels = torch.linspace(len(denoiser.sigmas) - 1, 0, STEPS + 1).round().long()
-    sigmas = denoiser.sigmas[levels].to(device)
-    x = denoiser.centre + sigmas[0] * noise()
-    for sigma, following in pairwise(sigmas):
-        x0 = teacher.denoise(x, sigma.expand(len(x)), cameras, GUIDANCE_SCALE)
-        x = ddim_step(x, x0, sigma, following, ETA, noise())
-    return denoiser.decode(x0)
+    def x0_of(noised: Tensor, sigma: Tensor) -> Tensor:
+        return teacher.denoise(noised, sigma.expand(len(noised)), cameras, GUIDANCE_SCALE)
+
+    steps = torch.linspace(len(denoiser.sigmas) - 1, 0, STEPS + 1).round().long()[:-1]
+    levels = torch.cat([denoiser.sigmas[steps], torch.zeros(1)]).to(device)
+    return denoiser.decode(ddim(x0_of, denoiser.centre + levels[0] * noise(), levels, ETA, noise))
