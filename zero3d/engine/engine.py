@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 Look = Callable[[StepTerms], Mapping[str, float]]
 """Sees what each term says before anything moves, changes nothing, and returns figures to log."""
-FINITE_EVERY = 8
+FINITE_EVERY = 16
 """Steps between two looks at every parameter; a nan that some view shows is found in the step after, and none is saved."""
 
 
