@@ -24,7 +24,7 @@ KINDS = tuple(sorted(path.name for path in TEMPLATES.iterdir() if path.name not 
 TRAINED = ("dataset", "trainable_denoiser")
 MEASURES = ("evaluation_set", "executor", "metric")
 """Those of `zero3d benchmark`."""
-CORE_COMMANDS = ("run", "resume", "export", "recipe", "reconstruct", "completion")
+CORE_COMMANDS = ("run", "resume", "export", "reconstruct", "completion")
 MAPS = ("guidance", "regularizers", "observers", "export", "stages")
 """The recipe's blocks that are indented below their key."""
 BLOCKS = {

@@ -29,6 +29,14 @@ def register_components(register: Callable[[type[Component] | Lazy], None]) -> N
     register(
         Lazy(
             "command",
+            "recipe",
+            "zero3d_diagnostics.recipes.check:CheckRecipe",
+            "Check a recipe without running it: once, or whenever it is saved.",
+        )
+    )
+    register(
+        Lazy(
+            "command",
             "recipes",
             "zero3d_diagnostics.recipes.command:Recipes",
             "List the recipes: what each makes, needs and costs, and whether its weights are here; copy one.",

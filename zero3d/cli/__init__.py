@@ -95,7 +95,7 @@ def _dispatch(arguments: argparse.Namespace, registry: Registry, commands: dict[
 
         print(script(arguments.shell))
         return 0
-    if arguments.command in ("run", "resume", "export", "reconstruct", "recipe"):
+    if arguments.command in ("run", "resume", "export", "reconstruct"):
         return _own(arguments, registry)
     entry = registry.entry("command", arguments.command, "zero3d")  # two plug-ins may claim it
     command = commands.get(arguments.command) or entry.component(entry.component.Config())  # plan, for run --dry-run
@@ -104,7 +104,7 @@ def _dispatch(arguments: argparse.Namespace, registry: Registry, commands: dict[
 
 
 def _own(arguments: argparse.Namespace, registry: Registry) -> int:
-    if arguments.command in ("run", "recipe"):
+    if arguments.command == "run":
         from zero3d.recipe import look_over
 
         look_over(arguments.recipe, registry, arguments.overrides)
@@ -116,8 +116,6 @@ def _own(arguments: argparse.Namespace, registry: Registry) -> int:
         runs.run(runs.one_shot(arguments.name, registry), registry, arguments.overrides)
     elif arguments.command == "resume":
         runs.resume(arguments.run, registry, overrides=arguments.overrides)
-    elif arguments.command == "export":
-        runs.export(arguments.run, registry, arguments.overrides)
     else:
-        print("\n".join(runs.check_lines(arguments.recipe, registry, arguments.overrides)))
+        runs.export(arguments.run, registry, arguments.overrides)
     return 0

@@ -31,10 +31,6 @@ EXAMPLES = {
         zero3d reconstruct nano_lift image=cat.png
         zero3d reconstruct point_e image=cat.png start.weights=point_e/
     """,
-    "check": """
-        zero3d recipe check nano
-        zero3d recipe check my.yaml image=cat.png steps=500
-    """,
     "completion": """
         eval "$(zero3d completion bash)"                           in ~/.bashrc
         eval "$(zero3d completion zsh)"                            in ~/.zshrc
@@ -45,14 +41,15 @@ EXAMPLES = {
 
 
 def laid_out(parser: argparse.ArgumentParser, examples: str = "") -> argparse.ArgumentParser:
-    """The parser with these examples below its help, its usage in few lines; those of its actions likewise."""
+    """The parser with these examples below its help, its usage in few lines; its actions likewise, each with its own."""
     if examples.strip():
         parser.formatter_class = argparse.RawDescriptionHelpFormatter
         parser.epilog = f"{MARK}\n{textwrap.indent(textwrap.dedent(examples).strip(), '  ')}"
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for inner in action.choices.values():
-                laid_out(inner)
+                lines = (line.strip() for line in examples.splitlines())
+                laid_out(inner, "\n".join(line for line in lines if line.startswith(inner.prog)))
     if parser.usage is None and len(parser.format_usage().splitlines()) > LINES:
         needed = [action for action in parser._actions if action.required and action.option_strings]
         options = [f"{a.option_strings[-1]} {a.metavar or a.dest.upper()}" for a in needed]

@@ -86,11 +86,6 @@ def make_parser(registry: Registry, wanted: str | None = None) -> tuple[argparse
     _add_overrides(
         once, "image=PICTURE out=FOLDER, the reconstructor's options as start.KEY=value, any key of a recipe"
     )
-    recipe = sub.add_parser("recipe", help="check a recipe without running it")
-    actions = recipe.add_subparsers(dest="action", metavar="ACTION", required=True)
-    check = actions.add_parser("check", parents=common, help="is everything spelled right, and do the parts fit?")
-    check.add_argument("recipe", help="a recipe's name, or a YAML file")
-    _add_overrides(check)
     shell = sub.add_parser(
         "completion",
         parents=common,
@@ -98,7 +93,7 @@ def make_parser(registry: Registry, wanted: str | None = None) -> tuple[argparse
         description="Print the script with which a shell completes zero3d's commands, recipes, keys and values.",
     )
     shell.add_argument("shell", choices=SHELLS, help="which shell")
-    for own, examples in zip((run, resume, export, once, check, shell), EXAMPLES.values(), strict=True):
+    for own, examples in zip((run, resume, export, once, shell), EXAMPLES.values(), strict=True):
         laid_out(own, examples)
     commands: dict[str, Command] = {}
     waiting = {e.name: e.lazy.summary for e in registry.brought() if isinstance(e, Promised)} if wanted else {}
