@@ -223,6 +223,23 @@ def test_a_faulty_recipe_is_told_without_torch(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_commands_own_process_does_not_look_through_torchs_modules_for_garbage(tmp_path):
+    """Which takes a quarter of a check's time. What is made later is looked through; who has torch already keeps all."""
+    code = (
+        "import gc, sys\n"
+        "from zero3d.cli import main\n"
+        "main(sys.argv[1:])\n"
+        "frozen = gc.get_freeze_count()\n"
+        "main(['recipe', 'check', 'nano'])\n"
+        "print(gc.isenabled(), frozen > 100_000, gc.get_freeze_count() <= frozen)\n"
+    )
+    for command in (["recipe", "check", "nano"], ["plan", "nano", "image=examples/mug.png"], ["export", str(tmp_path)]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *command], capture_output=True, text=True, check=True, encoding="utf-8"
+        )
+        assert done.stdout.splitlines()[-1] == "True True True", (command, done.stdout[-300:], done.stderr[-300:])
+
+
 def test_nothing_unpickles_arbitrary_objects():
     for path in [*CORE, *Path("plugins").rglob("*.py")]:
         text = path.read_text(encoding="utf-8")

@@ -6,6 +6,7 @@ import argparse
 from typing import ClassVar
 
 from zero3d.interfaces import Command
+from zero3d.processes import import_torch
 
 
 class PlanCommand(Command):
@@ -25,6 +26,7 @@ class PlanCommand(Command):
         from zero3d.recipe import look_over
 
         look_over(arguments.recipe, arguments.registry, arguments.overrides)  # without torch
+        import_torch()
         from rich.console import Console
 
         from zero3d.run import plans

@@ -19,6 +19,7 @@ from zero3d_zero123.nano.denoiser import NanoDenoiser
 from zero3d_zero123.nano.draw import draw_views
 from zero3d_zero123.nano.lift import BOX, GRID, TOKEN_WIDTH, Lift, Lifted
 from zero3d_zero123.nano.losses import lift_loss, on_white, ray_loss
+from zero3d_zero123.nano.reconstructor import NanoLift, NanoLiftConfig
 from zero3d_zero123.nano.solid import SolidField
 from zero3d_zero123.nano.unet import SPREAD, UNet, output_scale
 
@@ -45,6 +46,12 @@ def random_nano():
 def condition_of(denoiser):
     picture = Picture(torch.rand(64, 64, 3, generator=torch.Generator().manual_seed(1)), torch.ones(64, 64, 1))
     return denoiser.condition(Subject.of(picture, orbit(15.0, 0.0, 64)))
+
+
+def test_its_sizes_are_those_of_its_networks(random_nano):
+    lift, unet = (sum(v.numel() for v in random_nano.trainable(s).state_dict().values()) for s in random_nano.stages)
+    assert random_nano.size(torch.device("cpu")) == (lift + unet, 4 * (lift + unet))
+    assert NanoLift(NanoLiftConfig()).size(torch.device("cpu")) == (lift, 4 * lift)
 
 
 def test_training_starts_from_a_file_that_is_named_and_from_nothing_without(tmp_path, random_nano):

@@ -16,6 +16,7 @@ from zero3d.cli.streams import Output
 from zero3d.errors import UserError
 from zero3d.interfaces import Command
 from zero3d.plugins import load_plugins
+from zero3d.processes import import_torch
 from zero3d.registry import Registry
 
 UNUSABLE_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
@@ -108,7 +109,8 @@ def _own(arguments: argparse.Namespace, registry: Registry) -> int:
         from zero3d.recipe import look_over
 
         look_over(arguments.recipe, registry, arguments.overrides)
-    from zero3d import run as runs  # with torch and more, which other commands, and mistakes, need not wait for
+    import_torch()  # which other commands, and mistakes, need not wait for
+    from zero3d import run as runs
 
     if arguments.command == "run":
         runs.run(arguments.recipe, registry, arguments.overrides)

@@ -9,6 +9,7 @@ from time import perf_counter, sleep
 from typing import Any, NoReturn
 
 from zero3d.errors import RecipeError, UserError, one_line
+from zero3d.processes import import_torch
 from zero3d.recipe import look_over, read_yaml, recipe_file
 from zero3d.registry import Registry
 
@@ -26,7 +27,8 @@ def verdict(recipe: str, registry: Registry, overrides: Sequence[str]) -> list[s
         UserError: it is not.
     """
     look_over(recipe, registry, overrides)
-    from zero3d import run as runs  # with torch, which mistakes need not wait for
+    import_torch()  # which mistakes need not wait for
+    from zero3d import run as runs
 
     return runs.check_lines(recipe, registry, overrides)
 

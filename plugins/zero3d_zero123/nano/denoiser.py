@@ -68,8 +68,7 @@ class NanoDenoiser(PixelDenoiser, TrainableDenoiser):
         return [self._file]
 
     def size(self, device: torch.device) -> tuple[int, int]:
-        with torch.device("meta"):
-            count = sum(value.numel() for network in (Lift(), UNet()) for value in network.state_dict().values())
+        count = weights.LIFT_NUMBERS + weights.UNET_NUMBERS
         return count, 4 * count
 
     def elevation_of(self, picture: Picture, device: torch.device | None = None) -> ElevationEstimate:

@@ -18,6 +18,8 @@ from zero3d_zero123.nano.unet import UNet
 
 EMBEDDED = Path(__file__).parent / "weights" / "nano.safetensors"
 """The weights that ship with the package."""
+LIFT_NUMBERS, UNET_NUMBERS = 8_564_868, 1_815_276
+"""How many each network has. To build both and count takes 40 ms of a check of a recipe."""
 FORMAT = "2"
 SCALES = ".scales"
 """Follows a matrix's name: what one unit of each of its rows is, (rows, 1) float32."""
