@@ -1,4 +1,4 @@
-# make demo    install into .venv, make a 3D model of examples/mug.png, seen from 20 degrees up, in runs/demo
+# make demo    install into .venv, make a 3D model of examples/mug.png in runs/demo
 # make test    style, types, architecture, tests
 # make lint    the first three alone
 # make docs    the documentation, in build/docs/index.html
@@ -11,7 +11,7 @@ BIN := .venv/bin
 
 demo: .venv/.installed
 	rm -rf runs/demo
-	$(BIN)/zero3d run nano image=examples/mug.png input.elevation_deg=20 out=runs/demo
+	$(BIN)/zero3d run nano image=examples/mug.png out=runs/demo
 	@echo
 	@echo "All of it in one page: runs/demo/report.html (any browser); the model by itself: runs/demo/mesh.glb (any glTF viewer)"
 	@echo "Your own:  $(BIN)/zero3d run nano image=YOUR.png out=runs/yours"

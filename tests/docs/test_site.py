@@ -184,6 +184,7 @@ def test_pictures_are_small_and_the_gallerys_figures_are_those_of_the_benchmarks
 
     assert [path.name for path in DOCS.glob("gallery/*.jpg") if path.stat().st_size > 60_000] == []
     assert [path.name for path in DOCS.glob("gallery/regularizers/*.jpg") if path.stat().st_size > 40_000] == []
+    assert (DOCS / "examples.jpg").stat().st_size < 250_000
     sources = "".join(Path(file).read_text(encoding="utf-8") for file in ("README.md", "benchmarks/README.md"))
     figures = {figure for text in STEPS.values() for figure in re.findall(r"\d+\.\d+", text)}
     assert figures

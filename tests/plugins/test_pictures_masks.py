@@ -11,6 +11,7 @@ from zero3d_pictures.fringe import fringe
 from zero3d_pictures.mask_notes import mask_notes
 
 EXAMPLES = sorted(Path("examples").glob("*.png"))
+PHOTOS = sorted(Path("examples/photos").glob("*.jpg"))
 SIDE = 200
 
 
@@ -42,6 +43,17 @@ def test_the_examples_are_left_in_peace(path):
     found = load(path)
     assert found.notes == ()
     assert numpy.array_equal(found.rgba, numpy.asarray(Image.open(path)))
+
+
+@pytest.mark.parametrize("path", PHOTOS, ids=lambda path: path.stem)
+def test_the_object_of_a_photograph_is_found_by_the_plain_paper_it_stands_on(path):
+    found = load(path)
+    (note,) = found.notes
+    assert "was told from the plain background" in note
+    assert "count as object" not in note
+    rows, columns = numpy.nonzero(found.rgba[..., 3] > 127)
+    assert min(rows.min(), columns.min(), 599 - rows.max(), 799 - columns.max()) > 10
+    assert path.stat().st_size < 60_000
 
 
 class TestNotes:

@@ -13,7 +13,7 @@ from zero3d.geometry import project
 from zero3d_procedural import cache
 from zero3d_procedural.augment import augmented
 from zero3d_procedural.dataset import ProceduralConfig, ProceduralObjects
-from zero3d_procedural.families import FAMILIES, make_object
+from zero3d_procedural.families import FAMILIES, family_of, make_object
 from zero3d_procedural.rendering import AMBIENT, EXTENT, GRID, grid_points, random_light
 from zero3d_procedural.shapes import coloured, join
 from zero3d_procedural.solid import solid_share, winding_numbers
@@ -153,6 +153,7 @@ def test_every_family_is_closed_centred_and_of_size_one():
         chosen = numpy.random.default_rng([20231, seed]).choice(len(FAMILIES), p=shares / shares.sum())
         if chosen not in seen:
             seen.add(chosen)
+            assert family_of(seed) is FAMILIES[chosen][0]
             mesh = make_object(seed)
             low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
             assert (high - low).max() == pytest.approx(1.0)

@@ -43,15 +43,25 @@ FAMILIES: tuple[tuple[Callable[[Generator], Mesh], float], ...] = (
 """The families with their shares."""
 
 
+def family_of(seed: int) -> Callable[[Generator], Mesh]:
+    """The family that object number `seed` is of, one of FAMILIES."""
+    return _begun(seed)[0]
+
+
 def make_object(seed: int) -> Mesh:
     """Object number `seed`: longest side 1, centred, turned to any azimuth (sometimes to any attitude)."""
     from zero3d.mesh_files import normalise
 
-    rng = numpy.random.default_rng([20231, seed])
-    shares = numpy.array([share for _, share in FAMILIES])
-    family = FAMILIES[rng.choice(len(FAMILIES), p=shares / shares.sum())][0]
+    family, rng = _begun(seed)
     mesh = family(rng)
     if rng.random() < 0.3:
         mesh.apply_scale(rng.uniform(0.6, 1.4, 3))
     mesh.apply_transform(rotation(rng, upright=rng.random() < 0.92))
     return normalise(mesh, in_place=True)
+
+
+def _begun(seed: int) -> tuple[Callable[[Generator], Mesh], Generator]:
+    """Object number `seed`'s family, and the generator that draws the rest of it."""
+    rng = numpy.random.default_rng([20231, seed])
+    shares = numpy.array([share for _, share in FAMILIES])
+    return FAMILIES[rng.choice(len(FAMILIES), p=shares / shares.sum())][0], rng
