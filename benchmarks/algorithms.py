@@ -205,7 +205,7 @@ def reconstruct(
         "guidance": {"algorithm": options},
         "observers": {},
         "checkpoint.every": 10**6,
-        "export": {"mesh": {"type": "marching_cubes", "resolution": EXPORT}},
+        "export": {"mesh": {"type": "marching_cubes", "resolution": EXPORT, "hull": False}},
         "optimizer.lr": algorithm.rates(steps, teacher),
         "representation.density_rate": 1,
         "input": {

@@ -16,6 +16,7 @@ from zero3d_mesh.advice import another_threshold, no_threshold
 from zero3d_mesh.decimate import decimated
 from zero3d_mesh.fairing import smoothed
 from zero3d_mesh.grid import DensityGrid, sample_density
+from zero3d_mesh.hull import within_masks
 from zero3d_mesh.patience import COLLAPSING, CUTTING, announce
 from zero3d_mesh.surface import extract
 from zero3d_mesh.threshold import PAPER_MULTIPLE, by_silhouette, paper_grid
@@ -47,7 +48,7 @@ class SurfaceConfig:
     largest one's volume are dropped. smoothing: the density is averaged over 2 * smoothing + 1 samples a side, 0 to 8,
     before the surface is cut, which breaks thin parts. taubin: passes of Taubin's smoothing (1995) over the cut surface, 0
     to 200: bumps go, volume and thin parts stay. faces: at most so many, by quadric-error edge collapses that keep it
-    closed; 0 for as they come.
+    closed; 0 for as they come. hull: where threshold is "auto", the surface ends where the pictures' masks do.
     """
 
     resolution: int = 128
@@ -57,6 +58,7 @@ class SurfaceConfig:
     paper_multiple: float = PAPER_MULTIPLE
     faces: int = 0
     taubin: int = 0
+    hull: bool = True
 
     def __post_init__(self) -> None:
         if not 8 <= self.resolution <= 1024:
@@ -120,6 +122,8 @@ def _cut(field: RadianceField, subject: ExportSubject, config: SurfaceConfig) ->
     if not threshold:
         advice = no_threshold(sampled, subject, config.smallest_share)
         raise ExportError(f"no surface: no density casts the field's silhouette; {span}; {advice}")
+    if config.hull and config.threshold == "auto":
+        grid = within_masks(grid, threshold, subject)
     ceiling = math.inf if config.threshold == "paper" else 2.0  # its filters have softened every edge
     surface = extract(grid, threshold, config.smallest_share, config.smoothing, ceiling)
     if surface is None or len(surface.mesh.faces) == 0:
