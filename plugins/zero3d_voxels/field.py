@@ -46,7 +46,10 @@ class VoxelConfig:
     none for a latent). initial_std: of the raw features (1 in SJC). learn_scale: the global density scale e^s of SJC.
     start: noise; a solid to begin from is the recipe's own `start`, a reconstructor. density_gain: a fixed factor on raw
     density; above 1 it makes surfaces form faster at the same learning rate. density_rate: what multiplies the learning
-    rate of density, a number or a schedule; below 1 the shape that a `start` gave stays, while colours move on.
+    rate of density, a number or a schedule; below 1 the shape that a `start` gave stays, while colours move on. prune_at:
+    after which share of the run thin voxels are emptied for good, 1 for never; let density grow slowly until then
+    (density_rate: {0%: 0.03, 50%: 0.03, 51%: 0.3, 100%: 0.3}), and hollows stay open. prune_below: which are thin: of an
+    alpha below this share of the typical one, 0 to 1.
     """
 
     resolution: Any = 64
@@ -59,6 +62,8 @@ class VoxelConfig:
     start: str = "noise"
     density_gain: float = 1.0
     density_rate: Any = 1.0
+    prune_at: float = 1.0
+    prune_below: float = 0.7
 
     def __post_init__(self) -> None:
         self.density_rate = Schedule.parse(self.density_rate, "density_rate").within(0, FASTEST, "density_rate")
@@ -87,6 +92,9 @@ class VoxelConfig:
             )
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"activation: {self.activation!r}; one of {', '.join(ACTIVATIONS)}")
+        for name in ("prune_at", "prune_below"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: {getattr(self, name)}; 0 to 1")
         if self.start == "solid":
             raise ValueError(
                 "start: 'solid'; remove it here and write, beside representation, start: {type: nano_lift}"
@@ -131,6 +139,19 @@ class VoxelField(RadianceField):
         automatic = "sigmoid" if config.channels == 3 else "none"
         self.sigmoid: bool = (automatic if config.activation == "auto" else config.activation) == "sigmoid"
 
+    @classmethod
+    def build(cls, config: VoxelConfig) -> VoxelField:
+        if config.prune_at == 1:
+            return cls(config)
+        from zero3d_voxels.pruned import PrunedVoxelField
+
+        return PrunedVoxelField(config)
+
+    @property
+    def scale(self) -> Tensor:
+        """What multiplies raw density."""
+        return self.log_scale.exp() * self.config.density_gain
+
     def initialise(self, step: Step) -> None:
         self.raw_density.zero_()
         self.log_scale.zero_()
@@ -160,7 +181,9 @@ class VoxelField(RadianceField):
         if isinstance(previous, VoxelField) and all(
             getattr(previous.config, name) == getattr(self.config, name) for name in SAME
         ):
-            return super().follow(previous)
+            for name, parameter in previous.named_parameters():
+                self.get_parameter(name).copy_(parameter)
+            return
         assert isinstance(previous, RadianceField)
         density, features = [], []
         for part in self._centres().to(previous.box).split(CHUNK):
@@ -168,7 +191,7 @@ class VoxelField(RadianceField):
             features.append(previous.features(part).to(self.raw_features))
         thick = torch.cat(density).clamp(min=THINNEST)
         argument = thick + torch.log(-torch.expm1(-thick))  # softplus backwards
-        raw = (argument - self.config.density_shift) / (self.log_scale.exp() * self.config.density_gain)
+        raw = (argument - self.config.density_shift) / self.scale
         self.raw_density.copy_(raw.reshape(self.raw_density.shape))
         values = torch.cat(features)
         values = torch.logit(values, eps=0.01) if self.sigmoid else values
@@ -201,7 +224,7 @@ class VoxelField(RadianceField):
         """softplus(e^s gain raw + shift) inside the box, 0 outside."""
         place = self._place(points)
         raw = interpolate(self.raw_density, place)[0]
-        value = functional.softplus(self.log_scale.exp() * self.config.density_gain * raw + self.config.density_shift)
+        value = functional.softplus(self.scale * raw + self.config.density_shift)
         middle = 0.5 * place.new_tensor(self.config.sides)[:, None]
         x, y, z = (place - middle).abs() <= middle + ROUND_OFF
         inside: Tensor = x & y & z
@@ -215,8 +238,7 @@ class VoxelField(RadianceField):
         raw = self.raw_density[0, 0].permute(2, 1, 0)
         for dim, (start, axis) in enumerate(zip(first, axes, strict=True)):
             raw = raw.narrow(dim, start, len(axis))
-        scale = self.log_scale.exp() * self.config.density_gain
-        return functional.softplus(scale * raw + self.config.density_shift)
+        return functional.softplus(self.scale * raw + self.config.density_shift)
 
     def _first_voxel(self, axes: Sequence[Tensor]) -> list[int] | None:
         """The number of the first voxel along each axis, if the lattice is of neighbouring voxels' centres."""
