@@ -43,8 +43,13 @@ FROM_NOISE = (
 """The gate is of the engine, the field and the export, not of nano's lift, whose shape the recipe keeps."""
 INGREDIENTS: dict[str, tuple[str, ...]] = {
     "as the gate": (),
+    "six times the steps": ("steps=600",),
+    "density slow at first, then what is thin emptied": (
+        "representation.density_rate={0%: 0.03, 50%: 0.03, 51%: 0.3, 100%: 0.3}",
+        "representation.prune_at=0.5",
+        "optimizer.lr={0%: 0.1, 80%: 0.05, 100%: 0.005}",
+    ),
     "empty where nothing is needed": ("regularizers.density_sparsity.weight=100",),
-    "four times the views": ("steps=200", "cameras.views=2"),
 }
 """What is added to the gate's settings, one after the other."""
 ELEVATION_DEG = 20.0

@@ -63,7 +63,7 @@ class VoxelConfig:
     density_gain: float = 1.0
     density_rate: Any = 1.0
     prune_at: float = 1.0
-    prune_below: float = 0.7
+    prune_below: float = 0.5
 
     def __post_init__(self) -> None:
         self.density_rate = Schedule.parse(self.density_rate, "density_rate").within(0, FASTEST, "density_rate")
