@@ -17,6 +17,8 @@ SIZE = 512
 """Pixels of a mask's side: a third of a sample of 128 a side, or less."""
 SOFTNESS = 3.0
 """Pixels over which the distance to the mask's edge is averaged: its steps would be ripples of the surface."""
+BEYOND = 0.5
+"""Samples: so far off the surface of a hard edge may lie as it is cut, and what is right within that is left alone."""
 LEAST = 0.01
 """Of the threshold: what is thinner is no surface anyway."""
 LEAST_KEPT = 0.2
@@ -24,7 +26,7 @@ LEAST_KEPT = 0.2
 
 
 def within_masks(grid: DensityGrid, threshold: float, subject: ExportSubject) -> DensityGrid:
-    """The grid with no more than `threshold` where a picture's mask ends, falling to 0 a sample's width outside of it.
+    """The grid with no more than `threshold` BEYOND the edge of a picture's mask, falling to 0 a sample's width from there.
 
     A sample as far inside keeps up to twice the threshold, where `extract` cuts off: the surface within stays as it is. What
     lies outside of a picture's frame is as the field has it; all is, with a note, if the masks would leave little of it.
@@ -37,7 +39,7 @@ def within_masks(grid: DensityGrid, threshold: float, subject: ExportSubject) ->
     points = torch.from_numpy(grid.origin + grid.spacing * dense).float()
     allowed = numpy.full(len(dense), numpy.inf)
     for posed in pictures:
-        numpy.minimum(allowed, 1 + _margin(points, posed.to("cpu")).numpy() / grid.spacing, out=allowed)
+        numpy.minimum(allowed, 1 + BEYOND + _margin(points, posed.to("cpu")).numpy() / grid.spacing, out=allowed)
     index = tuple(dense.T)
     before = int((values >= threshold).sum())
     values[index] = numpy.minimum(values[index], threshold * allowed.clip(min=0))

@@ -19,6 +19,8 @@ FACING = (0.1, 0.3)
 """Cosine of the angle between the normal and the way to the camera: not taken below the first, trusted from the second."""
 SOLID = 0.95
 """Of the mask: less, and the pixel holds some of what is behind the object."""
+THIN = 3.0
+"""Pixels of the source by which the colour of an edge may be further away than the edge itself."""
 FRINGE = 0.02
 """Share of the frame's side by which a surface may stand out beyond the mask and still be given its edge's colours."""
 BLEND = 0.012
@@ -72,15 +74,21 @@ def _seen(points: Tensor, normals: Tensor, scene: MeshScene, posed: PosedPicture
 def _opened(posed: PosedPicture) -> tuple[Tensor, Tensor]:
     """The picture (1, H, W, 3) with its object's colours carried on beyond its edge, and trust (1, H, W, 1) in them.
 
-    The edge's own pixels are mixed with white: the nearest whole one stands for them.
+    The edge's own pixels are mixed with what is behind, also under a mask that knows only yes and no: the nearest that lies
+    a pixel of the source further in stands for them, and for what is too thin to have one, itself.
     """
     from scipy.ndimage import distance_transform_edt
 
     rgb, mask = posed.picture.rgb.numpy(), posed.picture.mask[..., 0].numpy()
     solid = mask >= min(SOLID, float(mask.max()))
-    away, (row, column) = distance_transform_edt(~solid, return_indices=True)
+    away, nearest = distance_transform_edt(~solid, return_indices=True)
     trust = (1 - away / (FRINGE * len(mask))).clip(0, 1)
-    colour = rgb[row, column] if len(mask) else rgb
+    edge = max(1.0, len(mask) / posed.window.side if posed.window else 1.0)
+    inner = distance_transform_edt(solid) > edge
+    if inner.any():
+        further, innermost = distance_transform_edt(~inner, return_indices=True)
+        nearest = numpy.where(further <= away + THIN * edge, innermost, nearest)
+    colour = rgb[tuple(nearest)] if len(mask) else rgb
     return torch.from_numpy(colour)[None].float(), torch.from_numpy(trust)[None, ..., None].float()
 
 

@@ -1,6 +1,7 @@
 """The surface ends where the pictures' masks do: silhouettes against the masks themselves, and where masks say nothing."""
 
 import dataclasses
+import math
 
 import numpy
 import pytest
@@ -11,9 +12,10 @@ from zero3d.geometry import orbit, project
 from zero3d.mesh_views import MeshScene
 from zero3d.values import Picture, PosedPicture, Subject
 from zero3d_mesh.cut import SurfaceConfig, cut_surface
-from zero3d_mesh.hull import within_masks
+from zero3d_mesh.hull import BEYOND, within_masks
 
 SIDE = orbit(0.0, 90.0, 64)
+SAMPLES, BOX = 64, 0.75
 
 
 def disc(camera, size, radius, hole=0.0):
@@ -31,12 +33,12 @@ def framed(*masks):
 
 def block(**changes):
     """A ball of radius 0.4 with a soft edge, so that its surface is the threshold's."""
-    field = Field(lambda p: ball(p, 0.4, density=1000.0, edge=0.05), lambda p: torch.full((len(p), 3), 0.5))
+    field = Field(lambda p: ball(p, 0.4, density=1000.0, edge=0.05), lambda p: torch.full((len(p), 3), 0.5), box=BOX)
     return dataclasses.replace(subject(field), **changes)
 
 
 def cut(source, **options):
-    mesh, _ = cut_surface(source, SurfaceConfig(**{"resolution": 64, **options}))
+    mesh, _ = cut_surface(source, SurfaceConfig(**{"resolution": SAMPLES, **options}))
     return mesh
 
 
@@ -48,8 +50,10 @@ def alike(a, b):
     return float((a & b).sum() / (a | b).sum())
 
 
-def silhouette(camera, *round_, size=128):
-    return disc(camera, size, *round_).picture.mask[..., 0] > 0.5
+def silhouette(camera, radius, hole=0.0, size=128):
+    """The mask, and as far beyond it as is let be: BEYOND samples, in half-sides of the frame at the ball."""
+    beyond = BEYOND * 2 * BOX / SAMPLES / (2 * math.tan(INPUT.fov / 2))
+    return disc(camera, size, radius + beyond, hole and hole - beyond).picture.mask[..., 0] > 0.5
 
 
 @pytest.mark.parametrize("round_", [(0.3,), (0.35, 0.15)])

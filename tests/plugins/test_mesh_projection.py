@@ -5,6 +5,7 @@ import math
 
 import numpy
 import pytest
+import scipy.ndimage
 import torch
 import trimesh
 from PIL import Image
@@ -13,9 +14,9 @@ from tests.plugins.mesh_fields import INPUT, Field, ball, subject
 from zero3d.geometry import gltf_to_world, orbit
 from zero3d.mesh_files import load_mesh
 from zero3d.mesh_views import MeshScene
-from zero3d.values import Picture, PosedPicture, Subject
+from zero3d.values import Picture, PosedPicture, Subject, Window
 from zero3d_mesh.fairing import smoothed
-from zero3d_mesh.projection import FACING, from_pictures
+from zero3d_mesh.projection import FACING, _opened, from_pictures
 from zero3d_mesh.textured_mesh import TexturedMesh, TexturedMeshConfig
 
 GREY = 0.5
@@ -103,6 +104,36 @@ def test_the_edges_white_does_not_reach_the_object():
     mesh = trimesh.creation.icosphere(5, radius=0.405)  # stands out by a pixel
     colour, weight = from_pictures(mesh.vertices, mesh.vertices / 0.405, mesh, grey_ball(), 128)
     assert colour[weight > 0.05][:, 1].max() < 0.2
+
+
+@pytest.mark.parametrize("side", [None, 64])
+def test_a_hard_masks_edge_lends_nothing_of_the_background(side):
+    """A mask of yes and no counts pixels that are half grey paper: a ring of one, of the source where that is coarser."""
+    size, wide = 128, 1 if side is None else 2
+
+    def at(size_asked):
+        posed = framed(INPUT, wide=1000.0)(size).pictures[0]
+        mask = posed.picture.mask[..., 0].numpy() > 0.5
+        ring = mask & (scipy.ndimage.distance_transform_edt(mask) <= wide)
+        rgb = posed.picture.rgb.clone()
+        rgb[torch.from_numpy(ring)] = 0.5
+        window = None if side is None else Window(0.0, 0.0, float(side), side, side)
+        return Subject((dataclasses.replace(posed, picture=Picture(rgb, posed.picture.mask), window=window),))
+
+    mesh = trimesh.creation.icosphere(5, radius=0.4)
+    colour, weight = from_pictures(mesh.vertices, mesh.vertices / 0.4, mesh, grey_ball(framed_at=at), size)
+    assert (weight > 0.05).sum() > 1000
+    assert colour[weight > 0.05][:, 1].max() < 0.2, "grey is 0.5"
+
+
+def test_what_is_thinner_than_its_edges_keeps_its_own_colour():
+    """A line of two pixels beside a disc of another colour: no part of it lies inside, and the disc's is not taken."""
+    size = 128
+    posed = framed(INPUT, wide=1000.0)(size).pictures[0]
+    rgb, mask = posed.picture.rgb.clone(), posed.picture.mask.clone()
+    rgb[4:6, 20:100], mask[4:6, 20:100] = torch.tensor([0.0, 1.0, 0.0]), 1.0
+    opened, _ = _opened(dataclasses.replace(posed, picture=Picture(rgb, mask)))
+    assert float(opened[0, 4:6, 20:100, 1].min()) == 1.0
 
 
 def test_two_pictures_share_what_both_see_by_their_weights():
