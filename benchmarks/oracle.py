@@ -49,7 +49,6 @@ INGREDIENTS: dict[str, tuple[str, ...]] = {
         "representation.prune_at=0.5",
         "optimizer.lr={0%: 0.1, 80%: 0.05, 100%: 0.005}",
     ),
-    "empty where nothing is needed": ("regularizers.density_sparsity.weight=100",),
 }
 """What is added to the gate's settings, one after the other."""
 ELEVATION_DEG = 20.0
