@@ -121,7 +121,7 @@ def completed(line, out, shell="bash"):
     ("line", "among", "whole"),
     [
         ("zero3d re", {"run", "resume", "reconstruct", "recipe", "recipes"} - {"run"}, False),
-        ("zero3d run nano-", {"nano-gaussians"}, True),
+        ("zero3d run nano-", {"nano-fine", "nano-gaussians"}, True),
         ("zero3d recipes copy magic", {"magic123"}, True),
         ("zero3d run nano guidance.sds.guidance_", {"guidance.sds.guidance_scale="}, True),
         ("zero3d plan zero123-refine stages.refine.cameras.res", {"stages.refine.cameras.resolution="}, True),
