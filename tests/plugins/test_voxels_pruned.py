@@ -51,7 +51,9 @@ def test_what_is_thinner_than_a_share_of_the_typical_alpha_is_emptied(below, sta
     thick = density > 1e-3
     assert int(thick.sum()) == len(expected)
     assert float(density[~thick].max()) < 1e-6
-    torch.testing.assert_close(density[thick], -torch.log1p(-torch.tensor(expected)) / field.spacing, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        density[thick], -torch.log1p(-torch.tensor(expected)) / field.spacing, rtol=1e-4, atol=1e-5
+    )
     assert not field.raw_features.any()
 
 
