@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy
 import torch
-from scipy.ndimage import distance_transform_edt, gaussian_filter
 from torch import Tensor
 
 from zero3d.geometry import project
@@ -54,6 +53,8 @@ def _margin(points: Tensor, posed: PosedPicture) -> Tensor:
 
     Infinite beyond the frame, of which the picture says nothing.
     """
+    from scipy.ndimage import distance_transform_edt, gaussian_filter
+
     mask = posed.picture.mask[..., 0].numpy() > 0.5
     pixels = numpy.where(mask, distance_transform_edt(mask) - 0.5, 0.5 - distance_transform_edt(~mask))
     pixels = gaussian_filter(pixels, SOFTNESS).astype(numpy.float32)

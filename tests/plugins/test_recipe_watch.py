@@ -108,13 +108,14 @@ def test_a_picture_that_it_names_is_a_file_of_it(watched, request):
 def test_posed_pictures_and_their_file_are_files_of_it(tmp_path):
     (tmp_path / "transforms.json").write_text(
         '{"camera_angle_x": 0.8, "frames": [{"file_path": "a.png", "transform_matrix":'
-        " [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 2], [0, 0, 0, 1]]}]}"
+        " [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 2], [0, 0, 0, 1]]}]}",
+        encoding="utf-8",
     )
     (tmp_path / "a.png").touch()
     own = {tmp_path / "transforms.json", tmp_path / "a.png"}
     for images in (str(tmp_path), {"transforms": str(tmp_path / "transforms.json"), "every": 2}):
         assert watching._named({"images": images, "steps": 3}) >= own
-    (tmp_path / "transforms.json").write_text("{")
+    (tmp_path / "transforms.json").write_text("{", encoding="utf-8")
     assert tmp_path / "transforms.json" in watching._named({"images": str(tmp_path)})
     masked = {"image": {"path": "a.png", "mask": "mask.png"}, "images": [{"path": "\0"}], "prompt": "x" * 9999}
     assert watching._saved(watching._named(masked)) == {Path(p): None for p in ("a.png", "mask.png", "\0", "x" * 9999)}
