@@ -17,7 +17,7 @@ SIZE = 512
 SOFTNESS = 3.0
 """Pixels over which the distance to the mask's edge is averaged: its steps would be ripples of the surface."""
 BEYOND = 0.5
-"""Samples: so far off the surface of a hard edge may lie as it is cut, and what is right within that is left alone."""
+"""Samples: the surface of a hard edge lies so far off, as it is cut, and what is right to within that is left alone."""
 LEAST = 0.01
 """Of the threshold: what is thinner is no surface anyway."""
 LEAST_KEPT = 0.2

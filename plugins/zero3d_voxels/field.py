@@ -47,9 +47,9 @@ class VoxelConfig:
     start: noise; a solid to begin from is the recipe's own `start`, a reconstructor. density_gain: a fixed factor on raw
     density; above 1 it makes surfaces form faster at the same learning rate. density_rate: what multiplies the learning
     rate of density, a number or a schedule; below 1 the shape that a `start` gave stays, while colours move on. prune_at:
-    after which share of the run thin voxels are emptied for good, 1 for never; let density grow slowly until then
-    (density_rate: {0%: 0.03, 50%: 0.03, 51%: 0.3, 100%: 0.3}), and hollows stay open. prune_below: which are thin: of an
-    alpha below this share of the typical one, 0 to 1.
+    after which share of the run thin voxels are emptied for good and colours begin anew, 1 for never; let density grow
+    slowly until then (density_rate: {0%: 0.03, 50%: 0.03, 51%: 0.3, 100%: 0.3}), and hollows stay open. prune_below: which
+    are thin: of an alpha below this share of the typical one, 0 to 1.
     """
 
     resolution: Any = 64
