@@ -51,11 +51,13 @@ def within_masks(grid: DensityGrid, threshold: float, subject: ExportSubject) ->
 def _margin(points: Tensor, posed: PosedPicture) -> Tensor:
     """(N,) how far inside of a picture's mask points are seen, world units across the line of sight; below 0 outside.
 
-    Infinite beyond the frame, of which the picture says nothing.
+    Infinite beyond the frame, of which the picture says nothing, and everywhere if the mask has no edge.
     """
     from scipy.ndimage import distance_transform_edt, gaussian_filter
 
     mask = posed.picture.mask[..., 0].numpy() > 0.5
+    if mask.all() or not mask.any():  # no edge, from which to measure
+        return torch.full((len(points),), torch.inf)
     pixels = numpy.where(mask, distance_transform_edt(mask) - 0.5, 0.5 - distance_transform_edt(~mask))
     pixels = gaussian_filter(pixels, SOFTNESS).astype(numpy.float32)
     places, distance = project(points, posed.camera)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy
@@ -77,14 +78,14 @@ def _opened(posed: PosedPicture) -> tuple[Tensor, Tensor]:
     The edge's own pixels are mixed with what is behind, also under a mask that knows only yes and no: the nearest that lies
     a pixel of the source further in stands for them, and for what is too thin to have one, itself.
     """
-    from scipy.ndimage import distance_transform_edt
+    from scipy.ndimage import binary_erosion, distance_transform_edt
 
     rgb, mask = posed.picture.rgb.numpy(), posed.picture.mask[..., 0].numpy()
     solid = mask >= min(SOLID, float(mask.max()))
     away, nearest = distance_transform_edt(~solid, return_indices=True)
     trust = (1 - away / (FRINGE * len(mask))).clip(0, 1)
-    edge = max(1.0, len(mask) / posed.window.side if posed.window else 1.0)
-    inner = distance_transform_edt(solid) > edge
+    edge = math.ceil(max(1.0, len(mask) / posed.window.side if posed.window else 1.0))
+    inner = binary_erosion(solid, numpy.ones((3, 3)), edge, border_value=1)
     if inner.any():
         further, innermost = distance_transform_edt(~inner, return_indices=True)
         nearest = numpy.where(further <= away + THIN * edge, innermost, nearest)

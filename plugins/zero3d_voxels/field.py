@@ -32,6 +32,8 @@ MOST_VOXELS = 2**14
 LARGEST_NUMBER, SMALLEST_GAIN = 1e6, 1e-6
 FASTEST = 1000.0
 """`density_rate` at most."""
+LATEST_PRUNING = 0.9
+"""Of the run, that the rest may give colours."""
 CHUNK = 2**20
 """Points at which another field is read at once."""
 
@@ -47,9 +49,9 @@ class VoxelConfig:
     start: noise; a solid to begin from is the recipe's own `start`, a reconstructor. density_gain: a fixed factor on raw
     density; above 1 it makes surfaces form faster at the same learning rate. density_rate: what multiplies the learning
     rate of density, a number or a schedule; below 1 the shape that a `start` gave stays, while colours move on. prune_at:
-    after which share of the run thin voxels are emptied for good and colours begin anew, 1 for never; let density grow
-    slowly until then (density_rate: {0%: 0.03, 50%: 0.03, 51%: 0.3, 100%: 0.3}), and hollows stay open. prune_below: which
-    are thin: of an alpha below this share of the typical one, 0 to 1.
+    after which share of the run thin voxels are emptied for good and colours begin anew, at most 0.9, or 1 for never; let
+    density grow slowly until then (density_rate: {0%: 0.03, 50%: 0.03, 51%: 0.3, 100%: 0.3}), and hollows stay open.
+    prune_below: which are thin: of an alpha below this share of the typical one, 0 to 1.
     """
 
     resolution: Any = 64
@@ -95,6 +97,9 @@ class VoxelConfig:
         for name in ("prune_at", "prune_below"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: {getattr(self, name)}; 0 to 1")
+        if LATEST_PRUNING < self.prune_at < 1:
+            late = f"0 to {LATEST_PRUNING}, for colours begin anew then, or 1 for never"
+            raise ValueError(f"prune_at: {self.prune_at}; {late}")
         if self.start == "solid":
             raise ValueError(
                 "start: 'solid'; remove it here and write, beside representation, start: {type: nano_lift}"

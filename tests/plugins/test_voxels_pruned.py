@@ -100,3 +100,8 @@ def test_a_stage_that_prunes_follows_one_that_does_not():
 def test_shares_are_refused_outside_of_0_to_1(name):
     with pytest.raises(ValueError, match=f"{name}: 1.5; 0 to 1"):
         VoxelConfig(**{name: 1.5})
+
+
+def test_a_pruning_that_would_leave_no_time_for_the_colours_is_refused():
+    with pytest.raises(ValueError, match=r"prune_at: 0\.95; 0 to 0\.9, for colours begin anew then, or 1 for never"):
+        VoxelConfig(prune_at=0.95)
