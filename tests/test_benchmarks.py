@@ -116,3 +116,20 @@ def test_a_teacher_without_an_untrained_form_is_one_line(teacher, told, capsys, 
     assert caught.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert told in line
+
+
+def test_settings_are_compared_object_by_object(monkeypatch, capsys):
+    compare = benchmark("compare")
+    offsets = {"nano": 0.0, "nano export.mesh.hull=false": 1.0}
+
+    def figures(setting, seed, folder):
+        assert folder.is_dir()
+        return dict.fromkeys(compare.COLUMNS, seed + offsets[setting] * (1 if seed == 5 else 3))
+
+    monkeypatch.setattr(compare, "figures_of", figures)
+    compare.main([*offsets, "--objects", "2", "--first-seed", "5"])
+    _, _, first, second = capsys.readouterr().out.splitlines()
+    assert first == "| `nano` | 5.5000 | 5.5000 | 5.5000 | 5.50 | 5.5 |"
+    assert second.startswith(
+        "| `nano export.mesh.hull=false` | 7.5000 (+2.0000 ± 1.0000) | 7.5000 (+2.0000 ± 1.0000) |"
+    )

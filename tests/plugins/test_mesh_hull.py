@@ -12,7 +12,7 @@ from zero3d.geometry import orbit, project
 from zero3d.mesh_views import MeshScene
 from zero3d.values import Picture, PosedPicture, Subject
 from zero3d_mesh.cut import SurfaceConfig, cut_surface
-from zero3d_mesh.hull import BEYOND, within_masks
+from zero3d_mesh.hull import BEYOND, _margin, within_masks
 
 SIDE = orbit(0.0, 90.0, 64)
 SAMPLES, BOX = 64, 0.75
@@ -90,6 +90,8 @@ def test_a_mask_without_an_edge_trims_nothing(round_):
     source = soft_ball(framed_at=framed((orbit(0.0, 0.0, 64, 0.97), *round_)), tell=told.append)
     assert numpy.array_equal(cut(source).vertices, cut(source, hull=False).vertices)
     assert not any("outline" in line for line in told)
+    corner = torch.tensor([[0.0, 0.5, 0.45], [0.0, 0.0, 0.0]])
+    assert _margin(corner, disc(INPUT, 64, *round_)).isinf().all()
 
 
 @pytest.mark.parametrize("changes", [{"framed_at": None}, {"framed_at": lambda size: Subject()}])
