@@ -202,6 +202,16 @@ def test_help_and_completion_start_without_torch_or_numpy():
     assert done.stdout.strip().endswith("[]"), done.stdout[-300:]
 
 
+def test_a_worker_starts_without_torch():
+    """A job that needs it imports it, a second of each worker; the laws of executors kill a dozen."""
+    code = (
+        "import sys, zero3d_batch.executors.worker, zero3d.testing.laws.jobs\n"
+        "print([m for m in ('torch', 'numpy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, encoding="utf-8")
+    assert done.stdout.strip() == "[]"
+
+
 def test_a_faulty_recipe_is_told_without_torch(tmp_path):
     """By `recipe check`, by `plan` and by `run`, in the same words; torch alone takes longer than all else of it."""
     code = (

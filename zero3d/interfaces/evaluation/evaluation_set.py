@@ -5,12 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from zero3d.interfaces.component import Component
-from zero3d.values import Cameras
+
+if TYPE_CHECKING:  # of torch, a second of every worker of an executor
+    from torch import Tensor
+
+    from zero3d.values import Cameras
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from zero3d.interfaces.component import Component
-from zero3d.interfaces.teachers.encoder import Encoder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from zero3d.interfaces.teachers.encoder import Encoder
 
 
 class Metric(Component):

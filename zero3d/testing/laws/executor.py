@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from zero3d.errors import UserError
 from zero3d.interfaces import Executor, Job, Outcome
 from zero3d.testing.laws.common import Laws
+from zero3d.testing.laws.jobs import RAISED
 
-CALL = "zero3d.testing.laws.executor:work"
+CALL = "zero3d.testing.laws.jobs:work"
 ENDED_SECONDS = 30.0
-RAISED = {"user": UserError("thing: 3; take 2"), "bug": RuntimeError("two\nlines")}
 
 
 def check_executor(make: Callable[[], Executor], local: bool = True) -> None:
@@ -45,23 +41,6 @@ def check_executor(make: Callable[[], Executor], local: bool = True) -> None:
             none = list(make().run([]))
         laws("no jobs are no outcomes", none == [], f"{none}")
         _closed(laws, make(), Path(folder), local)
-
-
-def work(payload: Mapping[str, Any]) -> Any:
-    """What the jobs of the laws call."""
-    do, folder = payload["do"], Path(payload.get("folder", "."))
-    if do == "raise":
-        raise RAISED[payload["value"]]
-    if do == "die":
-        tries = len(list(folder.glob(f"died-{payload['times']}-*")))
-        if tries < payload["times"]:
-            (folder / f"died-{payload['times']}-{os.getpid()}-{tries}").touch()
-            os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
-            time.sleep(60)
-    if do == "wait":
-        (folder / f"at-{os.getpid()}").touch()
-        time.sleep(payload["seconds"])
-    return payload.get("value")
 
 
 def _outcomes(laws: Laws, jobs: list[Job], found: list[Outcome]) -> None:
