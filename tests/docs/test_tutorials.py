@@ -1,6 +1,5 @@
 """The tutorials, done: files written as shown, commands run as shown, but for fewer steps and a coarser field."""
 
-import os
 import re
 import shlex
 import subprocess
@@ -8,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests.docs.warm import WarmPython
 
 ROOT = Path.cwd()
 TUTORIALS = sorted(Path("docs/tutorials").glob("*.md"))
@@ -29,10 +30,10 @@ def command_lines(text):
 
 
 def runnable(words, here):
-    """The command of this environment, with fewer steps."""
+    """The words for this environment's Python, with fewer steps."""
     name, rest = words[0], words[1:]
     if name == "python":
-        return [sys.executable, *rest]
+        return rest
     assert name == "zero3d", (
         f"{name}: a tutorial's sh block runs zero3d, python and cd; use console for what is only shown"
     )
@@ -42,11 +43,18 @@ def runnable(words, here):
             r"^representation: .*\bresolution:", (here / rest[1]).read_text(encoding="utf-8"), flags=re.M
         )
         rest[last + 1 : last + 1] = [*FEWER, *([COARSER] if coarse else [])]
-    return [sys.executable, "-m", "zero3d", *rest]
+    return ["-m", "zero3d", *rest]
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory):
+    started = WarmPython(tmp_path_factory.mktemp("prints"))
+    yield started
+    started.close()
 
 
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
-def test_a_tutorial_does_what_it_says(page, tmp_path):
+def test_a_tutorial_does_what_it_says(page, tmp_path, python):
     for folder in ("recipes", "examples"):
         (tmp_path / folder).symlink_to(ROOT / folder)
     ran, here = [], tmp_path
@@ -60,15 +68,7 @@ def test_a_tutorial_does_what_it_says(page, tmp_path):
                     here = here / words[1]
                     continue
                 expected = 2 if options.get("class") == "fails" else 0
-                done = subprocess.run(
-                    runnable(words, here),
-                    cwd=here,
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                    env={**os.environ, "OMP_NUM_THREADS": "1"},
-                    encoding="utf-8",
-                )
+                done = python.run(runnable(words, here), here)
                 assert done.returncode == expected, f"{shlex.join(words)}\n{done.stdout}{done.stderr}"
                 ran.append(words[0])
     command = [sys.executable, "-m", "ruff", "check", "."]  # by the settings of the package's own pyproject.toml
