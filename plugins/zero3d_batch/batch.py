@@ -24,7 +24,7 @@ class Batch(Command):
     """
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        from zero3d_batch.many.drive import add_executor_arguments
+        from zero3d_batch.many.call import add_executor_arguments
 
         add = parser.add_argument
         add("recipe", help="a recipe's name (see zero3d recipes) or file, for example nano or my.yaml")
@@ -46,11 +46,8 @@ class Batch(Command):
         add_executor_arguments(parser)
 
     def run(self, arguments: argparse.Namespace) -> int:
-        import os
-
-        from zero3d.run import say
-        from zero3d_batch.many.drive import Drive, executor_of, shard_of
-        from zero3d_batch.many.items import LOGS, checked, folder_of, subject_of, without_out
+        from zero3d_batch.many.call import carry_out
+        from zero3d_batch.many.naming import folder_of, subject_of, without_out
         from zero3d_batch.pages.gallery import write_gallery
         from zero3d_batch.pictures import wanted_pictures
 
@@ -63,28 +60,6 @@ class Batch(Command):
                 raise UserError(f"override {override!r}: the pictures are given without image=; leave it out")
         if not pictures:
             raise UserError("batch: no pictures; give a folder, for example: zero3d batch RECIPE pictures/")
-        source = {"image": subject_of(pictures)}
-        take = not arguments.list_only
-        with folder_of(arguments.out, overrides, self.name, arguments.recipe, source, take) as (out, named):
-            if arguments.shard and not named:
-                raise UserError("--shard: all shares have one folder; name it, out=FOLDER")
-            executor = executor_of(arguments.registry, arguments, out / LOGS)
-            items = checked(arguments.recipe, arguments.registry, out, common, wanted_pictures(pictures))
-            mine = shard_of(arguments.shard, items)
-            drive = Drive(
-                arguments.recipe,
-                arguments.registry,
-                out,
-                common,
-                items,
-                mine,
-                write_gallery,
-                os.environ.get("HF_HUB_OFFLINE") == "1",
-                named,
-                say,
-            )
-            if arguments.list_only:
-                for item, state in zip(mine, drive.states().values(), strict=True):
-                    print(f"{state:5} {item.folder}  {item.image}  {' '.join(item.overrides)}".rstrip())
-                return 0
-            return drive.run(executor)
+        wanted = wanted_pictures(pictures)
+        with folder_of(self.name, arguments, overrides, {"image": subject_of(pictures)}) as place:
+            return carry_out(arguments, place, common, wanted, write_gallery)

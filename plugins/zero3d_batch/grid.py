@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zero3d.errors import UserError
-from zero3d_batch.many.items import Names, Wanted, quoted, subject_of
+from zero3d_batch.many.items import Wanted, quoted
+from zero3d_batch.many.naming import Names, subject_of
 
 RANGE = re.compile(r"(-?\d{1,18})\.\.(-?\d{1,18})")
 MOST_RUNS = 100_000
@@ -131,7 +132,7 @@ def subject_words(fixed: Sequence[str], axes: Sequence[Axis]) -> dict[str, str]:
     return {**found, "image": subject_of(pictures)} if any(pictures) else found
 
 
-def cells(fixed: Sequence[str], axes: Sequence[Axis]) -> list[Wanted]:
+def cells(axes: Sequence[Axis]) -> list[Wanted]:
     """Every combination, the last axis fastest.
 
     Raises:

@@ -12,7 +12,8 @@ from typing import Any
 
 from zero3d.errors import UserError
 from zero3d.recipe import read_yaml
-from zero3d_batch.many.items import Names, Wanted, quoted
+from zero3d_batch.many.items import Wanted, quoted
+from zero3d_batch.many.naming import Names
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".heif", ".avif")
 """What a folder's pictures end in; a file given by name may end in anything."""

@@ -18,8 +18,8 @@ from tests.plugins.test_batch_executors import alive, within
 from zero3d.cli import main
 from zero3d.errors import UserError
 from zero3d_batch.grid import Axis, read_axes, values_of
-from zero3d_batch.many import items
-from zero3d_batch.many.items import Names, subject_of
+from zero3d_batch.many import call
+from zero3d_batch.many.naming import Names, subject_of
 from zero3d_batch.pages import gallery
 from zero3d_batch.pictures import wanted_pictures
 
@@ -212,14 +212,14 @@ def test_runs_go_to_a_folder_of_their_own_name(place, capsys):
 def test_two_in_the_same_instant_take_two_folders(place, capsys, monkeypatch):
     """The second one begins when the first has chosen, and made nothing yet."""
     sweep = ["sweep", "toy.yaml", "image=pictures/red.png", "steps=1", "--executor", "inline", *PLUGIN]
-    checked, codes = items.checked, []
+    checked, codes = call.checked, []
 
     def meanwhile(*arguments):
-        monkeypatch.setattr(items, "checked", checked)
+        monkeypatch.setattr(call, "checked", checked)
         codes.append(main(sweep))
         return checked(*arguments)
 
-    monkeypatch.setattr(items, "checked", meanwhile)
+    monkeypatch.setattr(call, "checked", meanwhile)
     assert main(sweep) == 0
     assert codes == [0]
     assert {own.name for own in (place / "runs").iterdir()} == {"sweep-toy-red", "sweep-toy-red-2"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -10,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zero3d.errors import RunError, UserError
+from zero3d.errors import RunError
 from zero3d.interfaces import Executor, Job, Outcome
-from zero3d.recipe import recipes, typed
+from zero3d.recipe import recipes
 from zero3d.registry import Registry
-from zero3d_batch.many.items import LOGS, Item, quoted, refuse_others, state_of
+from zero3d_batch.many.items import Item, quoted, refuse_others, state_of
+from zero3d_batch.many.naming import LOGS
 from zero3d_batch.many.rows import ROWS, read_row, thumbnail, write_row
 from zero3d_batch.many.work import CALL
 from zero3d_batch.pages.tables import write_tables
@@ -23,34 +23,8 @@ PAGE_SECONDS = 60.0
 """Between two writings of tables and page, at least; and ten times what one takes."""
 
 
-def add_executor_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of batch and sweep that say who runs."""
-    add = parser.add_argument
-    add("--out", type=Path, metavar="FOLDER", help="where the runs go, as out=FOLDER (runs/COMMAND-RECIPE-PICTURE)")
-    add("--executor", metavar="NAME", help="processes (of this machine), ray, or a plug-in's (processes)")
-    add("--workers", type=int, metavar="N", help="runs at once (one for each GPU, or for every two cores)")
-    add("--threads", type=int, metavar="N", help="threads of a run on the processor (an even share of the cores)")
-    add("--gpus", type=float, metavar="X", help="GPUs of a run, 0.5 for two on one (1 where there are any)")
-    add("--attempts", type=int, metavar="N", help="how often a run whose worker is killed is tried (3)")
-    add("--ray-address", metavar="HOST:PORT", help="the head of a Ray cluster (the executor ray, started here)")
-    add("--dry-run", dest="list_only", action="store_true", help="say which runs there would be, and check them")
-
-
-def executor_of(registry: Registry, arguments: argparse.Namespace, logs: Path) -> Executor:
-    """The executor that the options name.
-
-    Raises:
-        UserError: there is none of that name, or it takes no such option.
-    """
-    name = arguments.executor or ("ray" if arguments.ray_address else "processes")
-    component = registry.get("executor", name, "--executor")
-    given = {"workers": arguments.workers, "threads": arguments.threads, "gpus": arguments.gpus}
-    given |= {"attempts": arguments.attempts, "address": arguments.ray_address}
-    options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    if "logs" in component.Config.__dataclass_fields__:
-        options["logs"] = str(logs)
-    made: Executor = component(typed(component.Config, options, f"--executor {name}:"))  # type: ignore[assignment]
-    return made
+Page = Callable[[Path, list[dict[str, Any]]], None]
+"""Writes the page of a folder's rows."""
 
 
 @dataclass
@@ -64,10 +38,10 @@ class Drive:
     common: Sequence[str]
     items: Sequence[Item]
     mine: Sequence[Item]
-    page: Callable[[Path, list[dict[str, Any]]], None]
-    offline: bool = False
-    named: bool = True
-    say: Callable[[str], None] = print
+    page: Page
+    offline: bool
+    named: bool
+    say: Callable[[str], None]
 
     def states(self) -> dict[str, str]:
         """What lies there of each of `mine`."""
@@ -173,20 +147,6 @@ class Drive:
             shown = thumbnail(Path(item.image)) if item.image else ""
             write_row(path, {**self._identity(item), **failed, "picture": shown})
         return True
-
-
-def shard_of(text: str | None, items: Sequence[Item]) -> list[Item]:
-    """The share i of n (1/4, 2/4, ...) of the items: every n-th.
-
-    Raises:
-        UserError: it is none.
-    """
-    if text is None:
-        return list(items)
-    first, slash, last = text.partition("/")
-    if not (slash and first.isdigit() and last.isdigit() and 1 <= int(first) <= int(last)):
-        raise UserError(f"--shard {text}: i/n with i from 1 to n, for example 1/4")
-    return list(items[int(first) - 1 :: int(last)])
 
 
 def _ordinal(number: int) -> str:

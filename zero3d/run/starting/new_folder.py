@@ -14,9 +14,9 @@ from zero3d.recipe import RecipeText, run_name
 PARENT = "runs"
 
 
-def free_out(file: str | RecipeText, source: Mapping[str, Any]) -> str:
-    """The folder that a run would take now; nothing is made."""
-    return next(str(folder) for folder in _folders(file, source) if not folder.exists())
+def free_out(file: str | RecipeText, source: Mapping[str, Any], prefix: str = "") -> str:
+    """The folder that a run would take now, its name after `prefix`; nothing is made."""
+    return next(str(folder) for folder in _folders(file, source, prefix) if not folder.exists())
 
 
 _PARENTS: set[Path] = set()
@@ -24,9 +24,9 @@ _PARENTS: set[Path] = set()
 
 
 @contextlib.contextmanager
-def reserving(file: str | RecipeText) -> Iterator[Callable[[Mapping[str, Any]], str]]:
-    """Gives `default_out` of `load_recipe`: takes a folder before anyone else can. It goes again with the block if nothing
-    was written into it.
+def reserving(file: str | RecipeText, prefix: str = "") -> Iterator[Callable[[Mapping[str, Any]], str]]:
+    """Gives `default_out` of `load_recipe`: takes the folder of `free_out` before anyone else can. It goes again with the
+    block if nothing was written into it.
 
     Raises:
         RunError: it cannot be made.
@@ -39,7 +39,7 @@ def reserving(file: str | RecipeText) -> Iterator[Callable[[Mapping[str, Any]], 
             with contextlib.suppress(FileExistsError):
                 parent.mkdir()
                 _PARENTS.add(parent.absolute())
-            for folder in _folders(file, source):
+            for folder in _folders(file, source, prefix):
                 with contextlib.suppress(FileExistsError):
                     folder.mkdir()
                     made.append(folder)
@@ -57,7 +57,7 @@ def reserving(file: str | RecipeText) -> Iterator[Callable[[Mapping[str, Any]], 
                 place.rmdir()
 
 
-def _folders(file: str | RecipeText, source: Mapping[str, Any]) -> Iterator[Path]:
+def _folders(file: str | RecipeText, source: Mapping[str, Any], prefix: str) -> Iterator[Path]:
     title = file.name.split()[-1] if isinstance(file, RecipeText) else Path(file).stem
-    name = run_name(title, source)
+    name = run_name(prefix + title, source)
     return (Path(PARENT, name if number == 1 else f"{name}-{number}") for number in itertools.count(1))
