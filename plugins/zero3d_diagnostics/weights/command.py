@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from zero3d.errors import RecipeError
 from zero3d.interfaces import Command, Component
+from zero3d.interfaces.component import own_hook
 from zero3d.registry import Registry
 
 LONGEST = 1000
@@ -67,7 +68,7 @@ def owners(registry: Registry, name: str | None = None, action: str = "list") ->
     from zero3d.errors import did_you_mean
 
     known = [entry.component for entry in registry.all() if entry.component.published]
-    able = [component for component in known if action == "list" or _own(component, f"{action}_weights")]
+    able = [component for component in known if action == "list" or own_hook(getattr(component, f"{action}_weights"))]
     if name and not any(component.name == name for component in able):
         without = any(component.name == name for component in known)
         lacks = (
@@ -77,11 +78,6 @@ def owners(registry: Registry, name: str | None = None, action: str = "list") ->
         )
         raise RecipeError(f"{name!r}: {lacks}.{did_you_mean(name, {component.name for component in able})}")
     return (component for component in able if name in (None, "", component.name))
-
-
-def _own(component: type[Component], method: str) -> bool:
-    """Whether it has its own, not the one of every component, which does nothing."""
-    return getattr(component, method).__func__ is not getattr(Component, method).__func__
 
 
 def _list(arguments: argparse.Namespace) -> int:
