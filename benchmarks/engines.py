@@ -42,14 +42,15 @@ from zero3d.testing.gaussian import GaussianConfig, GaussianDenoiser
 from zero3d.values import Subject
 from zero3d_cameras.sphere import SphereCameras, SphereConfig
 from zero3d_gaussians.cloud.gaussians import GaussianCloud, GaussiansConfig
-from zero3d_gaussians.drawing.renderer import SplatConfig, SplatRenderer
+from zero3d_gaussians.renderer import SplatConfig, SplatRenderer
 from zero3d_losses.priors.input_view import InputView, InputViewConfig
 from zero3d_nerfacc.marching import occupied_cells
 from zero3d_nerfacc.renderer import NerfaccConfig, NerfaccRenderer, has_kernels
 from zero3d_ngp.field import HashGridConfig, HashGridField, has_tinycudann
 from zero3d_score.sds import ScoreDistillation, SdsConfig
-from zero3d_voxels.field import VoxelConfig, VoxelField
+from zero3d_voxels.field import VoxelField
 from zero3d_voxels.fused import FusedConfig, FusedRenderer
+from zero3d_voxels.options import VoxelConfig
 from zero3d_voxels.volume import VolumeConfig, VolumeRenderer
 
 README = Path(__file__).with_name("README.md")

@@ -26,8 +26,9 @@ import torch
 from sjc_style import render as sjc_style
 
 from zero3d.geometry import orbit
-from zero3d_voxels.field import VoxelConfig, VoxelField
+from zero3d_voxels.field import VoxelField
 from zero3d_voxels.fused import FusedConfig, FusedRenderer
+from zero3d_voxels.options import VoxelConfig
 from zero3d_voxels.volume import VolumeConfig, VolumeRenderer
 
 README = Path(__file__).with_name("README.md")

@@ -15,7 +15,7 @@ from torch.nn import functional
 from zero3d.geometry import rays
 from zero3d.values import Cameras, View
 from zero3d_voxels.field import VoxelField
-from zero3d_voxels.marching import box_interval
+from zero3d_voxels.sampling import box_interval
 
 
 def render(

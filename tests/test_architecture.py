@@ -40,12 +40,13 @@ def test_import_linters_contracts_hold():
 def test_every_plugin_is_an_entry_point_and_in_the_contracts():
     points = PROJECT["project"]["entry-points"]["zero3d"].values()
     linter = PROJECT["tool"]["importlinter"]
-    core, independent = linter["contracts"][0], linter["contracts"][1]
+    core, independent, acyclic = linter["contracts"][:3]
     for plugin in PLUGINS:
         assert plugin in points
         assert plugin in linter["root_packages"]
         assert plugin in core["forbidden_modules"]
         assert plugin in independent["modules"]
+        assert plugin in acyclic["ancestors"]
 
 
 def test_the_core_imports_no_plugin_and_no_model_library():

@@ -20,6 +20,7 @@ from zero3d.registry import Registry
 from zero3d.run import check, one_shot
 from zero3d_benchmark.options import MethodOptions
 from zero3d_benchmark.protocol import Protocol
+from zero3d_benchmark.views_command import check_views
 
 _DISC = numpy.where(numpy.hypot(*(numpy.mgrid[-1:1:96j, -1:1:96j]))[..., None] < 0.6, [200, 90, 40, 255], 0).astype(
     numpy.uint8
@@ -64,8 +65,6 @@ def check_method(
     if method.predictions:
         _check_predictions(Path(method.predictions), place, objects)
     elif method.views:
-        from zero3d_benchmark.run.views import check_views
-
         if protocol.targets is None:
             raise RecipeError(
                 f"{place}.views: draws pictures, and protocol {protocol.id} asks for none here; leave it out"

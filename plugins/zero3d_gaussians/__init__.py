@@ -12,5 +12,5 @@ from zero3d.interfaces import Component
 def register_components(register: Callable[[type[Component] | Lazy], None]) -> None:
     """Registers this package's components."""
     register(Lazy("representation", "gaussians", "zero3d_gaussians.cloud.gaussians:GaussianCloud"))
-    register(Lazy("renderer", "splat", "zero3d_gaussians.drawing.renderer:SplatRenderer"))
-    register(Lazy("exporter", "splat_file", "zero3d_gaussians.files.exporter:SplatFile"))
+    register(Lazy("renderer", "splat", "zero3d_gaussians.renderer:SplatRenderer"))
+    register(Lazy("exporter", "splat_file", "zero3d_gaussians.exporter:SplatFile"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -11,116 +10,23 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zero3d.errors import UserError
-from zero3d.interfaces import RadianceField, Representation
-from zero3d.schedule import Schedule
+from zero3d.interfaces import RadianceField, Representation, RowOptimizer
 from zero3d.values import Step
+from zero3d_voxels.options import VoxelConfig
 from zero3d_voxels.trilinear import interpolate
 
 ROUND_OFF = 1e-4
 """In voxels: a ray's first sample lies on the box's face, give or take."""
 OWN = 1e-2
 """In voxels: nearer to a voxel's centre, its own number is the density."""
-ACTIVATIONS = ("auto", "none", "sigmoid")
 THINNEST = 1e-3
 """Density at least, per world unit, where a field starts from another: in softplus's far tail nothing would learn."""
 SAME = ("sides", "box", "density_shift", "density_gain", "activation")
 """Options by which two grids' raw numbers mean the same."""
-LARGEST_BOX, SMALLEST_BOX = 1000.0, 1e-3
-"""World units; the object's longest side is 1."""
-MOST_VOXELS = 2**14
-"""Along a box's diagonal, each as long as the shortest side of one."""
-LARGEST_NUMBER, SMALLEST_GAIN = 1e6, 1e-6
-FASTEST = 1000.0
-"""`density_rate` at most."""
-LATEST_PRUNING = 0.9
-"""Of the run, that the rest may give colours."""
+EMPTY = -14.0
+"""What softplus takes of an emptied voxel: a density below a millionth."""
 CHUNK = 2**20
 """Points at which another field is read at once."""
-
-
-@dataclass
-class VoxelConfig:
-    """Options of `voxels`.
-
-    resolution: voxels along each axis, or [x, y, z]; 2 to 1024. channels: 3 for RGB, or the denoiser's latent.
-    box: half-side of the cube, or [[x, y, z], [x, y, z]] corners, world units. density_shift: added before softplus
-    (-1 in SJC: a uniform fog of 0.31 at the start). activation: of features: none, sigmoid or auto (sigmoid for RGB,
-    none for a latent). initial_std: of the raw features (1 in SJC). learn_scale: the global density scale e^s of SJC.
-    start: noise; a solid to begin from is the recipe's own `start`, a reconstructor. density_gain: a fixed factor on raw
-    density; above 1 it makes surfaces form faster at the same learning rate. density_rate: what multiplies the learning
-    rate of density, a number or a schedule; below 1 the shape that a `start` gave stays, while colours move on. prune_at:
-    after which share of the run thin voxels are emptied for good and colours begin anew, at most 0.9, or 1 for never; let
-    density grow slowly until then (density_rate: {0%: 0.03, 50%: 0.03, 51%: 0.3, 100%: 0.3}), and hollows stay open.
-    prune_below: which are thin: of an alpha below this share of the typical one, 0 to 1.
-    """
-
-    resolution: Any = 64
-    channels: int = 3
-    box: Any = 1.0
-    density_shift: float = -1.0
-    activation: str = "auto"
-    initial_std: float = 1.0
-    learn_scale: bool = True
-    start: str = "noise"
-    density_gain: float = 1.0
-    density_rate: Any = 1.0
-    prune_at: float = 1.0
-    prune_below: float = 0.5
-
-    def __post_init__(self) -> None:
-        self.density_rate = Schedule.parse(self.density_rate, "density_rate").within(0, FASTEST, "density_rate")
-        sides = self.sides
-        if len(sides) != 3 or not all(isinstance(side, int) and 2 <= side <= 1024 for side in sides):
-            raise ValueError(f"resolution: {self.resolution}; one or three whole numbers from 2 to 1024")
-        if not 1 <= self.channels <= 64:
-            raise ValueError(f"channels: {self.channels}; 3 for RGB, 4 for Stable Diffusion's latent")
-        try:
-            corners = self.corners
-            good = corners.shape == (2, 3) and bool((corners[0] < corners[1]).all())
-        except (TypeError, ValueError, RuntimeError, OverflowError):
-            good = False
-        if not good:
-            raise ValueError(f"box: {self.box}; a half-side above 0 or [[x, y, z], [x, y, z]] from low to high")
-        edges = corners[1] - corners[0]
-        if not bool((corners.abs() <= LARGEST_BOX).all() and (edges >= SMALLEST_BOX).all()):
-            raise ValueError(
-                f"box: {self.box}; within {LARGEST_BOX:g} world units of the origin, and no thinner than {SMALLEST_BOX:g}"
-            )
-        across = float(edges.norm() / (edges / torch.tensor(sides, device="cpu")).min())
-        if across > MOST_VOXELS:
-            raise ValueError(
-                f"box: {self.box} of {sides} voxels; some are so thin that a ray would pass {across:.0f} of them, "
-                f"at most {MOST_VOXELS}"
-            )
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(f"activation: {self.activation!r}; one of {', '.join(ACTIVATIONS)}")
-        for name in ("prune_at", "prune_below"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name}: {getattr(self, name)}; 0 to 1")
-        if LATEST_PRUNING < self.prune_at < 1:
-            late = f"0 to {LATEST_PRUNING}, for colours begin anew then, or 1 for never"
-            raise ValueError(f"prune_at: {self.prune_at}; {late}")
-        if self.start == "solid":
-            raise ValueError(
-                "start: 'solid'; remove it here and write, beside representation, start: {type: nano_lift}"
-            )
-        if self.start != "noise":
-            raise ValueError(f"start: {self.start!r}; noise, or leave it out and give the recipe a `start` of its own")
-        for name, low in (("density_shift", -LARGEST_NUMBER), ("initial_std", 0), ("density_gain", SMALLEST_GAIN)):
-            if not low <= getattr(self, name) <= LARGEST_NUMBER:
-                raise ValueError(f"{name}: {getattr(self, name)}; {low:g} to {LARGEST_NUMBER:g}")
-
-    @property
-    def sides(self) -> tuple[int, ...]:
-        """Voxels along x, y, z."""
-        return (self.resolution,) * 3 if isinstance(self.resolution, int) else tuple(self.resolution)
-
-    @property
-    def corners(self) -> Tensor:
-        """(2, 3), world units."""
-        if isinstance(self.box, (int, float)):
-            return torch.tensor([[-float(self.box)] * 3, [float(self.box)] * 3], device="cpu")
-        return torch.tensor(self.box, dtype=torch.float32, device="cpu")
 
 
 class VoxelField(RadianceField):
@@ -146,11 +52,8 @@ class VoxelField(RadianceField):
 
     @classmethod
     def build(cls, config: VoxelConfig) -> VoxelField:
-        if config.prune_at == 1:
-            return cls(config)
-        from zero3d_voxels.pruned import PrunedVoxelField
-
-        return PrunedVoxelField(config)
+        """The class that prunes only where it is asked to: of the other the engine has no `after_step` to call."""
+        return cls(config) if config.prune_at == 1 else PrunedVoxelField(config)
 
     @property
     def scale(self) -> Tensor:
@@ -270,3 +173,48 @@ class VoxelField(RadianceField):
         voxels_a_unit = points.new_tensor(self.config.sides) / (high - low)
         place: Tensor = (points.T - low[:, None]) * voxels_a_unit[:, None]
         return place
+
+
+class PrunedVoxelField(VoxelField):
+    """`voxels` with `prune_at`: thin voxels are emptied for good in the middle of a run.
+
+    As Plenoxels do (Fridovich-Keil et al. 2022, arXiv 2112.05131, "Coarse to Fine"). While density grows slowly, every ray
+    still passes through the fog, and colours agree from all sides about where the surface is; the fog that is left over
+    there, in hollows above all, would be a lid as soon as density grows fast.
+    """
+
+    def __init__(self, config: VoxelConfig) -> None:
+        super().__init__(config)
+        self.emptied: Tensor
+        self.register_buffer("emptied", torch.zeros_like(self.raw_density, dtype=torch.bool))
+
+    def initialise(self, step: Step) -> None:
+        super().initialise(step)
+        self.emptied.zero_()
+
+    def after_step(self, step: Step, optimizer: RowOptimizer) -> None:
+        """Prune after the first steps; later keep empty what was emptied."""
+        last = int(self.config.prune_at * step.total)
+        if step.index == last:
+            self.prune()
+            for name in ("raw_density", "raw_features"):
+                optimizer.reset(name)
+        elif step.index > last:
+            self._empty()
+
+    @torch.no_grad()
+    def prune(self) -> None:
+        """Empty what lets more light through than `prune_below` of the typical voxel, and let colours begin anew.
+
+        Typical is the mean alpha, weighted by alpha itself. Colours were learnt through the fog, and are wrong without it.
+        """
+        density = functional.softplus(self.scale * self.raw_density + self.config.density_shift)
+        alpha = -torch.expm1(-self.spacing * density)
+        typical = alpha.square().sum() / alpha.sum().clamp(min=1e-12)
+        self.emptied.copy_(alpha < self.config.prune_below * typical)
+        self._empty()
+        self.raw_features.zero_()
+
+    @torch.no_grad()
+    def _empty(self) -> None:
+        self.raw_density.masked_fill_(self.emptied, (EMPTY - self.config.density_shift) / self.scale)

@@ -17,7 +17,7 @@ from zero3d.interfaces import Representation
 from zero3d.values import Cameras, Step, View
 from zero3d_voxels.field import VoxelField
 from zero3d_voxels.march import March
-from zero3d_voxels.marching import box_interval, count_samples, jitter_shift
+from zero3d_voxels.sampling import box_interval, count_samples, jitter_shift
 from zero3d_voxels.volume import VolumeConfig, VolumeRenderer
 
 INDICES = 2**31 - 1
@@ -161,10 +161,10 @@ class _Fused(torch.autograd.Function):
 def _marcher(device: torch.device) -> Any:
     """The device's march; compilers are imported here, when something is drawn."""
     if device.type == "cuda":
-        from zero3d_voxels.march_cuda import CudaMarch
+        from zero3d_voxels.cuda.launch import CudaMarch
 
         return CudaMarch
-    from zero3d_voxels.march_cpu import CpuMarch
+    from zero3d_voxels.cpu.launch import CpuMarch
 
     return CpuMarch
 

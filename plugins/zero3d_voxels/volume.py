@@ -13,7 +13,7 @@ from torch.nn import functional
 from zero3d.geometry import rays
 from zero3d.interfaces import RadianceField, Renderer, Representation
 from zero3d.values import FAR, Cameras, Step, View
-from zero3d_voxels.marching import box_interval, count_samples, jitter_shift
+from zero3d_voxels.sampling import box_interval, count_samples, jitter_shift
 
 LARGEST = 1e6
 """World units; the object's longest side is 1."""

@@ -4,8 +4,7 @@ import math
 import pytest
 import torch
 
-from zero3d.testing import check_camera_sampler
-from zero3d.testing.conformance import fresh_step
+from zero3d.testing import check_camera_sampler, fresh_step
 from zero3d_cameras.published import PublishedCameras, PublishedConfig
 from zero3d_cameras.sphere import SphereCameras, SphereConfig
 

@@ -230,8 +230,8 @@ def test_what_is_no_model(target, said, words, tmp_path, monkeypatch, capsys):
 def test_splats_are_drawn_as_their_renderer_draws_them(tmp_path):
     from tests.plugins.test_gaussians_viewer import balls
     from zero3d.interfaces import ExportSubject
-    from zero3d_gaussians.drawing.renderer import SplatConfig, SplatRenderer
-    from zero3d_gaussians.files.exporter import SplatFile, SplatFileConfig
+    from zero3d_gaussians.exporter import SplatFile, SplatFileConfig
+    from zero3d_gaussians.renderer import SplatConfig, SplatRenderer
 
     cloud = balls()
     subject = ExportSubject(cloud, lambda cameras: None, lambda image: image, True, orbit(0.0, 0.0, SIDE), SIDE)

@@ -12,16 +12,16 @@ from tests.core.test_engine import make_engine
 from tests.plugins.test_fused import TWO, WHITE, voxels
 from zero3d.errors import ExportError, UserError
 from zero3d.geometry import check_cameras, orbit
-from zero3d.testing.conformance import fresh_step
+from zero3d.testing import fresh_step
 from zero3d.values import Cameras
 from zero3d_mesh import cut
 from zero3d_nerfacc.renderer import NerfaccConfig, NerfaccRenderer
 from zero3d_ngp.field import HashGridConfig, HashGridField
 from zero3d_surface.mesh import Mesh, MeshConfig
 from zero3d_surface.rasterizer import Rasterizer, RasterizerConfig
-from zero3d_voxels.field import VoxelConfig
+from zero3d_voxels.cuda.occupancy import occupancy
 from zero3d_voxels.fused import FusedConfig, FusedRenderer
-from zero3d_voxels.occupancy import occupancy
+from zero3d_voxels.options import VoxelConfig
 from zero3d_voxels.volume import VolumeConfig, VolumeRenderer
 
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from zero3d.geometry import look_at, orbit
-from zero3d.testing import check_renderer
-from zero3d.testing.conformance import fresh_step
+from zero3d.testing import check_renderer, fresh_step
 from zero3d.values import Cameras
-from zero3d_voxels.field import VoxelConfig, VoxelField
+from zero3d_voxels.cpu.launch import threads
+from zero3d_voxels.cuda.occupancy import occupancy
+from zero3d_voxels.field import VoxelField
 from zero3d_voxels.fused import FusedConfig, FusedRenderer
-from zero3d_voxels.march_cpu import threads
-from zero3d_voxels.occupancy import occupancy
+from zero3d_voxels.options import VoxelConfig
 from zero3d_voxels.volume import VolumeConfig, VolumeRenderer
 
 EVERYTHING = frozenset({"depth", "weights"})
@@ -93,7 +93,7 @@ def test_all_sizes_agree(resolution):
 @pytest.mark.parametrize(("layers", "fits"), [(4, True), (14, False)])
 def test_gradients_agree_whether_a_rays_stretches_are_kept_or_sought_again(layers, fits, monkeypatch):
     """Along x, thin fog and emptiness take turns, so that a ray has some `layers` stretches to draw."""
-    from zero3d_voxels import march_numba
+    from zero3d_voxels.cpu import march_numba
 
     field = voxels(resolution=[16 * layers, 20, 20])
     with torch.no_grad():
@@ -388,7 +388,7 @@ INTERPRETED = """
 import torch
 from tests.plugins import test_fused
 from zero3d_voxels import fused
-from zero3d_voxels.march_cuda import CudaMarch
+from zero3d_voxels.cuda.launch import CudaMarch
 
 fused._marcher = lambda device: CudaMarch
 cameras = test_fused.TWO.resized(5, 5)

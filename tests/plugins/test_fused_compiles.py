@@ -12,7 +12,7 @@ COMPILE = """
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from zero3d_voxels import march_triton
+from zero3d_voxels.cuda import march_triton
 
 WHOLE = {"rays", "samples", "nx", "ny", "nz", "by", "bx"}
 REAL = {"density_shift", "size", "threshold", "least"}

@@ -4,9 +4,9 @@ import numpy
 import pytest
 import torch
 
-from zero3d_voxels import blocks
-from zero3d_voxels.merge_numba import merge
-from zero3d_voxels.occupancy import occupancy
+from zero3d_voxels.cpu import blocks
+from zero3d_voxels.cpu.merge_numba import merge
+from zero3d_voxels.cuda.occupancy import occupancy
 
 
 def cells(grid, level):

@@ -20,7 +20,7 @@ from zero3d_gaussians.cloud import growth
 from zero3d_gaussians.cloud.gaussians import GaussianCloud, GaussiansConfig
 from zero3d_gaussians.cloud.start import facing
 from zero3d_gaussians.drawing.projection import rotations
-from zero3d_gaussians.drawing.renderer import SplatConfig, SplatRenderer
+from zero3d_gaussians.renderer import SplatConfig, SplatRenderer
 
 REGISTRY = load_plugins()
 ORIGINAL = {

@@ -14,7 +14,7 @@ from zero3d.values import Cameras
 from zero3d_gaussians.cloud.gaussians import GaussianCloud, GaussiansConfig
 from zero3d_gaussians.drawing import dense, tiles
 from zero3d_gaussians.drawing.projection import harmonics, project, rotations
-from zero3d_gaussians.drawing.renderer import SplatConfig, SplatRenderer
+from zero3d_gaussians.renderer import SplatConfig, SplatRenderer
 
 WHITE = torch.ones(3)
 COMPOSITES = {"dense": dense.composite, "tiles": tiles.composite}
@@ -244,7 +244,7 @@ def test_absolute_gradients_are_sums_over_the_pixels(composite):
 
 
 def test_too_many_for_no_kernel_is_one_line(monkeypatch):
-    monkeypatch.setattr("zero3d_gaussians.drawing.renderer.MOST_PAIRS", 100)
+    monkeypatch.setattr("zero3d_gaussians.renderer.MOST_PAIRS", 100)
     with pytest.raises(UserError, match=r"renderer: 6 Gaussians at 7x7 pixels.*zero3d\[gsplat\]"):
         SplatRenderer(SplatConfig(backend="torch")).render(made_cloud(6, 0.1), orbit(20.0, 10.0, 7), WHITE)
 

@@ -15,8 +15,8 @@ from zero3d.mesh_files import save_mesh
 from zero3d.testing import fresh_step
 from zero3d.values import PUBLISHED_FOV
 from zero3d_gaussians.cloud.gaussians import GaussianCloud, GaussiansConfig
-from zero3d_gaussians.drawing.renderer import SplatConfig, SplatRenderer
-from zero3d_gaussians.files.exporter import SplatFile, SplatFileConfig
+from zero3d_gaussians.exporter import SplatFile, SplatFileConfig
+from zero3d_gaussians.renderer import SplatConfig, SplatRenderer
 
 SIZE = 48
 

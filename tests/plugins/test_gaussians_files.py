@@ -14,9 +14,9 @@ from zero3d.mesh_files import save_mesh
 from zero3d.testing import fresh_step
 from zero3d_gaussians.cloud.gaussians import GaussianCloud, GaussiansConfig
 from zero3d_gaussians.drawing.projection import harmonics, rotations
-from zero3d_gaussians.drawing.renderer import SplatConfig, SplatRenderer
-from zero3d_gaussians.files.exporter import SplatFile, SplatFileConfig
+from zero3d_gaussians.exporter import SplatFile, SplatFileConfig
 from zero3d_gaussians.files.turned import harmonic_turn, turned
+from zero3d_gaussians.renderer import SplatConfig, SplatRenderer
 
 WHITE = torch.ones(3)
 CAMERAS = orbit(25.0, torch.tensor([20.0, 160.0]), 32)

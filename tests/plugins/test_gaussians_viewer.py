@@ -22,8 +22,8 @@ from zero3d.geometry import orbit
 from zero3d.interfaces import ExportSubject
 from zero3d.testing import fresh_step
 from zero3d_gaussians.cloud.gaussians import GaussianCloud, GaussiansConfig
-from zero3d_gaussians.drawing.renderer import SplatConfig, SplatRenderer
-from zero3d_gaussians.files.exporter import SplatFile, SplatFileConfig
+from zero3d_gaussians.exporter import SplatFile, SplatFileConfig
+from zero3d_gaussians.renderer import SplatConfig, SplatRenderer
 
 HERE = Path(__file__).parent.parent / "splat_viewer"
 SIDE = 256

@@ -9,8 +9,7 @@ from torch.nn.functional import binary_cross_entropy
 
 from zero3d.geometry import orbit, rays
 from zero3d.plugins import load_plugins
-from zero3d.testing import SphereField, check_regularizer
-from zero3d.testing.conformance import fresh_step
+from zero3d.testing import SphereField, check_regularizer, fresh_step
 from zero3d.testing.sphere import SphereConfig
 from zero3d.values import Picture, View
 from zero3d_losses.field.density_sparsity import DensitySparsity, DensitySparsityConfig

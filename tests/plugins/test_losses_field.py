@@ -15,7 +15,8 @@ from zero3d_losses.field.density_tv import DensityTV
 from zero3d_losses.field.grid import cell_axes, points_of
 from zero3d_losses.field.normal_smoothness_3d import NormalSmoothness3D
 from zero3d_losses.field.normal_tv import NormalTV
-from zero3d_voxels.field import VoxelConfig, VoxelField
+from zero3d_voxels.field import VoxelField
+from zero3d_voxels.options import VoxelConfig
 
 
 class Told(SphereField):

@@ -18,7 +18,7 @@ from zero3d.mesh_files import load_mesh
 from zero3d.mesh_views import MeshScene
 from zero3d.picture import frame
 from zero3d.plugins import load_plugins
-from zero3d.testing.laws.common import fresh_step
+from zero3d.testing.samples import fresh_step
 from zero3d.values import Picture, PosedPicture, Subject
 from zero3d_mcc.depth.model import DepthModel
 from zero3d_mcc.depth.unproject import AXES, eroded, from_relative, in_frame, unprojected

@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from tests.plugins.mesh_fields import export
 from zero3d_mesh.marching_cubes import MarchingCubesConfig
-from zero3d_voxels.field import VoxelConfig, VoxelField
+from zero3d_voxels.field import VoxelField
+from zero3d_voxels.options import VoxelConfig
 
 SIDE = 24
 OPTIONS = {"threshold": "paper", "resolution": 2 * SIDE, "smallest_share": 0.0}

@@ -6,7 +6,7 @@ import torch
 from tests.plugins.mvdream_tiny import save_folder
 from zero3d.geometry import orbit
 from zero3d.interfaces import AdaptableDenoiser, Teacher
-from zero3d.testing.conformance import fresh_step, random_view
+from zero3d.testing import fresh_step, random_view
 from zero3d.values import Prompt, Subject
 from zero3d_mvdream.denoiser import ImageDream, MvDream
 from zero3d_score.critic.lora import LoraCritic

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from zero3d.errors import RunError
 from zero3d.geometry import orbit
 from zero3d.interfaces import TrainingBatch
-from zero3d.testing.conformance import check_denoiser
+from zero3d.testing import check_denoiser
 from zero3d.values import Cameras, Picture, Subject
 from zero3d_voxels.volume import VolumeConfig, VolumeRenderer
 from zero3d_zero123.component import Zero123Config

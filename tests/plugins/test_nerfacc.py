@@ -18,7 +18,8 @@ from zero3d_nerfacc import renderer as renderers
 from zero3d_nerfacc.marching import march, occupied_cells
 from zero3d_nerfacc.renderer import NerfaccConfig, NerfaccRenderer
 from zero3d_ngp.field import HashGridConfig, HashGridField
-from zero3d_voxels.field import VoxelConfig, VoxelField
+from zero3d_voxels.field import VoxelField
+from zero3d_voxels.options import VoxelConfig
 from zero3d_voxels.volume import VolumeConfig, VolumeRenderer
 
 EVERYTHING = frozenset({"depth", "weights"})

@@ -17,7 +17,7 @@ from zero3d.mesh_files import load_mesh
 from zero3d.parts import build_parts
 from zero3d.plugins import load_plugins
 from zero3d.recipe import load_recipe
-from zero3d.testing.laws.common import fresh_step, random_picture
+from zero3d.testing.samples import fresh_step, random_picture
 from zero3d.values import Picture, PosedPicture, Prompt, Subject
 from zero3d_point_e.reconstructor import PointE
 from zero3d_point_e.shape.align import silhouette_azimuth

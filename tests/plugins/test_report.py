@@ -342,7 +342,7 @@ class TestSplats:
         from zero3d.interfaces import ExportSubject
         from zero3d.testing import fresh_step
         from zero3d_gaussians.cloud.gaussians import GaussianCloud, GaussiansConfig
-        from zero3d_gaussians.files.exporter import SplatFile, SplatFileConfig
+        from zero3d_gaussians.exporter import SplatFile, SplatFileConfig
 
         cloud = GaussianCloud(GaussiansConfig(points=3, opacity=0.99))
         with torch.no_grad():

@@ -14,8 +14,7 @@ from zero3d.interfaces import Teacher
 from zero3d.parts import build_parts
 from zero3d.plugins import load_plugins
 from zero3d.recipe import load_recipe
-from zero3d.testing import GaussianDenoiser, check_guidance
-from zero3d.testing.conformance import fresh_step, random_view
+from zero3d.testing import GaussianDenoiser, check_guidance, fresh_step, random_view
 from zero3d.testing.gaussian import GaussianConfig
 from zero3d_score.sds import ScoreDistillation, SdsConfig
 from zero3d_score.shared.noising import noised_view

@@ -19,8 +19,7 @@ from zero3d.parts import build_parts
 from zero3d.plugins import load_plugins
 from zero3d.recipe import load_recipe
 from zero3d.run import resume, run
-from zero3d.testing import GaussianDenoiser, check_guidance
-from zero3d.testing.conformance import fresh_step, random_picture, random_view
+from zero3d.testing import GaussianDenoiser, check_guidance, fresh_step, random_picture, random_view
 from zero3d.testing.gaussian import GaussianConfig
 from zero3d.values import Subject, View
 from zero3d_score.critic.base import Critic, poses

@@ -9,11 +9,11 @@ from torch.nn import functional
 from zero3d.engine import Optimizer
 from zero3d.geometry import look_at, orbit, rays
 from zero3d.recipe import OptimizerOptions
-from zero3d.testing import SphereField, check_renderer, check_representation
-from zero3d.testing.conformance import fresh_step
+from zero3d.testing import SphereField, check_renderer, check_representation, fresh_step
 from zero3d.testing.sphere import SphereConfig
 from zero3d.values import Cameras
-from zero3d_voxels.field import VoxelConfig, VoxelField
+from zero3d_voxels.field import VoxelField
+from zero3d_voxels.options import VoxelConfig
 from zero3d_voxels.volume import VolumeConfig, VolumeRenderer
 
 WHITE = torch.ones(3)

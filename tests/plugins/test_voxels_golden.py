@@ -8,7 +8,8 @@ import torch
 
 from zero3d.values import Cameras
 from zero3d_losses.views.depth_smoothness import DepthSmoothness
-from zero3d_voxels.field import VoxelConfig, VoxelField
+from zero3d_voxels.field import VoxelField
+from zero3d_voxels.options import VoxelConfig
 from zero3d_voxels.volume import VolumeConfig, VolumeRenderer
 
 GOLDEN = numpy.load("tests/data/sjc_render.npz")

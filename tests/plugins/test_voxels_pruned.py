@@ -6,10 +6,9 @@ import torch
 from zero3d.engine import Optimizer
 from zero3d.interfaces.component import own_hook
 from zero3d.recipe import OptimizerOptions
-from zero3d.testing import check_representation
-from zero3d.testing.conformance import fresh_step
-from zero3d_voxels.field import VoxelConfig, VoxelField
-from zero3d_voxels.pruned import PrunedVoxelField
+from zero3d.testing import check_representation, fresh_step
+from zero3d_voxels.field import PrunedVoxelField, VoxelField
+from zero3d_voxels.options import VoxelConfig
 
 OPTIONS = {"resolution": 8, "box": 0.5, "density_shift": -4.0, "density_gain": 10.0, "prune_at": 0.5}
 

@@ -21,8 +21,7 @@ from tests.plugins.zero123_tiny import (
 from zero3d.errors import RecipeError
 from zero3d.geometry import relative_pose
 from zero3d.plugins import load_plugins
-from zero3d.testing import check_trainable_denoiser
-from zero3d.testing.conformance import training_batch
+from zero3d.testing import check_trainable_denoiser, training_batch
 from zero3d_training.options import load_train_recipe
 from zero3d_training.trainer import Trainer
 from zero3d_zero123.component import Zero123, Zero123Config

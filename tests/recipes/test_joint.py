@@ -13,7 +13,7 @@ from zero3d.parts import build_parts
 from zero3d.plugins import load_plugins
 from zero3d.recipe import load_recipe
 from zero3d.run import run
-from zero3d.testing.conformance import fresh_step
+from zero3d.testing import fresh_step
 from zero3d.values import View
 
 FAMILIES = {"mvdream": 10_000, "imagedream": 12_500}

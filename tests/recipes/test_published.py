@@ -18,7 +18,7 @@ from zero3d.plugins import load_plugins
 from zero3d.recipe import load_recipe
 from zero3d.run import open_session, run
 from zero3d.schedule import Schedule
-from zero3d.testing.conformance import fresh_step
+from zero3d.testing import fresh_step
 from zero3d.values import LossContext, Picture, Subject, View
 
 PAPER, FAST, STABLE, NGP = (

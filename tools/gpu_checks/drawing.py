@@ -23,8 +23,9 @@ from zero3d_ngp.field import HashGridConfig, HashGridField
 from zero3d_sdf.field import SDFConfig, SDFField
 from zero3d_surface.mesh import Mesh, MeshConfig
 from zero3d_surface.rasterizer import Rasterizer, RasterizerConfig
-from zero3d_voxels.field import VoxelConfig, VoxelField
+from zero3d_voxels.field import VoxelField
 from zero3d_voxels.fused import FusedConfig, FusedRenderer
+from zero3d_voxels.options import VoxelConfig
 from zero3d_voxels.volume import VolumeConfig, VolumeRenderer
 
 LIMIT = 1e-3

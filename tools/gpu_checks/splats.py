@@ -14,7 +14,7 @@ from gpu_checks.rows import Bench, Found, Missing, error, need, root
 from zero3d.geometry import orbit
 from zero3d.testing import fresh_step
 from zero3d_gaussians.cloud.gaussians import GaussianCloud, GaussiansConfig
-from zero3d_gaussians.drawing.renderer import SplatConfig, SplatRenderer
+from zero3d_gaussians.renderer import SplatConfig, SplatRenderer
 
 GOLDEN = root() / "tests" / "data" / "gaussians_tiny.npz"
 LIMIT = 2e-3

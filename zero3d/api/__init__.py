@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 from zero3d.lazy import lazily
 
 if TYPE_CHECKING:
-    from zero3d.api.calls import Planned, check, export, open_run, plan, reconstruct, resume, run
+    from zero3d.api.calls import Planned, check, open_run, plan, reconstruct, run
     from zero3d.api.figures import Figures
     from zero3d.api.mesh import Mesh
-    from zero3d.api.opened import Run
+    from zero3d.api.opened import Run, export, resume
 
 __getattr__ = lazily(
     __name__,
     {
-        "calls": "Planned check export open_run plan reconstruct resume run",
+        "calls": "Planned check open_run plan reconstruct run",
         "figures": "Figures",
         "mesh": "Mesh",
-        "opened": "Run",
+        "opened": "Run export resume",
     },
 )
 

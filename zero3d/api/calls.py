@@ -1,27 +1,21 @@
-"""What the command line does, as functions that return what was made."""
+"""What the command line does, as functions that return what was made; of a run that is there, `opened` does it."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from zero3d import folder
 from zero3d import run as runs
-from zero3d.api.bar import discard, print_above_bar, watched
 from zero3d.api.commands import command_output
-from zero3d.api.opened import Run
+from zero3d.api.opened import Plugins, Run, made
 from zero3d.api.overrides import picture_word, words
 from zero3d.errors import UserError
 from zero3d.plugins import load_plugins
 from zero3d.recipe import RecipeText
-from zero3d.registry import Registry
-from zero3d.run.opening.session import Session
-
-Plugins = Sequence[str | Path]
-"""Folders or .py files of plug-ins that are not installed, as `--plugin` takes them."""
 
 
 def run(
@@ -48,7 +42,7 @@ def run(
         KeyboardInterrupt: stopped; `open_run(out).resume()` goes on.
     """
     with _override_words(image, out, overrides, keywords) as options:
-        return _ran(lambda registry, tell: runs.run(_file(recipe), registry, options, tell), progress, plugins)
+        return made(lambda registry, tell: runs.run(_file(recipe), registry, options, tell), progress, plugins)
 
 
 def reconstruct(
@@ -67,44 +61,6 @@ def reconstruct(
     """
     recipe = runs.one_shot(name, load_plugins(plugins))
     return run(recipe, image, out, overrides, progress, plugins, **keywords)
-
-
-def resume(
-    run_folder: str | Path,
-    steps: int | None = None,
-    overrides: Mapping[str, Any] | None = None,
-    progress: bool = True,
-    plugins: Plugins = (),
-    **keywords: Any,
-) -> Run:
-    """Go on with a run from its checkpoint, to another number of steps if given: `zero3d resume`.
-
-    overrides: of observers, which hold for what is done now, {"observers.viewer": {"port": 0}}; None removes one.
-
-    Raises:
-        UserError: no run, a damaged checkpoint, another override, or another process is writing there.
-        KeyboardInterrupt: stopped again.
-    """
-    options = words({**({} if steps is None else {"steps": steps}), **(overrides or {}), **keywords})
-    return _ran(lambda registry, tell: runs.resume(str(run_folder), registry, tell, options), progress, plugins)
-
-
-def export(
-    run_folder: str | Path,
-    overrides: Mapping[str, Any] | None = None,
-    progress: bool = True,
-    plugins: Plugins = (),
-    **keywords: Any,
-) -> Run:
-    """Write a run's models again, with other options: `zero3d export`.
-
-    overrides: what exporting looks at, {"export.mesh.resolution": 256}.
-
-    Raises:
-        UserError: no run, no checkpoint, or nothing to export.
-    """
-    options = words({**(overrides or {}), **keywords})
-    return _ran(lambda registry, tell: runs.export(str(run_folder), registry, options, tell), progress, plugins)
 
 
 def open_run(run_folder: str | Path, plugins: Plugins = ()) -> Run:
@@ -181,8 +137,3 @@ def _file(recipe: str | Path | RecipeText) -> str | RecipeText:
     if isinstance(recipe, Path) and len(recipe.parts) == 1 and recipe.suffix not in (".yaml", ".yml"):
         return f"./{recipe}"  # a path is never a recipe's name
     return str(recipe) if isinstance(recipe, Path) else recipe
-
-
-def _ran(work: Callable[[Registry, Callable[[str], None]], Session], progress: bool, plugins: Plugins) -> Run:
-    session = work(watched(load_plugins(plugins), progress), print_above_bar if progress else discard)
-    return Run(folder.whole_run(session.folder), tuple(plugins))

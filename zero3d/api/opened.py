@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zero3d import folder
+from zero3d import run as runs
+from zero3d.api.bar import discard, print_above_bar, watched
 from zero3d.api.commands import command_output, option_words
 from zero3d.api.figures import Figures
+from zero3d.api.overrides import words
 from zero3d.errors import UserError
 from zero3d.plugins import load_plugins
 from zero3d.recipe import read_yaml
+from zero3d.registry import Registry
+from zero3d.run.opening.session import Session
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -22,6 +27,10 @@ if TYPE_CHECKING:
     from zero3d.api.mesh import Mesh
     from zero3d.interfaces import ExportSubject
     from zero3d.values import Cameras, View
+
+
+Plugins = Sequence[str | Path]
+"""Folders or .py files of plug-ins that are not installed, as `--plugin` takes them."""
 
 
 class Run:
@@ -141,9 +150,7 @@ class Run:
 
     @cached_property
     def _field(self) -> tuple[Callable[[Cameras], View], ExportSubject]:
-        from zero3d.run import field_drawer
-
-        return field_drawer(self.folder, load_plugins(self._plugins))
+        return runs.field_drawer(self.folder, load_plugins(self._plugins))
 
     def eval(self, mesh: Any = None, views: Any = None, **options: Any) -> dict[str, Any]:
         """Score it: `zero3d eval`. mesh: the true mesh's file; views: true views; options: that command's, `masks=True`,
@@ -154,8 +161,8 @@ class Run:
         """
         registry = load_plugins(self._plugins)
         out = Path(options.pop("json", None) or self.folder / "eval.json").expanduser()
-        words = option_words({"mesh": mesh, "views": views, **options, "json": out})
-        command_output(registry, "eval", [*words, "--", str(self.folder)])
+        given = option_words({"mesh": mesh, "views": views, **options, "json": out})
+        command_output(registry, "eval", [*given, "--", str(self.folder)])
         found: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
         return found
 
@@ -167,8 +174,6 @@ class Run:
         Raises:
             UserError: as `zero3d.api.resume`.
         """
-        from zero3d.api.calls import resume
-
         self.__dict__.pop("_field", None)
         return resume(self.folder, steps, overrides, progress, self._plugins)
 
@@ -178,14 +183,56 @@ class Run:
         Raises:
             UserError: as `zero3d.api.export`.
         """
-        from zero3d.api.calls import export
-
         return export(self.folder, overrides, progress, self._plugins)
 
     def _repr_html_(self) -> str:
         from zero3d.api.notebook import run_html
 
         return run_html(self)
+
+
+def resume(
+    run_folder: str | Path,
+    steps: int | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    progress: bool = True,
+    plugins: Plugins = (),
+    **keywords: Any,
+) -> Run:
+    """Go on with a run from its checkpoint, to another number of steps if given: `zero3d resume`.
+
+    overrides: of observers, which hold for what is done now, {"observers.viewer": {"port": 0}}; None removes one.
+
+    Raises:
+        UserError: no run, a damaged checkpoint, another override, or another process is writing there.
+        KeyboardInterrupt: stopped again.
+    """
+    options = words({**({} if steps is None else {"steps": steps}), **(overrides or {}), **keywords})
+    return made(lambda registry, tell: runs.resume(str(run_folder), registry, tell, options), progress, plugins)
+
+
+def export(
+    run_folder: str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    progress: bool = True,
+    plugins: Plugins = (),
+    **keywords: Any,
+) -> Run:
+    """Write a run's models again, with other options: `zero3d export`.
+
+    overrides: what exporting looks at, {"export.mesh.resolution": 256}.
+
+    Raises:
+        UserError: no run, no checkpoint, or nothing to export.
+    """
+    options = words({**(overrides or {}), **keywords})
+    return made(lambda registry, tell: runs.export(str(run_folder), registry, options, tell), progress, plugins)
+
+
+def made(work: Callable[[Registry, Callable[[str], None]], Session], progress: bool, plugins: Plugins) -> Run:
+    """The run that `work` makes of a registry and of what tells the user, with or without a bar."""
+    session = work(watched(load_plugins(plugins), progress), print_above_bar if progress else discard)
+    return Run(folder.whole_run(session.folder), tuple(plugins))
 
 
 def _around(

@@ -18,7 +18,7 @@ from zero3d.recipe import OptimizerOptions
 from zero3d.schedule import Schedule
 from zero3d.testing.balls import BallRenderer
 from zero3d.testing.gaussian import GaussianConfig, GaussianDenoiser
-from zero3d.testing.laws.common import random_picture
+from zero3d.testing.samples import random_picture
 from zero3d.testing.sphere import SphereConfig, SphereField
 from zero3d.values import Cameras, ImageGradient, LossContext, Step, StepTerms, Subject, View, ViewGradient
 

@@ -50,7 +50,7 @@ def density_and_features(made: Blobs, values: Tensor, points: Tensor, otherwise:
     if points.device.type == "cpu" and not wants_graph and len(points) and len(columns):
         from zero3d_gaussians.cloud.nearby import summed
 
-        sums = summed(made, columns, points)
+        sums = summed(made.means, made.inverses, columns, points, REACH)
     else:
         size = max(1, PAIRS // max(len(columns), 1))
         parts = [

@@ -25,9 +25,10 @@ from zero3d_gaussians.cloud import growth, mcmc, start
 from zero3d_gaussians.cloud.density import blobs, density_and_features
 from zero3d_gaussians.cloud.options import MOST
 from zero3d_gaussians.cloud.options import GaussiansConfig as GaussiansConfig  # public here
-from zero3d_gaussians.cloud.start import Start
 from zero3d_gaussians.cloud.watch import Seen, Watch
 from zero3d_gaussians.drawing.projection import C0, rotations
+from zero3d_gaussians.files.reading import opened
+from zero3d_gaussians.values import Start, check_numbers, shown_bounds
 
 FLATTEST = 1e-6
 """World units: no axis starts shorter."""
@@ -80,15 +81,13 @@ class GaussianCloud(RadianceField, SplatCloud):
     @classmethod
     def from_file(cls, path: Path) -> GaussianCloud | None:
         """A .splat, or a .ply in 3DGS's layout; its density is asked for where its Gaussians show, 128 cells a side."""
-        from zero3d_gaussians.files.reading import opened
-
         found = opened(path)
         if found is None:
             return None
         rest = 0 if found.sh_rest is None else found.sh_rest.shape[1]
         cloud = cls(GaussiansConfig(points=1, max_count=MOST, degree=math.isqrt(rest + 1) - 1))
         cloud._take(found, str(path))
-        cloud.box = start.bounds(found).to(cloud.box)
+        cloud.box = shown_bounds(found).to(cloud.box)
         cloud.spacing = float((cloud.box[1] - cloud.box[0]).max()) / 128
         return cloud
 
@@ -331,7 +330,7 @@ class GaussianCloud(RadianceField, SplatCloud):
             raise UserError(
                 f"{where}: {count:,} Gaussians, representation.max_count is {self.config.max_count:,}; raise that"
             )
-        start.check(found, where)
+        check_numbers(found, where)
         scales, means = found.log_scales, found.means
         if scales is None:
             scales = start.sizes(means, self.config.spread, self.config.flat if found.quaternions is not None else 1)

@@ -8,7 +8,6 @@ import numpy
 import torch
 from torch import Tensor
 
-from zero3d_gaussians.cloud.density import REACH, Blobs
 from zero3d_gaussians.drawing.kernel import compiled, exponential
 from zero3d_gaussians.drawing.tiles import share
 
@@ -18,19 +17,19 @@ ENTRIES = 2**23
 """In all lists together; a coarser grid has fewer."""
 
 
-def summed(made: Blobs, columns: Tensor, points: Tensor) -> Tensor:
-    """`density._everywhere`, asking only those nearby. (P, F)"""
-    means, inverses, values, places = (
-        part.detach().contiguous().numpy() for part in (made.means, made.inverses, columns, points)
-    )
+def summed(means: Tensor, inverses: Tensor, columns: Tensor, points: Tensor, reach: float) -> Tensor:
+    """`density._everywhere`, asking only those nearby: each ends at `reach` standard deviations. (P, F)"""
     # an ellipsoid's bounding box: the rows of inverses are axes divided by their squared lengths
-    axes = made.inverses.detach() / made.inverses.detach().square().sum(dim=-1, keepdim=True)
-    reach = (REACH * axes.square().sum(dim=1).sqrt()).numpy()
+    axes = inverses.detach() / inverses.detach().square().sum(dim=-1, keepdim=True)
+    half = (reach * axes.square().sum(dim=1).sqrt()).numpy()
+    centres, whitening, values, places = (
+        part.detach().contiguous().numpy() for part in (means, inverses, columns, points)
+    )
     low, high = places.min(axis=0), places.max(axis=0)
     side, cells = float(max((high - low).max(), 1e-6)), CELLS
     while True:
-        first, last = (_cells(means + sign * reach, low, side, cells) for sign in (-1, 1))
-        outside = (means + reach < low).any(axis=1) | (means - reach > high).any(axis=1)
+        first, last = (_cells(centres + sign * half, low, side, cells) for sign in (-1, 1))
+        outside = (centres + half < low).any(axis=1) | (centres - half > high).any(axis=1)
         counts = numpy.where(outside, 0, (last - first + 1).prod(axis=1))
         if counts.sum() <= ENTRIES or cells == 1:
             break
@@ -39,10 +38,10 @@ def summed(made: Blobs, columns: Tensor, points: Tensor) -> Tensor:
     fill_lists(first, last, outside, cells, starts, ids)
     where = _cells(places, low, side, cells) @ numpy.array([cells * cells, cells, 1])
     out = numpy.zeros((len(places), values.shape[1]), values.dtype)
-    real, end = values.dtype.type, values.dtype.type(REACH**2)
+    real, end = values.dtype.type, values.dtype.type(reach**2)
     share(
         lambda worker, workers: add_up(
-            means, inverses, values, places, where, starts, ids, real(0.5), end, worker, workers, out
+            centres, whitening, values, places, where, starts, ids, real(0.5), end, worker, workers, out
         )
     )
     return torch.from_numpy(out)

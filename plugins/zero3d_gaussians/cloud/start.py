@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy
 import torch
 from torch import Tensor
 
 from zero3d.errors import UserError
-from zero3d.geometry import FURTHEST
 from zero3d.interfaces import RadianceField, SurfaceRepresentation
 from zero3d_gaussians.drawing.projection import C0
+from zero3d_gaussians.files.reading import read_gaussians, read_points
+from zero3d_gaussians.values import Start
 
 GRID = 64
 """Cells along the longest side of a field's box, where its surface is sought."""
@@ -22,53 +21,8 @@ DEPTH = 1.3
 """Standard deviations along a surface by which the centres lie below it; seen from the side they then end about there."""
 CHUNK = 2**18
 """Points asked of a field at a time."""
-FAINTEST = 0.005
-"""Opacity from which a Gaussian counts in a surface (DreamGaussian's)."""
 CLOSEST = 1e-7
 """Mean squared distance to the neighbours at least (DreamGaussian's)."""
-
-
-class Start(NamedTuple):
-    """N Gaussians in world axes. None: as the options say; with quaternions alone, the third axis is a surface's normal.
-
-    means (N, 3), log_scales (N, 3), quaternions (N, 4), opacity_logits (N,), sh_base (N, 1, C), sh_rest (N, K - 1, C).
-    """
-
-    means: Tensor
-    log_scales: Tensor | None
-    quaternions: Tensor | None
-    opacity_logits: Tensor | None
-    sh_base: Tensor
-    sh_rest: Tensor | None = None
-
-    def changed(self, change: Callable[[Tensor], Tensor]) -> Start:
-        """Every tensor passed through `change`."""
-        means, log_scales, quaternions, logits, base, rest = (None if part is None else change(part) for part in self)
-        assert means is not None
-        assert base is not None
-        return Start(means, log_scales, quaternions, logits, base, rest)
-
-
-def check(found: Start, where: str) -> None:
-    """Whether every number can be worked with.
-
-    Raises:
-        UserError: one is not finite, a centre is out of reach; the line says which row.
-    """
-    for name, value in found._asdict().items():
-        if value is None:
-            continue
-        bad = ~torch.isfinite(value.reshape(len(value), -1)).all(dim=1)
-        if bool(bad.any()):
-            raise UserError(
-                f"{where}: {name} of Gaussian {int(bad.nonzero()[0])} is not finite, of {int(bad.sum()):,} in all; "
-                "remove these rows"
-            )
-    far = (found.means.abs() > FURTHEST).any(dim=1)
-    if bool(far.any()):
-        raise UserError(
-            f"{where}: Gaussian {int(far.nonzero()[0])} is over {FURTHEST:g} world units away; scale the cloud to size 1"
-        )
 
 
 def ball(count: int, radius: float, channels: int, generator: torch.Generator) -> Start:
@@ -80,17 +34,6 @@ def ball(count: int, radius: float, channels: int, generator: torch.Generator) -
     means = means * (radius * share ** (1 / 3))[:, None]
     base = torch.rand(count, 1, channels, generator=generator) / 255
     return Start(means, None, None, None, base)
-
-
-def bounds(found: Start) -> Tensor:
-    """(2, 3): the corners of the box of what shows: two standard deviations about all but the faintest Gaussians."""
-    assert found.log_scales is not None
-    assert found.opacity_logits is not None
-    shows = found.opacity_logits.sigmoid() >= FAINTEST
-    if not bool(shows.any()):
-        shows = torch.ones_like(shows)
-    means, reach = found.means[shows], 2 * found.log_scales[shows].exp().amax(dim=1, keepdim=True)
-    return torch.stack([(means - reach).amin(dim=0), (means + reach).amax(dim=0)])
 
 
 def sizes(means: Tensor, spread: float, flat: float) -> Tensor:
@@ -158,8 +101,6 @@ def from_file(path: str, count: int, channels: int, generator: torch.Generator) 
     Raises:
         UserError: missing, unreadable, of another layout, empty.
     """
-    from zero3d_gaussians.files.reading import read_gaussians, read_points
-
     kind = Path(path).suffix.lower()
     found = read_gaussians(path) if kind in (".ply", ".splat") else None
     if found is None and kind == ".ply":

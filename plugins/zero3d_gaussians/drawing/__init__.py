@@ -1,1 +1,1 @@
-"""How a cloud of Gaussians is drawn: projection, compositing (dense, numba, gsplat), the renderer."""
+"""How a cloud of Gaussians is drawn: projection, compositing (dense, numba, gsplat)."""

@@ -12,10 +12,10 @@ import torch
 
 from zero3d.errors import UserError
 from zero3d.files.mistaken import mistaken
-from zero3d_gaussians.cloud.start import Start
 from zero3d_gaussians.drawing.projection import C0
 from zero3d_gaussians.files.turned import turned
 from zero3d_gaussians.files.writing import ROW, ply_names
+from zero3d_gaussians.values import Start
 
 TYPES = {
     **dict.fromkeys(("char", "int8"), "i1"),

@@ -8,8 +8,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from zero3d_gaussians.cloud.start import Start
 from zero3d_gaussians.drawing.projection import basis
+from zero3d_gaussians.values import Start
 
 TO_GLTF = (0.5, -0.5, -0.5, -0.5)
 """The quaternion, w first, of (x, y, z) -> (y, z, x)."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy
 import torch
 
-from zero3d_gaussians.cloud.start import Start
 from zero3d_gaussians.drawing.projection import C0
+from zero3d_gaussians.values import Start
 
 
 def ply_names(rest: int) -> list[str]:

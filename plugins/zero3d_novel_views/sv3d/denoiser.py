@@ -78,20 +78,20 @@ class Sv3d(Denoiser):
 
     @classmethod
     def inspect_weights(cls, path: Path, config: str = "") -> Iterable[str] | None:
-        from zero3d_novel_views.report import report_sv3d
+        from zero3d_novel_views.sv3d.report import report_sv3d
 
         return report_sv3d(path, config)
 
     @classmethod
     def recognize_weights(cls, path: Path) -> str:
-        from zero3d_novel_views.report import is_sv3d
+        from zero3d_novel_views.sv3d.report import is_sv3d
 
         return cls.family if is_sv3d(path) else ""
 
     @classmethod
     def convert_weights(cls, asked: Conversion) -> bool:
-        from zero3d_novel_views.report import is_sv3d_file
         from zero3d_novel_views.sv3d.export import convert
+        from zero3d_novel_views.sv3d.report import is_sv3d_file
 
         if not is_sv3d_file(asked.path):
             return False

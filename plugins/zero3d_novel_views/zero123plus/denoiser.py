@@ -75,13 +75,13 @@ class Zero123Plus(Denoiser):
 
     @classmethod
     def inspect_weights(cls, path: Path, config: str = "") -> Iterable[str] | None:
-        from zero3d_novel_views.report import report_zero123plus
+        from zero3d_novel_views.zero123plus.report import report_zero123plus
 
         return report_zero123plus(path)
 
     @classmethod
     def recognize_weights(cls, path: Path) -> str:
-        from zero3d_novel_views.report import is_zero123plus
+        from zero3d_novel_views.zero123plus.report import is_zero123plus
 
         return cls.family if is_zero123plus(path) else ""
 

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from zero3d.geometry import orbit
 from zero3d.interfaces import Background
-from zero3d.testing.laws.common import Laws, fresh_step
+from zero3d.testing.laws.common import Laws
 from zero3d.testing.laws.state import check_state
+from zero3d.testing.samples import fresh_step
 from zero3d.values import Step
 
 SIZE = 12

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from zero3d.interfaces import CameraSampler
-from zero3d.testing.laws.common import Laws, fresh_step
+from zero3d.testing.laws.common import Laws
 from zero3d.testing.laws.state import check_state
+from zero3d.testing.samples import fresh_step
 from zero3d.values import Cameras, Step
 
 STEPS = 20

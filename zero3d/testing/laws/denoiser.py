@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from zero3d.geometry import orbit
 from zero3d.interfaces import AdaptableDenoiser, Denoiser, PixelDenoiser
-from zero3d.testing.laws.common import Laws, random_picture
+from zero3d.testing.laws.common import Laws
 from zero3d.testing.laws.state import check_kept
+from zero3d.testing.samples import random_picture
 from zero3d.values import Cameras, Subject
 
 

@@ -13,10 +13,11 @@ from torch import Tensor
 from zero3d.geometry import orbit
 from zero3d.interfaces import CameraSampler, EncoderTeacher, Guidance, Teacher
 from zero3d.testing.gaussian import GaussianConfig, GaussianDenoiser
-from zero3d.testing.laws.common import Laws, fresh_step, random_view, same
+from zero3d.testing.laws.common import Laws, same
 from zero3d.testing.laws.joint import check_joint
 from zero3d.testing.laws.prior import Prior
 from zero3d.testing.laws.state import check_state
+from zero3d.testing.samples import fresh_step, random_view
 from zero3d.values import Cameras, Step, View
 
 VIEWS, STEPS, FEW = 32, 24, 8

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from zero3d.geometry import orbit
 from zero3d.interfaces import Guidance, Teacher
-from zero3d.testing.laws.common import Laws, fresh_step, random_view
+from zero3d.testing.laws.common import Laws
 from zero3d.testing.laws.prior import Prior
+from zero3d.testing.samples import fresh_step, random_view
 from zero3d.values import Cameras, View
 
 GROUP = 4

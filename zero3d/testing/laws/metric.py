@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from zero3d.interfaces import DistributionMetric, Metric, PictureMetric, ShapeMetric
-from zero3d.testing.laws.common import Laws, random_picture
+from zero3d.testing.laws.common import Laws
+from zero3d.testing.samples import random_picture
 
 SIDE = 64
 """Pixels of the pictures that it is tried with."""

@@ -6,7 +6,8 @@ import torch
 
 from zero3d.geometry import orbit
 from zero3d.interfaces import PointCloud, Reconstructor, Representation
-from zero3d.testing.laws.common import Laws, fresh_step, random_picture, same
+from zero3d.testing.laws.common import Laws, same
+from zero3d.testing.samples import fresh_step, random_picture
 from zero3d.values import Prompt, Subject
 
 

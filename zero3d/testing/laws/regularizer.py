@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from zero3d.interfaces import Encoder, Regularizer
-from zero3d.testing.laws.common import Laws, differences, fresh_step, loss_context, random_picture, random_view
+from zero3d.testing.laws.common import Laws, differences
 from zero3d.testing.laws.state import check_state
+from zero3d.testing.samples import fresh_step, loss_context, random_picture, random_view
 from zero3d.testing.sphere import SphereConfig, SphereField
 from zero3d.values import VIEW_FIELDS, LossContext, Picture, Prompt, View
 

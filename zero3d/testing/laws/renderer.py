@@ -12,8 +12,9 @@ from torch import Tensor
 from zero3d.geometry import orbit, rays
 from zero3d.interfaces import Renderer, Representation
 from zero3d.testing.balls import ThreeBalls, ThreeBallsConfig, draw_balls
-from zero3d.testing.laws.common import Laws, differences, fresh_step, in_double, same
+from zero3d.testing.laws.common import Laws, differences, in_double, same
 from zero3d.testing.laws.state import check_state
+from zero3d.testing.samples import fresh_step
 from zero3d.testing.sphere import SphereConfig, SphereField
 from zero3d.values import FAR, VIEW_FIELDS, Cameras, View
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from zero3d.interfaces import RadianceField, Representation, SplatCloud
-from zero3d.testing.laws.common import Laws, copied, fresh_step, same
+from zero3d.testing.laws.common import Laws, copied, same
+from zero3d.testing.samples import fresh_step
 
 STEPS = 6
 SMALL = 2**16

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy
 
-from zero3d_voxels.blocks import BLOCK
-from zero3d_voxels.vector_numba import compiled, index
+from zero3d_voxels.cpu.blocks import BLOCK
+from zero3d_voxels.cpu.vector_numba import compiled, index
 
 T = 16
 """Rays that are drawn together: what one of them waits for, another computes."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy
 
-from zero3d_voxels.vector_numba import compiled, index
+from zero3d_voxels.cpu.vector_numba import compiled, index
 
 BYTE, HALF = numpy.uint64(8), numpy.uint64(32)
 TOP = numpy.uint64(56)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from zero3d_voxels.blocks import BLOCK
-from zero3d_voxels.vector_numba import compiled, index
+from zero3d_voxels.cpu.blocks import BLOCK
+from zero3d_voxels.cpu.vector_numba import compiled, index
 
 
 @compiled(outside=True)

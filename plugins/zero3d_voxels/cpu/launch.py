@@ -16,8 +16,8 @@ import numpy
 import torch
 from torch import Tensor
 
-from zero3d_voxels.blocks import Maps, survey
-from zero3d_voxels.helper import helper, share
+from zero3d_voxels.cpu.blocks import Maps, survey
+from zero3d_voxels.cpu.helper import helper, share
 from zero3d_voxels.march import March
 
 PRIVATE_BYTES = 1 << 31
@@ -30,7 +30,7 @@ class CpuMarch:
 
     def __init__(self, march: March, density: Tensor, features: Tensor, scale: Tensor) -> None:
         """density (1, 1, Z, Y, X), features (1, C, Z, Y, X), best channels last; the raw density's scale, a scalar."""
-        from zero3d_voxels import march_numba, merge_numba
+        from zero3d_voxels.cpu import march_numba, merge_numba
 
         self.kernels, self.merge = march_numba, merge_numba.merge
         grid = density.detach()[0, 0].contiguous().numpy()

@@ -35,7 +35,7 @@ class Maps:
 
 def survey(density: Any, empty_below: Any) -> Maps:
     """The maps of a density (Z, Y, X) that is empty below a level."""
-    from zero3d_voxels import cells_numba
+    from zero3d_voxels.cpu import cells_numba
 
     blocks = depth, height, width = tuple(side // BLOCK + 1 for side in density.shape)
     words = (width + 1) // 2 + 1
@@ -50,7 +50,7 @@ def survey(density: Any, empty_below: Any) -> Maps:
 
 def look_ahead(some: Any, every: Any) -> Any:
     """`Maps.ahead` of its `some` and `every`."""
-    from zero3d_voxels.cells_numba import look
+    from zero3d_voxels.cpu.cells_numba import look
 
     depth, height, width = some.shape
     plane = (height + 1) * (width + 1)

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy
 
-from zero3d_voxels.rays_numba import ONE, RAY_FLOATS, WALK_FLOATS, ZERO, T, aim, traverse
-from zero3d_voxels.vector_numba import P, compiled, index
-from zero3d_voxels.wave_numba import (
+from zero3d_voxels.cpu.rays_numba import ONE, RAY_FLOATS, WALK_FLOATS, ZERO, T, aim, traverse
+from zero3d_voxels.cpu.vector_numba import P, compiled, index
+from zero3d_voxels.cpu.wave_numba import (
     ARG,
     AT,
     DEPTH,

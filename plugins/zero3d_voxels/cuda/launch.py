@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zero3d_voxels.cuda.occupancy import occupancy
 from zero3d_voxels.march import March
-from zero3d_voxels.occupancy import occupancy
 
 RAYS = 64
 """Rays a program."""
@@ -19,7 +19,7 @@ class CudaMarch:
 
     def __init__(self, march: March, density: Tensor, features: Tensor, scale: Tensor) -> None:
         """density (1, 1, Z, Y, X), features (1, C, Z, Y, X), `scale` (scalar) of the raw density; float32."""
-        from zero3d_voxels import march_triton
+        from zero3d_voxels.cuda import march_triton
 
         self.kernels, self.march = march_triton, march
         self.density, self.scale = density.detach().contiguous(), scale.detach().reshape(1)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy
 
-from zero3d_voxels.rays_numba import (
+from zero3d_voxels.cpu.rays_numba import (
     BLOCK,
     DX,
     DY,
@@ -29,7 +29,7 @@ from zero3d_voxels.rays_numba import (
     distance,
     place,
 )
-from zero3d_voxels.vector_numba import P, compiled, exponential, index, log1p, mix, prefetch, spread
+from zero3d_voxels.cpu.vector_numba import P, compiled, exponential, index, log1p, mix, prefetch, spread
 
 K = P // T
 """Samples that a ray gives to a wave, at most."""

@@ -1,0 +1,1 @@
+"""The fused march on a CPU, by kernels that numba compiles."""

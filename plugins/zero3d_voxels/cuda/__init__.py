@@ -1,0 +1,1 @@
+"""The fused march on CUDA, by kernels in Triton."""
