@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
+from zero3d import RecipeError
 from zero3d.diffusion import sigma_to_t, to_variance_preserving, x0_from_eps, x0_from_v
 from zero3d.interfaces import COND, AdaptableDenoiser, Denoiser
 from zero3d.values import Cameras
-from zero3d.weights import Autoencoder, Configs, planes
+from zero3d.weights import Autoencoder, Choice, Configs, Conversion, planes
+from zero3d_stable_diffusion.models.export import convert
+from zero3d_stable_diffusion.models.folder import open_folder
+from zero3d_stable_diffusion.models.report import report
 from zero3d_stable_diffusion.models.schedule import EPSILON, V
-from zero3d_stable_diffusion.models.single_file import untrained
+from zero3d_stable_diffusion.models.single_file import SUFFIXES, SingleFile, untrained
+from zero3d_stable_diffusion.models.sketch import Sketch
 
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 PREDICTED = {EPSILON: x0_from_eps, V: x0_from_v}
@@ -46,6 +51,25 @@ class CrossAttending(Denoiser):
     prediction: str = EPSILON
     _model: Model
     _unet: Any
+
+    @abstractmethod
+    def __init__(self, config: Any, model: Model | None = None) -> None:
+        """Reads configurations and tables of contents only. `model`: in place of what config.weights names.
+
+        Raises:
+            RecipeError: the weights are not there or of another family.
+        """
+        super().__init__(config)
+
+    @classmethod
+    def untrained(cls, config: Any, device: torch.device, tiny: bool = False) -> Self:
+        made = cls(config, Sketch(cls.family, cls.kinds, tiny))
+        made.load(device)
+        return made
+
+    @classmethod
+    def inspect_weights(cls, path: Path, config: str = "") -> Iterable[str] | None:
+        return report(path, cls.family, cls.kinds, config)
 
     def weight_files(self) -> list[Path]:
         return self._model.weight_files
@@ -118,6 +142,32 @@ class Latent(CrossAttending, AdaptableDenoiser):
     says otherwise."""
 
     _autoencoder: Autoencoder
+
+    @classmethod
+    def convert_weights(cls, asked: Conversion) -> bool:
+        return convert(asked, cls.family, cls.kinds)
+
+    @classmethod
+    def _open(cls, config: Any, prediction: str = "auto", folder_revision: str = "") -> Model:
+        """The weights that `config` names: one file, a folder (of a hub's cache, in that revision) or a hub id.
+
+        Raises:
+            RecipeError: nothing is there, or it is not of this family.
+        """
+        path = Path(config.weights).expanduser()
+        if path.suffix in SUFFIXES and not path.is_dir():
+            return SingleFile(path, cls.family, cls.kinds, config.config, config.ema, prediction)
+        choice = Choice(config.ema, config.dtype in ("float16", "bfloat16"), config.variant)
+        revision = folder_revision if path.is_dir() else config.revision
+        return open_folder(config.weights, revision, config.offline, choice, cls.family, cls.kinds, cls.published)
+
+    def _check_width(self, part: str, width: int, context: int) -> None:
+        """Raises RecipeError unless what `part` gives, `width` numbers, is what the U-Net's attention takes."""
+        if width != context:
+            raise RecipeError(
+                f"denoiser.weights: {self.config.weights}: {part} gives {width} numbers, unet takes tokens of {context}; "
+                "the parts are of different models, download the whole model again"
+            )
 
     @property
     def network(self) -> nn.Module:  # type: ignore[override]

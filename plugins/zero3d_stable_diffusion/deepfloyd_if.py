@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,7 +18,6 @@ from zero3d_stable_diffusion.base import Model
 from zero3d_stable_diffusion.models.families import IF
 from zero3d_stable_diffusion.models.folder import open_folder
 from zero3d_stable_diffusion.models.known import DEEPFLOYD_IF
-from zero3d_stable_diffusion.models.report import report
 from zero3d_stable_diffusion.models.schedule import EPSILON, noise_levels, prediction_of
 from zero3d_stable_diffusion.models.sketch import Sketch
 from zero3d_stable_diffusion.text import TextCondition, TextConfig, TextDenoiser
@@ -108,16 +107,6 @@ class DeepFloydIF(PixelDenoiser, TextDenoiser):
             lambda: self._model.load("text_encoder", self._precision(self._device)),
             self._device,
         )
-
-    @classmethod
-    def untrained(cls, config: Any, device: torch.device, tiny: bool = False) -> DeepFloydIF:
-        made = cls(config, Sketch(IF, cls.kinds, tiny))
-        made.load(device)
-        return made
-
-    @classmethod
-    def inspect_weights(cls, path: Path, config: str = "") -> Iterable[str] | None:
-        return report(path, IF, cls.kinds, config)
 
 
 def _open(config: DeepFloydConfig, cached: bool) -> Model:

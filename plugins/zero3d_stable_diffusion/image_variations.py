@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zero3d import RecipeError
 from zero3d.interfaces import COND
 from zero3d.values import Cameras, Subject
-from zero3d.weights import CLIP_MEAN, CLIP_STD, Choice, Conversion, Published, planes
+from zero3d.weights import CLIP_MEAN, CLIP_STD, Published, planes
 from zero3d_stable_diffusion.base import Latent, Model, check_options, frozen
-from zero3d_stable_diffusion.models.export import convert
 from zero3d_stable_diffusion.models.families import VARIATIONS
-from zero3d_stable_diffusion.models.folder import open_folder
 from zero3d_stable_diffusion.models.known import IMAGE_VARIATIONS
-from zero3d_stable_diffusion.models.report import report
 from zero3d_stable_diffusion.models.schedule import noise_levels, prediction_of
-from zero3d_stable_diffusion.models.single_file import SUFFIXES, SingleFile
-from zero3d_stable_diffusion.models.sketch import Sketch
 
 
 @dataclass
@@ -71,16 +64,12 @@ class ImageVariations(Latent):
             RecipeError: the weights are not there or of another family.
         """
         super().__init__(config)
-        model = model or _open(config)
+        model = model or self._open(config)
         self._prepare(model, noise_levels(model.scheduler, config.weights))
         self.prediction = prediction_of(model.prediction, "auto", config.weights)
         width = model.configs["image_encoder"].get("projection_dim", 512)
         context = model.configs["unet"].get("cross_attention_dim", 1280)
-        if width != context:
-            raise RecipeError(
-                f"denoiser.weights: {config.weights}: image_encoder gives {width} numbers, unet takes tokens of {context}; "
-                "the parts are of different models, download the whole model again"
-            )
+        self._check_width("image_encoder", width, context)
 
     def load(self, device: torch.device) -> None:
         super().load(device)
@@ -96,34 +85,9 @@ class ImageVariations(Latent):
     def _context(self, branch: str, condition: Tensor, cameras: Cameras) -> Tensor:
         return float(branch == COND) * condition.expand(len(cameras), -1, -1)
 
-    @classmethod
-    def untrained(cls, config: Any, device: torch.device, tiny: bool = False) -> ImageVariations:
-        made = cls(config, Sketch(VARIATIONS, cls.kinds, tiny))
-        made.load(device)
-        return made
-
-    @classmethod
-    def inspect_weights(cls, path: Path, config: str = "") -> Iterable[str] | None:
-        return report(path, VARIATIONS, cls.kinds, config)
-
-    @classmethod
-    def convert_weights(cls, asked: Conversion) -> bool:
-        return convert(asked, VARIATIONS, cls.kinds)
-
 
 def clip_pixels(picture: Tensor, size: int) -> Tensor:
     """(B, 3, H, W) in [0, 1] -> CLIP's input as its README makes it: bicubic, no antialiasing, overshoot kept."""
     small = functional.interpolate(picture, (size, size), mode="bicubic", align_corners=False, antialias=False)
     mean, std = (picture.new_tensor(values)[:, None, None] for values in (CLIP_MEAN, CLIP_STD))
     return (small - mean) / std
-
-
-def _open(config: VariationsConfig) -> Model:
-    path = Path(config.weights).expanduser()
-    if path.suffix in SUFFIXES and not path.is_dir():
-        return SingleFile(path, VARIATIONS, ImageVariations.kinds, config.config, config.ema)
-    choice = Choice(config.ema, config.dtype in ("float16", "bfloat16"), config.variant)
-    revision = "" if path.is_dir() else config.revision
-    return open_folder(
-        config.weights, revision, config.offline, choice, VARIATIONS, ImageVariations.kinds, IMAGE_VARIATIONS
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,15 +11,12 @@ import torch
 from torch import Tensor
 
 from zero3d import RecipeError
-from zero3d.weights import Choice, Conversion, Published
+from zero3d.weights import Published
 from zero3d_stable_diffusion.base import Latent, Model
-from zero3d_stable_diffusion.models.export import convert
 from zero3d_stable_diffusion.models.families import SD
-from zero3d_stable_diffusion.models.folder import open_folder
 from zero3d_stable_diffusion.models.known import STABLE_DIFFUSION
-from zero3d_stable_diffusion.models.report import recognized, report
+from zero3d_stable_diffusion.models.report import recognized
 from zero3d_stable_diffusion.models.schedule import PREDICTIONS, noise_levels, prediction_of
-from zero3d_stable_diffusion.models.single_file import SUFFIXES, SingleFile
 from zero3d_stable_diffusion.models.sketch import Sketch
 from zero3d_stable_diffusion.text import TextConfig, TextDenoiser
 from zero3d_stable_diffusion.words.encoders import clip_context
@@ -82,7 +79,7 @@ class StableDiffusion(Latent, TextDenoiser):
         Raises: RecipeError: the weights are not there or of another family, another prediction than asked, no
         tokenizer, or a file of embeddings that is none."""
         super().__init__(config)
-        model = model or _open(config)
+        model = model or self._open(config, config.prediction, config.revision)
         self._prepare(model, noise_levels(model.scheduler, config.weights))
         self.prediction = prediction_of(model.prediction, config.prediction, config.weights)
         sketched = isinstance(model, Sketch)
@@ -103,11 +100,7 @@ class StableDiffusion(Latent, TextDenoiser):
 
     def _check_widths(self) -> None:
         width = self._model.configs["text_encoder"].get("hidden_size", 512)
-        if width != self.text_width:
-            raise RecipeError(
-                f"denoiser.weights: {self.config.weights}: text_encoder gives {width} numbers, unet takes tokens of "
-                f"{self.text_width}; the parts are of different models, download the whole model again"
-            )
+        self._check_width("text_encoder", width, self.text_width)
         for token, vectors in self._learned.items():
             if vectors.shape[1] != width:
                 raise RecipeError(
@@ -133,29 +126,5 @@ class StableDiffusion(Latent, TextDenoiser):
         )
 
     @classmethod
-    def untrained(cls, config: Any, device: torch.device, tiny: bool = False) -> StableDiffusion:
-        made = cls(config, Sketch(SD, cls.kinds, tiny))
-        made.load(device)
-        return made
-
-    @classmethod
-    def inspect_weights(cls, path: Path, config: str = "") -> Iterable[str] | None:
-        return report(path, SD, cls.kinds, config)
-
-    @classmethod
-    def convert_weights(cls, asked: Conversion) -> bool:
-        return convert(asked, SD, cls.kinds)
-
-    @classmethod
     def recognize_weights(cls, path: Path) -> str:
         return recognized(path)
-
-
-def _open(config: StableDiffusionConfig) -> Model:
-    path = Path(config.weights).expanduser()
-    if path.suffix in SUFFIXES and not path.is_dir():
-        return SingleFile(path, SD, StableDiffusion.kinds, config.config, config.ema, config.prediction)
-    choice = Choice(config.ema, config.dtype in ("float16", "bfloat16"), config.variant)
-    return open_folder(
-        config.weights, config.revision, config.offline, choice, SD, StableDiffusion.kinds, STABLE_DIFFUSION
-    )
