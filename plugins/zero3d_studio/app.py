@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
@@ -25,89 +25,119 @@ SHOWN = {".png": "image/png", ".mp4": "video/mp4"}
 
 
 def make_app(studio: Studio, gate: Gate) -> Any:
-    """An ASGI application."""
-    app = FastAPI(title="zero3d studio", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    """An ASGI application: the page, pictures, runs and their files, behind the gate."""
+    app = FastAPI(
+        title="zero3d studio",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        exception_handlers={UserError: _mistake, KeyError: _unknown, AnyHTTPException: _refused},
+    )
+    for routes in (_page(studio), _pictures(studio), _runs(studio)):
+        app.include_router(routes)
+    return Guard(app, gate)
 
-    @app.exception_handler(UserError)
-    async def mistake(request: Request, error: UserError) -> Response:
-        return JSONResponse({"error": str(error)}, 400)
 
-    @app.exception_handler(KeyError)
-    async def unknown(request: Request, error: KeyError) -> Response:
-        return JSONResponse({"error": f"{error.args[0]!s:.100}: not here"}, 404)
+async def _mistake(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, 400)
 
-    @app.exception_handler(AnyHTTPException)
-    async def refused(request: Request, error: AnyHTTPException) -> Response:
-        return JSONResponse({"error": str(error.detail)}, error.status_code)
 
-    @app.get("/")
+async def _unknown(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": f"{error.args[0]!s:.100}: not here"}, 404)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, AnyHTTPException)
+    return JSONResponse({"error": str(error.detail)}, error.status_code)
+
+
+def _page(studio: Studio) -> APIRouter:
+    """The page, and what it asks first."""
+    routes = APIRouter()
+
+    @routes.get("/")
     def page() -> Response:
         return Response(asset("index.html"), media_type="text/html; charset=utf-8")
 
-    @app.get("/page/{name}")
+    @routes.get("/page/{name}")
     def page_file(name: str) -> Response:
         if name not in ASSETS:
             raise KeyError(name)
         return Response(asset(name), media_type=ASSETS[name])
 
-    @app.get("/api/state")
+    @routes.get("/api/state")
     def state() -> dict[str, Any]:
         return studio.state()
 
-    @app.post("/api/pictures")
+    return routes
+
+
+def _pictures(studio: Studio) -> APIRouter:
+    """Pictures, their masks, and how far their cameras look down."""
+    routes = APIRouter()
+
+    @routes.post("/api/pictures")
     async def add(request: Request, name: str = "") -> dict[str, Any]:
         _of_kind(request, ("image/", "application/octet-stream"))
         data = await _body(request, studio.limits.upload)
         return vars(await run_in_threadpool(studio.pictures.add, data, name, studio.queue.files_read))
 
-    @app.put("/api/pictures/{ident}/mask")
+    @routes.put("/api/pictures/{ident}/mask")
     async def paint(request: Request, ident: str) -> dict[str, Any]:
         _of_kind(request, ("image/png",))
         studio.pictures.get(ident)
         data = await _body(request, studio.limits.upload)
         return vars(await run_in_threadpool(studio.pictures.paint, ident, data, studio.queue.files_read))
 
-    @app.get("/api/pictures/{ident}")
+    @routes.get("/api/pictures/{ident}")
     def known(ident: str) -> dict[str, Any]:
         return vars(studio.pictures.get(ident))
 
-    @app.get("/api/pictures/{ident}/{what}")
+    @routes.get("/api/pictures/{ident}/{what}")
     def picture(ident: str, what: str) -> Response:
         known = studio.pictures.get(ident)
         files = {"colours": studio.pictures.colours, "mask": studio.pictures.mask}
         return FileResponse(files[what](known.ident), media_type="image/png")
 
-    @app.post("/api/elevation")
+    @routes.post("/api/elevation")
     async def elevation(request: Request) -> dict[str, Any]:
         return await run_in_threadpool(studio.elevation, await _json(request))
 
-    @app.get("/api/runs")
+    return routes
+
+
+def _runs(studio: Studio) -> APIRouter:
+    """Runs, their files, and what is done with them."""
+    routes = APIRouter()
+
+    @routes.get("/api/runs")
     def listed() -> list[dict[str, Any]]:
         return studio.listed()
 
-    @app.post("/api/runs")
+    @routes.post("/api/runs")
     async def start(request: Request) -> dict[str, Any]:
         options = await _json(request)
         return {"name": await run_in_threadpool(studio.start, options, request.headers["origin"])}
 
-    @app.get("/api/runs/{name}")
+    @routes.get("/api/runs/{name}")
     def details(name: str) -> dict[str, Any]:
         return studio.details(name)
 
-    @app.post("/api/runs/{name}/{what}")
+    @routes.post("/api/runs/{name}/{what}")
     def change(name: str, what: str, request: Request) -> dict[str, Any]:
         origin = request.headers["origin"]
         {"stop": studio.stop, "resume": lambda name: studio.resume(name, origin)}[what](name)
         return {}
 
-    @app.get("/api/runs/{name}/zip")
+    @routes.get("/api/runs/{name}/zip")
     def zipped(name: str) -> Response:
         made = studio.runs.zipped(studio.runs.find(name))
         return FileResponse(
             made, media_type="application/zip", filename=f"{name}.zip", background=BackgroundTask(made.unlink)
         )
 
-    @app.get("/runs/{name}/{inner:path}")
+    @routes.get("/runs/{name}/{inner:path}")
     def run_file(name: str, inner: str) -> Response:
         found = studio.runs.files(studio.runs.find(name))[inner]
         headers = {}
@@ -119,7 +149,7 @@ def make_app(studio: Studio, gate: Gate) -> Any:
             headers = {"content-disposition": f"attachment; filename*=UTF-8''{quote(found.name, safe='')}"}
         return FileResponse(found, media_type=kind, headers=headers)
 
-    return Guard(app, gate)
+    return routes
 
 
 def _of_kind(request: Request, kinds: Iterable[str]) -> None:
