@@ -32,7 +32,7 @@ from torch.nn import functional
 from zero3d.files import replacing
 from zero3d.geometry import DEFAULT_DISTANCE, orbit
 from zero3d.mesh_views import Light, MeshScene
-from zero3d.picture import FIT_SHARE, _bounds, _resample, frame
+from zero3d.picture import FIT_SHARE, frame, mask_bounds, square_around
 from zero3d.values import Cameras
 from zero3d_procedural.evaluation import HeldOut
 from zero3d_procedural.families import make_object
@@ -159,13 +159,13 @@ def worn(rgba: numpy.ndarray, rng: numpy.random.Generator) -> numpy.ndarray:
 
 def framed(rgba: numpy.ndarray, rng: numpy.random.Generator | None = None) -> numpy.ndarray:
     """As `framing: fit`, (SIZE, SIZE, 4) uint8, colours on white; with `rng` two in five a little off."""
-    top, bottom, left, right = _bounds(rgba[..., 3] > 127)
+    top, bottom, left, right = mask_bounds(rgba[..., 3] > 127)
     side = max(bottom - top, right - left) / FIT_SHARE
     centre = numpy.array([(top + bottom) / 2, (left + right) / 2])
     if rng is not None and rng.random() < 0.4:
         side *= rng.uniform(0.9, 1.1)
         centre = centre + rng.uniform(-0.03, 0.03, 2) * side
-    made = _resample(rgba, (float(centre[0]), float(centre[1])), side, SIZE)
+    made = square_around(rgba, (float(centre[0]), float(centre[1])), side, SIZE)
     made[..., :3] = (made[..., :3] + 1 - made[..., 3:]).clip(0, 1)
     return numpy.round(255 * made).astype(numpy.uint8)
 

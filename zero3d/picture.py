@@ -53,7 +53,7 @@ def frame(rgba: numpy.ndarray, framing: str, size: int, middle: tuple[float, flo
     opaque = rgba[..., 3] > 127
     if not opaque.any():
         raise PictureError("the mask is empty: no pixel is opaque; give another picture or input.mask=FILE")
-    top, bottom, left, right = _bounds(opaque)
+    top, bottom, left, right = mask_bounds(opaque)
     longest = max(bottom - top, right - left)
     if framing == "keep":
         side = float(max(opaque.shape))
@@ -67,15 +67,15 @@ def frame(rgba: numpy.ndarray, framing: str, size: int, middle: tuple[float, flo
 
     from zero3d.values import Picture, Window
 
-    image = torch.from_numpy(_resample(rgba, centre, side, size))
+    image = torch.from_numpy(square_around(rgba, centre, side, size))
     mask = image[..., 3:]
     picture = Picture((image[..., :3] + (1 - mask)).clamp(0, 1), mask)
     window = Window(centre[1] - side / 2, centre[0] - side / 2, side, *opaque.shape)
     return Framed(picture, size / side, tuple(_lint(opaque, longest, side, framing)), window)
 
 
-def _bounds(opaque: numpy.ndarray) -> tuple[int, int, int, int]:
-    """Top, bottom, left, right of the pixels that are set; bottom and right are exclusive."""
+def mask_bounds(opaque: numpy.ndarray) -> tuple[int, int, int, int]:
+    """Top, bottom, left, right of the pixels (H, W) that are set, of which there is one; bottom and right are exclusive."""
     rows = numpy.flatnonzero(opaque.any(axis=1))
     columns = numpy.flatnonzero(opaque.any(axis=0))
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
@@ -104,16 +104,17 @@ def _lint(opaque: numpy.ndarray, longest: int, side: float, framing: str) -> lis
     pieces, count = scipy.ndimage.label(opaque)
     if count > 1:
         sizes = numpy.bincount(pieces.ravel())[1:]
-        main = _bounds(pieces == 1 + int(sizes.argmax()))
+        main = mask_bounds(pieces == 1 + int(sizes.argmax()))
         reach = max(main[1] - main[0], main[3] - main[2])
         if sizes.max() > (1 - SPECKS_SHARE) * sizes.sum() and reach < 0.9 * longest:
             notes.append("specks far from the object count as part of it: it comes out small; clean the mask")
     return notes
 
 
-def _resample(rgba: numpy.ndarray, middle: tuple[float, float], side: float, size: int) -> numpy.ndarray:
+def square_around(rgba: numpy.ndarray, middle: tuple[float, float], side: float, size: int) -> numpy.ndarray:
     """The square around `middle` (row, column) of the premultiplied picture: (size, size, 4) float32 in [0, 1].
 
+    rgba: (H, W, 4) uint8, straight alpha; around it all is transparent. middle, side: source pixels.
     Premultiplied, so that the colours hidden under transparent pixels do not bleed into the edges. One channel at a
     time and as sparse products, so that a large picture costs little memory.
     """

@@ -23,7 +23,7 @@ from zero3d.weights import (
 )
 from zero3d_clip.known import KNOWN
 from zero3d_clip.names import original
-from zero3d_clip.source import ALONE, PLACE, SMALL, has_tokenizer, open_file, open_folder
+from zero3d_clip.source import ALONE, PLACE, SMALL, check_tokenizer, open_file, open_folder
 
 
 def is_clip(path: Path) -> bool:
@@ -89,8 +89,5 @@ def _words(named: str) -> Path:
     folder = Path(named).expanduser()
     if not folder.is_dir() and HUB_ID.fullmatch(named):
         folder = HubFolder(named, "", False, KNOWN, SMALL, "encoder.tokenizer").root
-    if not has_tokenizer(folder):
-        raise RecipeError(
-            f"encoder.tokenizer: {folder}: no tokenizer.json, nor vocab.json with merges.txt; give CLIP's"
-        )
+    check_tokenizer(folder)
     return folder

@@ -87,10 +87,8 @@ def open_source(config: Any) -> Source:
     """
     path = Path(config.weights).expanduser()
     tokenizer = Path(config.tokenizer).expanduser() if config.tokenizer else None
-    if tokenizer and not has_tokenizer(tokenizer):
-        raise RecipeError(
-            f"encoder.tokenizer: {tokenizer}: no tokenizer.json, nor vocab.json with merges.txt; give CLIP's"
-        )
+    if tokenizer:
+        check_tokenizer(tokenizer)
     if path.suffix in FILES:
         return open_file(path, config.config, tokenizer)
     if path.is_dir():
@@ -127,6 +125,14 @@ def open_folder(folder: Path, tokenizer: Path | None = None) -> Source:
         RecipeError: it is none, or without weights.
     """
     return _folder(folder, [file.name for file in folder.iterdir()], tokenizer)
+
+
+def check_tokenizer(folder: Path) -> None:
+    """Raises RecipeError unless `has_tokenizer`."""
+    if not has_tokenizer(folder):
+        raise RecipeError(
+            f"encoder.tokenizer: {folder}: no tokenizer.json, nor vocab.json with merges.txt; give CLIP's"
+        )
 
 
 def has_tokenizer(folder: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ from zero3d.interfaces import EvaluationObject, EvaluationSet
 from zero3d.mesh_files import FORMATS, load_mesh
 from zero3d.mesh_placing import turned
 from zero3d_evaluation_sets.common.meshes import files_of, with_closed
-from zero3d_evaluation_sets.common.objects import FileObject, read_json
+from zero3d_evaluation_sets.common.objects import FileObject, read_names
 from zero3d_evaluation_sets.common.selection import Selection, chosen, existing, holds
 
 
@@ -77,7 +77,11 @@ class MeshFolder(EvaluationSet):
                 f"mesh_folder: path: {root}: no mesh whose place fits {config.glob!r}: {holds(root)}; expected "
                 f"{', '.join(FORMATS).upper()} files"
             )
-        named = _named(places, config.names) if config.names else [(_name(place), place) for place in sorted(places)]
+        named = [(_name(place), place) for place in sorted(places)]
+        if config.names:
+            who = f"mesh_folder: names: {config.names}"
+            given = read_names(Path(config.names).expanduser(), places, who, "no mesh below the folder")
+            named = list(given.items())
         found: dict[str, EvaluationObject] = {}
         for name, place in named:
             if name in found:
@@ -101,13 +105,3 @@ def _meshes(root: Path) -> Iterator[str]:
 
 def _name(place: str) -> str:
     return re.sub(r"[^\w.-]", "_", place.rpartition(".")[0]) or "_"
-
-
-def _named(places: set[str], file: str) -> list[tuple[str, str]]:
-    said: Mapping[str, Any] = read_json(Path(file).expanduser(), dict)
-    for name, place in said.items():
-        if place not in places:
-            raise UserError(f"mesh_folder: names: {file}: {name}: {str(place)[:80]!r} is no mesh below the folder")
-        if not name or "/" in name or "\\" in name:
-            raise UserError(f"mesh_folder: names: {file}: {name!r} is no name; one that can be a file's")
-    return sorted(said.items())

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from zero3d.diffusion import sigma_to_t, stable_diffusion_sigmas, to_variance_preserving, x0_from_eps
 from zero3d.interfaces import COND, NEGATIVE, NULL, AdaptableDenoiser, Denoiser
 from zero3d.values import Cameras, Prompt, Subject
-from zero3d.weights import Conversion, Published
+from zero3d.weights import VAE_SCALE, Conversion, Published
 from zero3d_mvdream.conditioning import JointCondition, camera_numbers, clip_pixels, in_groups, over_grey
 from zero3d_mvdream.options import ImageDreamConfig, MvDreamConfig
 from zero3d_mvdream.weights import source as sources
@@ -46,7 +46,7 @@ class JointDenoiser(Denoiser):
         self.channels = int(vae["latent_channels"])
         self.resolution = int(self._source.configs["unet"]["image_size"])
         self.picture_resolution = factor * self.resolution
-        self._scale = float(vae.get("scaling_factor", 0.18215))
+        self._scale = float(vae.get("scaling_factor", VAE_SCALE))
         self.sigmas = stable_diffusion_sigmas()
 
     @classmethod

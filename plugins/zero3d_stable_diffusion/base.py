@@ -14,7 +14,7 @@ from zero3d import RecipeError
 from zero3d.diffusion import sigma_to_t, to_variance_preserving, x0_from_eps, x0_from_v
 from zero3d.interfaces import COND, AdaptableDenoiser, Denoiser
 from zero3d.values import Cameras
-from zero3d.weights import Autoencoder, Choice, Configs, Conversion, planes
+from zero3d.weights import VAE_SCALE, Autoencoder, Choice, Configs, Conversion, planes
 from zero3d_stable_diffusion.models.export import convert
 from zero3d_stable_diffusion.models.folder import open_folder
 from zero3d_stable_diffusion.models.report import report
@@ -210,7 +210,7 @@ class Latent(CrossAttending, AdaptableDenoiser):
         self._take_vae(vae, device)
 
     def _take_vae(self, vae: nn.Module, device: torch.device) -> None:
-        scale = float(self._model.configs["vae"].get("scaling_factor", 0.18215))
+        scale = float(self._model.configs["vae"].get("scaling_factor", VAE_SCALE))
         self._autoencoder = Autoencoder(frozen(vae, device), scale, self.config.vae_slicing)
 
     def encode(self, image: Tensor) -> Tensor:

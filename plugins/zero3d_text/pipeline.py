@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +13,7 @@ import torch
 
 from zero3d import PictureError
 from zero3d.parts import choose_device
-
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+from zero3d.weights import HUB_ID
 
 
 def draw(config: Any) -> numpy.ndarray:

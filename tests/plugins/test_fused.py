@@ -345,7 +345,7 @@ def test_kernels_compile_where_nothing_can_be_written(tmp_path):
     """numba then has no place for its cache: it compiles anew and draws all the same."""
     package = Path(sys.modules["zero3d_voxels"].__file__).parent
     copy = tmp_path / "vector_copy.py"
-    copy.write_text((package / "vector_numba.py").read_text(encoding="utf-8"), encoding="utf-8")
+    copy.write_text((package / "cpu" / "vector_numba.py").read_text(encoding="utf-8"), encoding="utf-8")
     (tmp_path / "__pycache__").write_text("a file, where a folder should be", encoding="utf-8")
     code = "import vector_copy, numba; f = vector_copy.compiled(outside=True)(lambda x: x + 1); print(f(1))"
     home = tmp_path / "home"
@@ -369,7 +369,7 @@ def test_a_kernel_is_compiled_anew_when_another_file_of_its_package_changes(tmp_
     copy = tmp_path / "kernels"
     copy.mkdir()
     (copy / "__init__.py").touch()
-    (copy / "vector.py").write_text((package / "vector_numba.py").read_text(encoding="utf-8"), encoding="utf-8")
+    (copy / "vector.py").write_text((package / "cpu" / "vector_numba.py").read_text(encoding="utf-8"), encoding="utf-8")
     head = "from kernels.vector import compiled\n"
     called = "from kernels.inner import inner\n@compiled(outside=True)\ndef outer(x):\n    return inner(x) + 1\n"
     (copy / "outer.py").write_text(head + called, encoding="utf-8")

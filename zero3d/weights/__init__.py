@@ -5,7 +5,7 @@ begins with `place`, the recipe's key ("denoiser.weights").
 """
 
 from zero3d.interfaces.published import Conversion, Published, find, hub
-from zero3d.weights.autoencoder import Autoencoder, planes
+from zero3d.weights.autoencoder import VAE_SCALE, Autoencoder, planes
 from zero3d.weights.cache import local_folder, repository, snapshot
 from zero3d.weights.configs import Configs, changed_configs
 from zero3d.weights.folder import Choice, choose, index_of, local_files, part_config, read_json, variants
@@ -31,6 +31,7 @@ __all__ = [
     "CLIP_MEAN",
     "CLIP_STD",
     "HUB_ID",
+    "VAE_SCALE",
     "Autoencoder",
     "Choice",
     "Configs",

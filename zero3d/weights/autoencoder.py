@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+VAE_SCALE = 0.18215
+"""Stable Diffusion's up to 2.1, and of what was trained on its latents: it gives them unit variance."""
+
 
 def planes(image: Tensor) -> Tensor:
     """(B, H, W, C) -> (B, C, H, W), laid out so: PyTorch's group norm on a CPU loses the variance of flat pictures in the
@@ -19,7 +22,7 @@ def planes(image: Tensor) -> Tensor:
 class Autoencoder:
     """RGB <-> scaled latent by a frozen VAE of diffusers' interface (`encode(x).latent_dist.mode()`, `decode(z).sample`)."""
 
-    def __init__(self, vae: Any, scale: float = 0.18215, sliced: bool = False) -> None:
+    def __init__(self, vae: Any, scale: float = VAE_SCALE, sliced: bool = False) -> None:
         """`scale`: the latent's, to unit variance. `sliced`: one picture at a time, and in the backward pass each one's
         activations computed again, so that no more than one picture's are ever held.
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,21 @@ def read_json(file: Path, kind: type[Any]) -> Any:
     if not isinstance(value, kind):
         raise UserError(f"{file}: a JSON {type(value).__name__}; a {kind.__name__} is needed")
     return value
+
+
+def read_names(file: Path, places: Collection[str], who: str, what: str) -> dict[str, str]:
+    """A JSON file {name: place}, sorted by name: the objects to take, under these names.
+
+    Raises:
+        UserError: as `read_json`; a place that is none of `places`, said to be `what`; a name that no file can have.
+    """
+    named: dict[str, str] = read_json(file, dict)
+    for name, place in named.items():
+        if place not in places:
+            raise UserError(f"{who}: {name}: {str(place)[:80]!r} is {what}")
+        if not name or "/" in name or "\\" in name:
+            raise UserError(f"{who}: {name!r} is no name; one that can be a file's")
+    return dict(sorted(named.items()))
 
 
 def numbers(value: Any, shape: tuple[int, ...], who: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy
@@ -22,21 +24,28 @@ OFF_CENTRE = 0.01
 """Share of a side by which a principal point may lie off the middle: a pixel or two of what is compared."""
 
 
+@contextmanager
+def _opened(path: Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
+    """The picture, for as long as its pixels are read: what is wrong with the file may show at any of them."""
+    try:
+        with Image.open(path, formats=formats) as picture:
+            yield picture
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such picture; copy the object again") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path}: cannot be read as a picture ({str(error)[:120]}); copy it again") from None
+
+
 def read_rgba(path: Path) -> Tensor:
     """(H, W, 4) in [0, 1], straight alpha; opaque where the file has none.
 
     Raises:
         UserError: missing, damaged, or of 16 bits grey.
     """
-    try:
-        with Image.open(path, formats=FORMATS) as picture:
-            if picture.mode in DEEP:
-                raise UserError(f"{path}: {picture.mode} pixels; a picture of 8 bits a channel is needed")
-            pixels = numpy.array(picture.convert("RGBA"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such picture; copy the object again") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path}: cannot be read as a picture ({str(error)[:120]}); copy it again") from None
+    with _opened(path, FORMATS) as picture:
+        if picture.mode in DEEP:
+            raise UserError(f"{path}: {picture.mode} pixels; a picture of 8 bits a channel is needed")
+        pixels = numpy.array(picture.convert("RGBA"))
     return torch.from_numpy(pixels).float() / 255
 
 
@@ -46,13 +55,8 @@ def read_grey16(path: Path) -> Tensor:
     Raises:
         UserError: missing, damaged, or of another kind.
     """
-    try:
-        with Image.open(path, formats=["PNG"]) as picture:
-            mode, pixels = picture.mode, numpy.array(picture)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such picture; copy the object again") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path}: cannot be read as a picture ({str(error)[:120]}); copy it again") from None
+    with _opened(path, ("PNG",)) as picture:
+        mode, pixels = picture.mode, numpy.array(picture)
     if mode not in ("I;16", "I") or pixels.ndim != 2:
         raise UserError(f"{path}: {mode} pixels; depths are grey of 16 bits")
     return torch.from_numpy(pixels.astype(numpy.float32))

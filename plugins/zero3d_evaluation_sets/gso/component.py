@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from zero3d import UserError
 from zero3d.errors import did_you_mean
 from zero3d.interfaces import EvaluationObject, EvaluationSet
-from zero3d_evaluation_sets.common.objects import read_json
+from zero3d_evaluation_sets.common.objects import read_json, read_names
 from zero3d_evaluation_sets.common.selection import Selection, chosen, existing, holds
 from zero3d_evaluation_sets.gso.layouts import (
     MODEL,
@@ -76,7 +76,9 @@ class Gso(EvaluationSet):
         root = existing(config, "gso")
         layout, folders = self._layout(root)
         if config.names:
-            folders = _renamed(folders, Path(config.names).expanduser(), root)
+            file = Path(config.names).expanduser()
+            named = read_names(file, folders, str(file), f"no object's folder in {root}; one of those there")
+            folders = {name: folders[folder] for name, folder in named.items()}
         make, yaws = self._maker(layout), self._yaws(layout)
         found: dict[str, EvaluationObject] = {}
         for name, folder in folders.items():
@@ -161,14 +163,3 @@ def _newest(folder: Path) -> Path:
         return folder
     versions = [path for path in folder.iterdir() if path.name.isdecimal() and (path / MODEL).is_file()]
     return max(versions, key=lambda path: int(path.name), default=folder)
-
-
-def _renamed(folders: Mapping[str, Path], file: Path, root: Path) -> dict[str, Path]:
-    """The folders that the map names, under its names; folders that it does not name are left out."""
-    said = read_json(file, dict)
-    for name, folder in said.items():
-        if folder not in folders:
-            raise UserError(f"{file}: {name}: {str(folder)[:80]!r} is no object's folder in {root}; one of those there")
-        if not name or "/" in name or "\\" in name:
-            raise UserError(f"{file}: {name!r} is no name; one that can be a file's")
-    return {name: folders[folder] for name, folder in sorted(said.items())}

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
-from zero3d import RecipeError
-from zero3d.errors import did_you_mean
-
-Configs = dict[str, dict[str, Any]]
+from zero3d.weights import Configs, changed_configs
+from zero3d.weights.ldm import VAE_CONFIG
 
 CLIP_H: dict[str, Any] = {"hidden_act": "gelu", "num_attention_heads": 16, "projection_dim": 1024}
 PUBLISHED: Configs = {
@@ -27,17 +23,7 @@ PUBLISHED: Configs = {
         "camera_dim": 16,
         "ip_dim": 16,  # of ImageDream alone
     },
-    "vae": {
-        "in_channels": 3,
-        "out_channels": 3,
-        "down_block_types": ["DownEncoderBlock2D"] * 4,
-        "up_block_types": ["UpDecoderBlock2D"] * 4,
-        "block_out_channels": [128, 256, 512, 512],
-        "layers_per_block": 2,
-        "latent_channels": 4,
-        "sample_size": 256,
-        "scaling_factor": 0.18215,
-    },
+    "vae": {**VAE_CONFIG, "sample_size": 256},
     "text_encoder": {
         **CLIP_H,
         "vocab_size": 49408,
@@ -67,18 +53,7 @@ def read_configs(file: str) -> Configs:
     Raises:
         RecipeError: no JSON file, or a part that does not exist.
     """
-    if not file:
-        return PUBLISHED
-    try:
-        changes = json.loads(Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RecipeError(f"denoiser.config: {file!r}: no readable JSON file ({error})") from None
-    if not isinstance(changes, dict) or not all(isinstance(change, dict) for change in changes.values()):
-        raise RecipeError(f"denoiser.config: {file!r}: give an object of parts, {{'unet': {{...}}, ...}}")
-    for part in changes:
-        if part not in PUBLISHED:
-            raise RecipeError(f"denoiser.config: {file!r}: no part {part!r}.{did_you_mean(part, PUBLISHED)}")
-    return {part: {**config, **changes.get(part, {})} for part, config in PUBLISHED.items()}
+    return changed_configs(PUBLISHED, file)
 
 
 def stock_unet(config: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from zero3d import RecipeError
 from zero3d.weights import (
     HUB_ID,
     Choice,
+    Configs,
     HubFolder,
     Published,
     check_fit,
@@ -27,7 +28,7 @@ from zero3d.weights import (
     snapshot,
     variants,
 )
-from zero3d_mvdream.network.configs import Configs, read_configs
+from zero3d_mvdream.network.configs import read_configs
 from zero3d_mvdream.weights.names import joint_state, text_state, towers_names, vae_state, vision_state
 
 SUFFIXES = (".pt", ".ckpt", ".pth", ".safetensors")

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zero3d_mvdream.network.configs import PUBLISHED, Configs
+from zero3d.weights import Configs
+from zero3d_mvdream.network.configs import PUBLISHED
 from zero3d_mvdream.weights.source import Source, make_module
 from zero3d_mvdream.weights.words import LENGTH
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from zero3d.diffusion import broadcast, sigma_to_t, to_variance_preserving, x0_from_v
 from zero3d.interfaces import COND, NULL, Denoiser
 from zero3d.values import Cameras, Picture, Subject
-from zero3d.weights import Autoencoder, Published, planes
+from zero3d.weights import VAE_SCALE, Autoencoder, Published, planes
 from zero3d_novel_views.known import ZERO123PLUS
 from zero3d_novel_views.shared import frozen, group_levels, numbers, places, precision, ring
 from zero3d_novel_views.zero123plus.options import AZIMUTHS, Zero123PlusConfig
@@ -61,7 +61,7 @@ class Zero123Plus(Denoiser):
         self.channels = int(vae.get("latent_channels", 4))
         self.picture_resolution = config.size
         self.resolution = config.size // 2 ** (len(vae["block_out_channels"]) - 1)
-        self._scale = float(vae.get("scaling_factor", 0.18215))
+        self._scale = float(vae.get("scaling_factor", VAE_SCALE))
         self.sigmas = self._source.sigmas
 
     @classmethod

@@ -19,7 +19,7 @@ from zero3d.diffusion import (
 from zero3d.geometry import relative_pose
 from zero3d.interfaces import COND, AdaptableDenoiser
 from zero3d.values import Cameras, PosedPicture, Subject
-from zero3d.weights import Autoencoder, planes
+from zero3d.weights import VAE_SCALE, Autoencoder, planes
 from zero3d_zero123.published.conditioning import (
     PictureCondition,
     PictureConditions,
@@ -52,7 +52,7 @@ class PublishedDenoiser(AdaptableDenoiser):
         vae = self._source.configs["vae"]
         self.channels = int(vae["latent_channels"])
         self.resolution = PICTURE // 2 ** (len(vae["block_out_channels"]) - 1)
-        self._scale = float(vae.get("scaling_factor", 0.18215))
+        self._scale = float(vae.get("scaling_factor", VAE_SCALE))
         self.sigmas = sigmas_from_alphas_cumprod(scaled_linear_alphas_cumprod()).float()
         self.knows_elevation = self._source.stable if config.pose == "auto" else config.pose == "stable"
 
