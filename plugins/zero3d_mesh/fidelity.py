@@ -12,8 +12,8 @@ from zero3d.geometry import orbit
 from zero3d.interfaces import ExportSubject
 from zero3d.mesh_files import load_mesh
 from zero3d.mesh_views import MeshScene
-from zero3d_mesh.threshold import whole_view
-from zero3d_mesh.topology import pictured, silhouette
+from zero3d_mesh.cutting.threshold import whole_view
+from zero3d_mesh.cutting.topology import pictured, silhouette
 
 AROUND = orbit(15.0, torch.tensor([90.0, 180.0, 270.0]), 64)
 """Where it is looked at from, beside the input camera."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from zero3d.interfaces import Exporter, ExportSubject, Representation
 from zero3d.mesh_files import save_mesh
 from zero3d_mesh.colour import coloured
-from zero3d_mesh.cut import SurfaceConfig, SurfaceSource, cut_surface
+from zero3d_mesh.cutting.cut import SurfaceConfig, SurfaceSource, cut_surface
 from zero3d_mesh.fidelity import fidelity
 
 FORMATS = ("glb", "obj", "ply")

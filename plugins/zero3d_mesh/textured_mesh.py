@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from zero3d.interfaces import Exporter, ExportSubject, Representation
-from zero3d_mesh.atlas import unwrap
-from zero3d_mesh.cut import SurfaceConfig, SurfaceSource, cut_surface
+from zero3d_mesh.cutting.cut import SurfaceConfig, SurfaceSource, cut_surface
 from zero3d_mesh.fidelity import fidelity
 from zero3d_mesh.patience import BAKING, UNWRAPPING, announce
-from zero3d_mesh.texture import bake
-from zero3d_mesh.textured_files import save_textured
+from zero3d_mesh.texturing.atlas import unwrap
+from zero3d_mesh.texturing.texture import bake
+from zero3d_mesh.texturing.textured_files import save_textured
 
 FORMATS = ("glb", "obj")
 

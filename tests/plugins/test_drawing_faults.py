@@ -14,7 +14,7 @@ from zero3d.errors import ExportError, UserError
 from zero3d.geometry import check_cameras, orbit
 from zero3d.testing import fresh_step
 from zero3d.values import Cameras
-from zero3d_mesh import cut
+from zero3d_mesh.cutting import cut
 from zero3d_nerfacc.renderer import NerfaccConfig, NerfaccRenderer
 from zero3d_ngp.field import HashGridConfig, HashGridField
 from zero3d_surface.mesh import Mesh, MeshConfig

@@ -14,10 +14,10 @@ from zero3d.mesh_files import load_mesh
 from zero3d.testing import SphereField
 from zero3d.testing.sphere import SphereConfig
 from zero3d_mesh.colour import from_views
-from zero3d_mesh.grid import DensityGrid, sample_density
+from zero3d_mesh.cutting.grid import DensityGrid, sample_density
+from zero3d_mesh.cutting.surface import extract
+from zero3d_mesh.cutting.threshold import by_silhouette, densest_along_rays, paper_grid
 from zero3d_mesh.marching_cubes import MarchingCubes, MarchingCubesConfig
-from zero3d_mesh.surface import extract
-from zero3d_mesh.threshold import by_silhouette, densest_along_rays, paper_grid
 
 RESOLUTION = 48
 

@@ -11,8 +11,8 @@ from tests.plugins.mesh_fields import INPUT, Field, ball, subject
 from zero3d.geometry import orbit, project
 from zero3d.mesh_views import MeshScene
 from zero3d.values import Picture, PosedPicture, Subject
-from zero3d_mesh.cut import SurfaceConfig, cut_surface
-from zero3d_mesh.hull import BEYOND, _margin, within_masks
+from zero3d_mesh.cutting.cut import SurfaceConfig, cut_surface
+from zero3d_mesh.cutting.hull import BEYOND, _margin, within_masks
 
 SIDE = orbit(0.0, 90.0, 64)
 SAMPLES, BOX = 64, 0.75
@@ -116,7 +116,7 @@ def test_masks_of_something_else_trim_nothing_and_are_told():
 
 def test_beyond_the_frame_a_picture_says_nothing():
     """A camera so near that it sees the middle alone: what lies outside of its frame stays."""
-    from zero3d_mesh.grid import sample_density
+    from zero3d_mesh.cutting.grid import sample_density
 
     near = orbit(0.0, 0.0, 64, 0.55)
     source = soft_ball(framed_at=framed((near, 2.0)))

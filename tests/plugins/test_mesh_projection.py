@@ -15,9 +15,9 @@ from zero3d.geometry import gltf_to_world, orbit
 from zero3d.mesh_files import load_mesh
 from zero3d.mesh_views import MeshScene
 from zero3d.values import Picture, PosedPicture, Subject, Window
-from zero3d_mesh.fairing import smoothed
-from zero3d_mesh.projection import FACING, _opened, from_pictures
+from zero3d_mesh.cutting.fairing import smoothed
 from zero3d_mesh.textured_mesh import TexturedMesh, TexturedMeshConfig
+from zero3d_mesh.texturing.projection import FACING, _opened, from_pictures
 
 GREY = 0.5
 EYE = INPUT.position[0].numpy()

@@ -14,11 +14,11 @@ from zero3d.geometry import gltf_to_world
 from zero3d.interfaces import SurfaceRepresentation
 from zero3d.mesh_files import load_mesh, save_mesh
 from zero3d.mesh_views import MeshScene
-from zero3d_mesh.atlas import texels, unwrap
-from zero3d_mesh.decimate import decimated
+from zero3d_mesh.cutting.decimate import decimated
 from zero3d_mesh.fidelity import AROUND, fidelity
 from zero3d_mesh.marching_cubes import MarchingCubes, MarchingCubesConfig
 from zero3d_mesh.textured_mesh import TexturedMesh, TexturedMeshConfig
+from zero3d_mesh.texturing.atlas import texels, unwrap
 
 
 def bumpy(points):

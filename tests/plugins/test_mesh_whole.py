@@ -10,10 +10,10 @@ from tests.plugins.mesh_fields import Field, ball, march, ring, subject
 from zero3d.geometry import orbit
 from zero3d.mesh_files import load_mesh
 from zero3d.values import Picture
-from zero3d_mesh.grid import sample_density
+from zero3d_mesh.cutting.grid import sample_density
+from zero3d_mesh.cutting.threshold import by_silhouette
+from zero3d_mesh.cutting.topology import Silhouette, silhouette
 from zero3d_mesh.marching_cubes import MarchingCubes, MarchingCubesConfig
-from zero3d_mesh.threshold import by_silhouette
-from zero3d_mesh.topology import Silhouette, silhouette
 
 SIDE = orbit(0.0, 0.0, 64)
 

@@ -13,7 +13,7 @@ from zero3d.files import write_bytes
 from zero3d.geometry import world_to_blender, world_to_gltf
 from zero3d.interfaces import Exporter, ExportSubject, Representation
 from zero3d_mesh.colour import coloured
-from zero3d_mesh.cut import SurfaceConfig, SurfaceSource, cut_surface
+from zero3d_mesh.cutting.cut import SurfaceConfig, SurfaceSource, cut_surface
 from zero3d_mesh.fidelity import fidelity_of
 from zero3d_mesh.printing.threemf import threemf_bytes
 

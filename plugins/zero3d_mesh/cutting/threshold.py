@@ -13,8 +13,8 @@ from torch.nn import functional
 from zero3d.geometry import orbit, rays
 from zero3d.interfaces import ExportSubject
 from zero3d.values import Cameras
-from zero3d_mesh.grid import DensityGrid
-from zero3d_mesh.topology import Silhouette, pictured, silhouette, solids
+from zero3d_mesh.cutting.grid import DensityGrid
+from zero3d_mesh.cutting.topology import Silhouette, pictured, silhouette, solids
 
 CANDIDATES = 256
 TOLERANCE = 0.003

@@ -8,7 +8,7 @@ from typing import Any
 import numpy
 import scipy
 
-from zero3d_mesh.grid import DensityGrid
+from zero3d_mesh.cutting.grid import DensityGrid
 
 CLEARANCE = 1e-3
 """No sample stays nearer to the level than this share of it, so that no face shrinks to a point and every edge has two."""

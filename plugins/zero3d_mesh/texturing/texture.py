@@ -7,9 +7,9 @@ from typing import Any
 import numpy
 
 from zero3d.interfaces import ExportSubject
-from zero3d_mesh.atlas import Atlas, texels
 from zero3d_mesh.colour import colours
-from zero3d_mesh.projection import from_pictures
+from zero3d_mesh.texturing.atlas import Atlas, texels
+from zero3d_mesh.texturing.projection import from_pictures
 
 
 def bake(mesh: Any, atlas: Atlas, size: int, subject: ExportSubject, project: bool = False) -> numpy.ndarray:

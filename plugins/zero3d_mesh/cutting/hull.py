@@ -10,7 +10,7 @@ from zero3d.geometry import project
 from zero3d.interfaces import ExportSubject
 from zero3d.values import PosedPicture
 from zero3d_mesh.colour import lookup
-from zero3d_mesh.grid import DensityGrid
+from zero3d_mesh.cutting.grid import DensityGrid
 
 SIZE = 512
 """Pixels of a mask's side: a third of a sample of 128 a side, or less."""

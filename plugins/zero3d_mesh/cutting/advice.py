@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy
 
 from zero3d.interfaces import ExportSubject
-from zero3d_mesh.grid import DensityGrid
-from zero3d_mesh.threshold import by_silhouette, densest_along_rays, whole_view
-from zero3d_mesh.topology import pictured, solids
+from zero3d_mesh.cutting.grid import DensityGrid
+from zero3d_mesh.cutting.threshold import by_silhouette, densest_along_rays, whole_view
+from zero3d_mesh.cutting.topology import pictured, solids
 
 TRIED = 8
 """Thresholds, from a hundredth of the largest density to 0.9 times it."""

@@ -12,14 +12,14 @@ import psutil
 from zero3d import ExportError, UserError
 from zero3d.geometry import check_surface
 from zero3d.interfaces import ExportSubject, RadianceField, Representation, SurfaceRepresentation
-from zero3d_mesh.advice import another_threshold, no_threshold
-from zero3d_mesh.decimate import decimated
-from zero3d_mesh.fairing import smoothed
-from zero3d_mesh.grid import DensityGrid, sample_density
-from zero3d_mesh.hull import within_masks
+from zero3d_mesh.cutting.advice import another_threshold, no_threshold
+from zero3d_mesh.cutting.decimate import decimated
+from zero3d_mesh.cutting.fairing import smoothed
+from zero3d_mesh.cutting.grid import DensityGrid, sample_density
+from zero3d_mesh.cutting.hull import within_masks
+from zero3d_mesh.cutting.surface import extract
+from zero3d_mesh.cutting.threshold import PAPER_MULTIPLE, by_silhouette, paper_grid
 from zero3d_mesh.patience import COLLAPSING, CUTTING, announce
-from zero3d_mesh.surface import extract
-from zero3d_mesh.threshold import PAPER_MULTIPLE, by_silhouette, paper_grid
 
 FEWEST = 100
 """Faces that a budget may ask for: fewer hold no shape."""

@@ -11,7 +11,7 @@ import torch
 from zero3d.files import write_bytes
 from zero3d.geometry import world_to_gltf
 from zero3d.meshes.glb import ARRAY, ELEMENTS
-from zero3d_mesh.atlas import Atlas
+from zero3d_mesh.texturing.atlas import Atlas
 
 ROUGHNESS = 0.9
 """Of the material, 0 (a mirror) to 1; the colours were seen under a light that is not known, so little is added to it."""

@@ -1,0 +1,1 @@
+"""From a surface to a texture: its unwrapping, its colours, its files."""
