@@ -41,13 +41,7 @@ def check_denoiser(denoiser: Denoiser, condition: Any = None) -> None:
     """
     laws = Laws(type(denoiser))
     laws.refuses(denoiser.config)
-    sigmas = denoiser.sigmas
-    ascending = sigmas.ndim == 1 and len(sigmas) > 1 and bool((sigmas.diff() > 0).all())
-    laws("noise levels ascend", ascending, f"sigmas of shape {tuple(sigmas.shape)} do not")
-    good = bool(torch.isfinite(sigmas).all()) and bool(sigmas[0] > 0)
-    laws("noise levels are above 0", good, f"they run from {float(sigmas[0]):.4g} to {float(sigmas[-1]):.4g}")
-    fits = isinstance(denoiser.dtype, torch.dtype) and denoiser.dtype.is_floating_point
-    laws("it declares its precision", fits, f"dtype is {denoiser.dtype!r}, not a torch.dtype of floating point")
+    _declarations(laws, denoiser)
     rounding = max(1e-4, torch.finfo(denoiser.dtype).eps)
     other, subject = None, Subject()
     if condition is None:
@@ -57,11 +51,39 @@ def check_denoiser(denoiser: Denoiser, condition: Any = None) -> None:
     fits = views is None or len(views) == denoiser.group
     laws("its own views are one group", fits, f"{len(views or [])} views for a group of {denoiser.group}")
     asked = _Question(denoiser, condition, views)
-    names = tuple(denoiser.branches)
+    every, one = _answers(laws, asked)
+    check_kept(laws, denoiser)
+    off = float((every["cond"] - one["cond"]).abs().max())
+    laws("a branch does not depend on the others asked", off <= rounding, f"cond differs by {off:.3g}")
+    _groups(laws, asked, one["cond"], rounding)
+    if other is not None and "null" in every:
+        off = float((every["null"] - _Question(denoiser, other, views)("null")["null"]).abs().max())
+        laws("the null branch does not know the picture", off <= rounding, f"two pictures' answers differ by {off:.3g}")
+    _sigma_range(laws, asked)
+    _space(laws, denoiser)
+    if isinstance(denoiser, AdaptableDenoiser):
+        _adaptable(laws, denoiser, asked, one["cond"], rounding)
+    missing = [str(path) for path in denoiser.weight_files() if not path.exists()]
+    laws("weight_files are there", not missing, f"missing: {', '.join(missing)}")
+    laws.sized(denoiser)
+
+
+def _declarations(laws: Laws, denoiser: Denoiser) -> None:
+    sigmas, names = denoiser.sigmas, tuple(denoiser.branches)
+    ascending = sigmas.ndim == 1 and len(sigmas) > 1 and bool((sigmas.diff() > 0).all())
+    laws("noise levels ascend", ascending, f"sigmas of shape {tuple(sigmas.shape)} do not")
+    good = bool(torch.isfinite(sigmas).all()) and bool(sigmas[0] > 0)
+    laws("noise levels are above 0", good, f"they run from {float(sigmas[0]):.4g} to {float(sigmas[-1]):.4g}")
+    fits = isinstance(denoiser.dtype, torch.dtype) and denoiser.dtype.is_floating_point
+    laws("it declares its precision", fits, f"dtype is {denoiser.dtype!r}, not a torch.dtype of floating point")
     laws("its branches have names, each once", "cond" in names and len(set(names)) == len(names), f"they are {names}")
+
+
+def _answers(laws: Laws, asked: _Question) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The predictions of all branches asked at once, and of cond asked alone."""
+    names, shape = tuple(asked.denoiser.branches), tuple(asked.noised.shape)
     with laws.own_randomness("nothing: D is a function"), laws.runs("it answers", "predict() fails"):
         every = asked(*names)
-    shape = tuple(asked.noised.shape)
     for name, x0 in every.items():
         laws("x0 has the shape of what was noised", tuple(x0.shape) == shape, f"{name}: {tuple(x0.shape)} for {shape}")
         laws("x0 is finite", torch.isfinite(x0).all(), f"{name} holds nan or inf")
@@ -74,20 +96,7 @@ def check_denoiser(denoiser: Denoiser, condition: Any = None) -> None:
     laws(
         "the same question gets the same answer", torch.equal(one["cond"], asked("cond")["cond"]), "two answers differ"
     )
-    check_kept(laws, denoiser)
-    off = float((every["cond"] - one["cond"]).abs().max())
-    laws("a branch does not depend on the others asked", off <= rounding, f"cond differs by {off:.3g}")
-    _groups(laws, asked, one["cond"], rounding)
-    if other is not None and "null" in names:
-        off = float((every["null"] - _Question(denoiser, other, views)("null")["null"]).abs().max())
-        laws("the null branch does not know the picture", off <= rounding, f"two pictures' answers differ by {off:.3g}")
-    _sigma_range(laws, asked)
-    _space(laws, denoiser)
-    if isinstance(denoiser, AdaptableDenoiser):
-        _adaptable(laws, denoiser, asked, one["cond"], rounding)
-    missing = [str(path) for path in denoiser.weight_files() if not path.exists()]
-    laws("weight_files are there", not missing, f"missing: {', '.join(missing)}")
-    laws.sized(denoiser)
+    return every, one
 
 
 def _subject(denoiser: Denoiser, seed: int) -> Subject:

@@ -52,17 +52,8 @@ def check_regularizer(
         encoder: for one that asks an encoder, a loaded one.
         extras: for one that needs extras of a renderer: each by its name, for two views, (2, ...).
     """
-    from zero3d.parts import ENGINE_PROVIDES  # which reads recipes; the command line need not, to start
-    from zero3d.recipe import VIEWS
-
     laws = Laws(component)
-    known = VIEW_FIELDS | ENGINE_PROVIDES | (extras or {}).keys()
-    unknown = sorted(component.needs - known)
-    laws("needs name what there is", not unknown, f"{unknown}; known are {sorted(known)}, a renderer's as `extras`")
-    laws("default_view is a view", component.default_view in VIEWS, f"{component.default_view!r}; one of {VIEWS}")
-    laws("default_weight is a weight", component.default_weight >= 0, f"{component.default_weight}; 0 or more")
-    law = "what it asks is handed in"
-    laws(law, component.asks is None or encoder is not None, f"it asks an {component.asks}; hand in a loaded one")
+    _declarations(laws, component, encoder, extras or {})
     options = laws.default(component, config)
 
     def fresh() -> Regularizer:
@@ -79,18 +70,7 @@ def check_regularizer(
     def given(only_needs: bool, dtype: torch.dtype = torch.float32, field: Any = representation) -> LossContext:
         return _context(component, field, only_needs, dtype, extras or {})
 
-    everything, declared = given(False), given(True)
-    with laws.runs("it answers for any views", "penalty() fails with everything there"):
-        full = fresh().penalty(everything).detach()
-    law = "declared needs suffice"
-    with laws.runs(law, f"needs = {sorted(component.needs)}, but without the rest penalty() fails"):
-        found = fresh().penalty(declared)
-    laws("it is differentiable", found.requires_grad, "the penalty depends on nothing that is optimised")
-    penalty = found.detach()
-    laws("the penalty is a scalar", penalty.ndim == 0, f"its shape is {tuple(penalty.shape)}; average it")
-    laws("the penalty is finite", torch.isfinite(penalty), f"it is {float(penalty)}")
-    laws("the penalty is not negative", penalty >= 0, f"it is {float(penalty)}")
-    laws(law, torch.equal(full, penalty), f"it is {float(full)} with, {float(penalty)} without what is not declared")
+    penalty = _penalty(laws, fresh, given(False), given(True))
     _same_again(laws, fresh(), given(True), float(penalty))
     check_state(laws, fresh, lambda made, index: _one_step(made, index, given(True)))
     if smooth:
@@ -103,6 +83,38 @@ def check_regularizer(
             least <= allowed,
             f"{least:.4g} at the optimum, {float(penalty):.4g} for noise",
         )
+
+
+def _declarations(
+    laws: Laws, component: type[Regularizer], encoder: Encoder | None, extras: Mapping[str, Tensor]
+) -> None:
+    from zero3d.parts import ENGINE_PROVIDES  # which reads recipes; the command line need not, to start
+    from zero3d.recipe import VIEWS
+
+    known = VIEW_FIELDS | ENGINE_PROVIDES | extras.keys()
+    unknown = sorted(component.needs - known)
+    laws("needs name what there is", not unknown, f"{unknown}; known are {sorted(known)}, a renderer's as `extras`")
+    laws("default_view is a view", component.default_view in VIEWS, f"{component.default_view!r}; one of {VIEWS}")
+    laws("default_weight is a weight", component.default_weight >= 0, f"{component.default_weight}; 0 or more")
+    law = "what it asks is handed in"
+    laws(law, component.asks is None or encoder is not None, f"it asks an {component.asks}; hand in a loaded one")
+
+
+def _penalty(laws: Laws, fresh: Callable[[], Regularizer], everything: LossContext, declared: LossContext) -> Tensor:
+    """What it is for noise, the same with everything there as with what is declared alone; no graph."""
+    with laws.runs("it answers for any views", "penalty() fails with everything there"):
+        full = fresh().penalty(everything).detach()
+    law = "declared needs suffice"
+    asking = fresh()
+    with laws.runs(law, f"needs = {sorted(asking.needs)}, but without the rest penalty() fails"):
+        found = asking.penalty(declared)
+    laws("it is differentiable", found.requires_grad, "the penalty depends on nothing that is optimised")
+    penalty = found.detach()
+    laws("the penalty is a scalar", penalty.ndim == 0, f"its shape is {tuple(penalty.shape)}; average it")
+    laws("the penalty is finite", torch.isfinite(penalty), f"it is {float(penalty)}")
+    laws("the penalty is not negative", penalty >= 0, f"it is {float(penalty)}")
+    laws(law, torch.equal(full, penalty), f"it is {float(full)} with, {float(penalty)} without what is not declared")
+    return penalty
 
 
 def _context(
