@@ -1,8 +1,9 @@
 """Makes the networks that guess a picture's elevation (zero3d_zero123/nano/elevation.py): their data, weights and figures.
 
-    python tools/train_elevation.py render FOLDER --first-seed 110000 --objects 7500
+    python tools/train_elevation.py render FOLDER --first-seed 800000 --objects 20000
+    python tools/train_elevation.py render FOLDER --first-seed 700000 --objects 21250 --plain
     python tools/train_elevation.py render VAL --first-seed 2000000 --objects 625 --plain
-    python tools/train_elevation.py train FOLDER VAL --seed 0 --out part-0.safetensors        # and 1, 2
+    python tools/train_elevation.py train FOLDER VAL --views 800000 --seed 0 --out part-0.safetensors        # and 1, 2
     python tools/train_elevation.py join VAL part-0.safetensors part-1.safetensors part-2.safetensors
     python tools/train_elevation.py evaluate --objects 200
     python tools/train_elevation.py evaluate --meshes FILE ...

@@ -81,7 +81,7 @@ def test_higher_cameras_are_told_from_lower_ones():
 @pytest.mark.slow
 def test_held_out_objects_are_within_the_bound():
     off, std = errors(range(1_000_000, 1_000_200)).T
-    assert off.mean() < 10  # 8.8 was measured (at other elevations), the goal is 8; always saying 20 has 17.7
+    assert off.mean() < 8.5  # 7.6 was measured (at other elevations), the goal is 8; always saying 20 has 17.7
     assert 0.5 < (off < std).mean() < 0.85, "the uncertainty that is said is about a standard deviation"
 
 

@@ -46,7 +46,7 @@ class ElevationHead(nn.Module):
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, narrow: int = 48, wide: int = 64, width: int = 128) -> None:
+    def __init__(self, narrow: int = 64, wide: int = 96, width: int = 192) -> None:
         super().__init__()
         self.register_buffer("shift", torch.zeros(CHANNELS, 1, 1))
         self.register_buffer("scale", torch.ones(CHANNELS, 1, 1))
