@@ -102,22 +102,22 @@ def check_component(component: type[Component]) -> None:
 
     Raises:
         TypeError: it is no subclass of an interface, is abstract (without a `build` of its own), or lacks `name`, a
-            docstring or a dataclass `Config`.
+            docstring or a dataclass `Config`, or says what it needs as no set.
     """
     interface = KINDS.get(kind) if isinstance(kind := getattr(component, "kind", None), str) else None
     if not (inspect.isclass(component) and interface and issubclass(component, interface)):
         raise TypeError(f"{component!r} is no subclass of an interface in zero3d.interfaces")
     where = f"{component.__module__}.{component.__qualname__}"
-    changed = outdated(component)
-    if changed:
+    if changed := outdated(component):
         raise TypeError(f"{where} was written for plug-in API 1: {changed}; then state ZERO3D_API = 2")
     if inspect.isabstract(component) and not hasattr(component, "build"):
-        missing = ", ".join(sorted(component.__abstractmethods__))
-        raise TypeError(f"{where} does not implement {missing}")
+        raise TypeError(f"{where} does not implement {', '.join(sorted(component.__abstractmethods__))}")
     if not isinstance(getattr(component, "name", None), str):
         raise TypeError(f"{where} has no `name`, the string that recipes use")
     if not (component.__doc__ or "").strip() and sys.flags.optimize < 2:  # python -OO leaves none
         raise TypeError(f"{where} has no docstring; its first line is what `zero3d plugins` shows")
+    if isinstance(needs := getattr(component, "needs", None), (str, list, tuple)):
+        raise TypeError(f"{where}.needs is {needs!r}; write a set, frozenset({{'opacity'}})")
     if not (inspect.isclass(component.Config) and dataclasses.is_dataclass(component.Config)):
         raise TypeError(f"{where}.Config is no dataclass")
 

@@ -59,9 +59,10 @@ class Registry:
         Raises:
             RecipeError: as `get`.
         """
-        found = self._entries.get((kind, name), ())
-        if not found:
-            raise RecipeError(f"{place}: no {kind} called {name!r}.{did_you_mean(name, self.names(kind))}{self.failed}")
+        if not (found := self._entries.get((kind, name), ())):
+            others = "".join(f" There is {other} {name!r}." for other, one in self._entries if one == name)
+            known = f"{did_you_mean(name, self.names(kind))}{others}{self.failed}"
+            raise RecipeError(f"{place}: no {kind} called {name!r}.{known}")
         if len(found) > 1:
             packages = " and ".join(f"{entry.package} ({entry.plugin})" for entry in found)
             raise RecipeError(f"{place}: {kind} {name!r} is claimed by {packages}; uninstall one of them")

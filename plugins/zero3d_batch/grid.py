@@ -63,8 +63,10 @@ def values_of(key: str, text: str) -> tuple[str, ...]:
             raise UserError(f"{key}={text}: an empty value; take out a comma, or write \\, for one within a value")
         if span:
             first, last = int(span[1]), int(span[2])
-            if last < first or last - first >= MOST_RUNS:
+            if last < first:
                 raise UserError(f"{key}={piece}: from {first} to {last}; write a range upwards, for example 0..3")
+            if last - first >= MOST_RUNS:
+                raise UserError(f"{key}={piece}: {last - first + 1:,} values; a sweep has at most {MOST_RUNS:,} runs")
             found += map(str, range(first, last + 1))
         else:
             found += _picture(piece) if key == "image" else [piece]

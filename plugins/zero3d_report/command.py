@@ -66,9 +66,14 @@ def check_page(out: Path | None) -> None:
     """Hold the place of a page against what can be written.
 
     Raises:
-        UserError: a folder, or in none.
+        UserError: a folder, or in none; or of another kind, such as a picture, which a page may not replace.
     """
-    if out is not None and (out.is_dir() or not out.parent.is_dir()):
-        raise UserError(
-            f"--out: {out}: a folder, or in a folder that is not there; name an HTML file, for example a.html"
-        )
+    if out is None:
+        return
+    if out.is_dir() or not out.parent.is_dir():
+        wrong = "a folder, or in a folder that is not there"
+    elif out.suffix.lower() not in (".html", ".htm"):
+        wrong = "no page's name"
+    else:
+        return
+    raise UserError(f"--out: {out}: {wrong}; name an HTML file, for example a.html")

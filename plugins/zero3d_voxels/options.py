@@ -53,7 +53,7 @@ class VoxelConfig:
 
     def __post_init__(self) -> None:
         self.density_rate = Schedule.parse(self.density_rate, "density_rate").within(0, FASTEST, "density_rate")
-        sides = self.sides
+        sides = self.sides if isinstance(self.resolution, (int, list, tuple)) else ()
         if len(sides) != 3 or not all(isinstance(side, int) and 2 <= side <= 1024 for side in sides):
             raise ValueError(f"resolution: {self.resolution}; one or three whole numbers from 2 to 1024")
         if not 1 <= self.channels <= 64:

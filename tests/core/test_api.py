@@ -220,8 +220,13 @@ def test_a_mistake_is_one_line_and_ipython_shows_no_more(tmp_path):
     for call, line in (
         (lambda: api.run("nanoo"), "no such recipe. Did you mean 'nano'"),
         (lambda: api.run("nano", "nowhere.png", tmp_path / "out", progress=False), "nowhere.png"),
-        (lambda: api.run("nano", 3), "image: a int; give a path"),
-        (lambda: api.run("nano", numpy.zeros((4, 4, 3))), "image: a ndarray; give a path, a PIL picture, or a uint8"),
+        (lambda: api.run("nano", 3), "image: int; give a path"),
+        (
+            lambda: api.run("nano", numpy.zeros((4, 4, 3))),
+            r"image: ndarray float64 \(4, 4, 3\); give a path, a PIL picture, or a uint8",
+        ),
+        (lambda: api.run({"steps": 2}), "recipe: {'steps': 2}; a name such as"),
+        (lambda: api.check("nano", plugins="nowhere"), "--plugin .*nowhere: no such folder"),
         (lambda: api.open_run(tmp_path), "no run's folder"),
         (lambda: api.resume(tmp_path), "no run's folder"),
         (lambda: api.reconstruct("nothing"), "no reconstructor called 'nothing'"),

@@ -75,6 +75,7 @@ def test_a_promised_component_is_imported_when_asked_for_and_is_then_like_any_ot
         (Lazy("guidance", "bright", "tests.core.toy:Bright"), "is regularizer 'bright', not guidance 'bright'"),
         (Lazy("regularizer", "light", "tests.core.toy:Bright"), "is regularizer 'bright', not regularizer 'light'"),
         (Lazy("regularizer", "bright", "tests.core.test_plugins:Unfinished"), "does not implement penalty"),
+        (Lazy("regularizer", "wordy", "tests.core.test_plugins:Wordy"), "Wordy.needs is 'opacity'; write a set"),
     ],
 )
 def test_a_promise_that_is_not_kept_breaks_its_plugin_whole_and_is_told(promise, told):
@@ -134,6 +135,13 @@ class Nameless(Regularizer):
 
     def penalty(self, context):
         raise NotImplementedError
+
+
+class Wordy(toy.Bright):
+    """Says what it needs as a word."""
+
+    name = "wordy"
+    needs = "opacity"
 
 
 class Unfinished(Regularizer):

@@ -29,6 +29,13 @@ def test_an_override_is_read_as_the_file_is(toy_recipe, text, value):
     assert read_yaml(toy_recipe, [f"optimizer.lr={text}"])["optimizer"]["lr"] == value
 
 
+def test_a_folder_may_begin_at_home(registry, toy_recipe, tmp_path, monkeypatch):
+    """Not every shell reads the ~ of out=~/cat, and a folder that is called ~ is no help."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert load_recipe(toy_recipe, registry, ["out=~/cat"]).options.out == f"{tmp_path}/cat"
+
+
 def test_type_defaults_to_the_label_and_weight_to_the_components_own(registry, toy_recipe):
     recipe = load_recipe(toy_recipe, registry, ["regularizers={bright: {}}"])
     assert recipe.regularizers["bright"].weight.extremes == (0.5, 0.5)
@@ -45,13 +52,14 @@ def test_one_component_may_serve_under_two_labels(registry, toy_recipe):
         ("stepz=5", ["stepz", "steps"]),
         ("steps=many", ["steps", "many"]),
         ("steps=0", ["steps", "0"]),
-        ("guidance.pull.targit=1", ["guidance.pull.targit", "'target'"]),
+        ("guidance.pull.targit=1", ["guidance.pull.targit", "'target'", "Give it null to remove it"]),
         ("guidance.pull.target=red", ["guidance.pull.target", "red"]),
         ("guidance.pull.type=pul", ["guidance.pull.type", "'pull'"]),
         ("guidance.pull.denoiser=other", ["guidance.pull.denoiser", "'other'", "denoiser"]),
         ("guidance.pull.weight=heavy", ["guidance.pull.weight", "'heavy'"]),
         ("regularizers.bright.view=far", ["regularizers.bright.view", "'far'", "near"]),
         ("regularizers.brigt={}", ["regularizers.brigt", "'bright'"]),
+        ("guidance.bright={}", ["no guidance called 'bright'", "There is regularizer 'bright'"]),
         ("denoiser.std=-1", ["denoiser.std", "-1"]),
         ("input.elevation_deg=200", ["input.elevation_deg", "200"]),
         ("input.framing=fitt", ["input.framing", "'fit'"]),

@@ -336,7 +336,7 @@ class TestFailures:
             (lambda c: None, "penalty() returned NoneType"),
             (lambda c: c.view.image, "penalty() returned shape (1, 16, 16, 3)"),
             (lambda c: c.view.image.mean() / 0, "regularizers.bright.value is inf"),
-            (lambda c: 1 / 0, "ZeroDivisionError: division by zero"),
+            (lambda c: 1 / 0, "ZeroDivisionError: division by zero (" + __file__ + ", line "),
             (lambda c: 0.5 + 0 * c.view.image.detach().mean(), "penalty() returned 0.5 without a graph"),
             (lambda c: torch.tensor(-0.5), "penalty() returned -0.5 without a graph, so that it moves nothing"),
             (lambda c: torch.tensor(torch.nan), "regularizers.bright.value is nan"),

@@ -332,7 +332,7 @@ def test_a_name_that_two_kinds_know_is_shown_for_both_and_an_unknown_one_has_a_h
     assert "camera_sampler zero123" in told
     for words, hint in (
         (["opake"], "Did you mean 'opaque'?"),
-        (["regularizer", "sjc"], "no regularizer called 'sjc'"),
+        (["regularizer", "sjc"], "There is guidance 'sjc'."),
         (["regulariser", "opaque"], "Did you mean 'regularizer'?"),
         (["a", "b", "c"], "give a name, or a kind and a name"),
     ):

@@ -311,6 +311,8 @@ def test_a_sweep(place, capsys):
         ("seed=0,-1", "seed: -1; not negative"),
         ("guidance.pull.tarket=1,2", "tarket: guidance 'pull' has no such option. Did you mean 'target'?"),
         ("seed=3..1", "write a range upwards"),
+        ("seed=0..100000", "100,001 values; a sweep has at most 100,000 runs"),
+        ("image=", "toy.yaml: image, prompt: missing"),
         ("image=no*.png", "image=no*.png: no picture matches"),
     ],
 )

@@ -58,6 +58,7 @@ def test_of_different_subjects(registry, two, tmp_path, capsys):  # noqa: F811
         (["one"], "no run's folder"),
         (["a", "b", "out=x.html", "--out", "y.html"], "given 2 times"),
         (["a", "b"], "no run's folder"),
+        (["a", "b", "out=cat.png"], "cat.png: no page's name"),
     ],
 )
 def test_mistakes(words, said, tmp_path, monkeypatch, capsys):

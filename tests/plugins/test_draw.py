@@ -202,6 +202,7 @@ def test_thin_pixels_have_no_surface():
         (["--turntable", "a.gif"], "name a .mp4 file"),
         (["--turntable", "a.mp4", "--size", "33"], "an even number"),
         (["--turntable", "a.mp4", "--depth"], "leave out --depth"),
+        (["--orbit", "2", "--out", "a", "--fps", "5"], "--seconds and --fps are a film's"),
     ],
 )
 def test_mistakes(mesh, words, said, tmp_path, monkeypatch, capsys):

@@ -158,6 +158,7 @@ class TestGrowth:
         ("densify", "told"),
         [
             ("dreamgausian", "densify: 'dreamgausian'. Did you mean 'dreamgaussian'"),
+            ([1], r"densify: \[1\]"),
             ({"type": "default", "evry": 3}, "densify.evry: no such option. Did you mean 'every'"),
             ({"every": 0}, "densify.every: 0; 1 to"),
             ({"every": "often"}, "densify.every: 'often'; a whole number"),

@@ -265,9 +265,12 @@ class TestPage:
         assert re.fullmatch(r"zero3d: .*name the folder that `zero3d run` wrote.*\n", capsys.readouterr().err)
 
     def test_out_must_be_a_file(self, finished, tmp_path, capsys):
-        for out in (tmp_path, tmp_path / "none" / "a.html"):
+        picture = tmp_path / "cat.png"
+        picture.write_bytes(b"the only copy")
+        for out in (tmp_path, tmp_path / "none" / "a.html", picture):
             assert main(["report", str(finished), "--out", str(out)]) == 2
             assert "--out" in capsys.readouterr().err
+        assert picture.read_bytes() == b"the only copy"
 
     def test_a_large_model_is_linked(self, registry, tmp_path, monkeypatch):
         out = toy_run(tmp_path, registry, "a run")

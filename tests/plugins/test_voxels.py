@@ -360,3 +360,9 @@ def test_density_moves_at_a_rate_of_its_own():
         )
         moved = start["raw_features"] - field.raw_features
         assert torch.allclose(moved, torch.full_like(moved, 0.1 * (index + 1)), atol=1e-5)
+
+
+@pytest.mark.parametrize("resolution", [16.5, None, {"x": 3}, [4, 4], "16"])
+def test_a_wrong_resolution_is_told_alone(resolution):
+    with pytest.raises(ValueError, match=r"^resolution: .*; one or three whole numbers"):
+        VoxelConfig(resolution=resolution)

@@ -11,7 +11,7 @@ from typing import Any
 from zero3d import folder
 from zero3d import run as runs
 from zero3d.api.commands import command_output
-from zero3d.api.opened import Plugins, Run, made
+from zero3d.api.opened import Plugins, Run, made, several
 from zero3d.api.overrides import picture_word, words
 from zero3d.errors import UserError
 from zero3d.plugins import load_plugins
@@ -59,7 +59,7 @@ def reconstruct(
     Raises:
         UserError: no such reconstructor, or as `run`.
     """
-    recipe = runs.one_shot(name, load_plugins(plugins))
+    recipe = runs.one_shot(name, load_plugins(several(plugins)))
     return run(recipe, image, out, overrides, progress, plugins, **keywords)
 
 
@@ -72,7 +72,7 @@ def open_run(run_folder: str | Path, plugins: Plugins = ()) -> Run:
     if not isinstance(run_folder, str | os.PathLike):
         raise UserError(f"open_run: {run_folder!r}; name a run's folder, as a string or a path")
     folder.open_run(run_folder)
-    return Run(folder.whole_run(run_folder), tuple(plugins))
+    return Run(folder.whole_run(run_folder), several(plugins))
 
 
 class Planned(list[runs.Plan]):
@@ -101,7 +101,7 @@ def plan(
     Raises:
         UserError: as `run`, before it starts.
     """
-    registry = load_plugins(plugins)
+    registry = load_plugins(several(plugins))
     with _override_words(image, out, overrides, keywords) as options:
         found = Planned(runs.plans(_file(recipe), registry, options))
         if "plan" in registry.names("command") and not isinstance(recipe, RecipeText):
@@ -120,7 +120,7 @@ def check(
     Raises:
         UserError: something is not; the line says where.
     """
-    return runs.check_lines(_file(recipe), load_plugins(plugins), words({**(overrides or {}), **keywords}))
+    return runs.check_lines(_file(recipe), load_plugins(several(plugins)), words({**(overrides or {}), **keywords}))
 
 
 @contextlib.contextmanager
@@ -136,4 +136,6 @@ def _override_words(
 def _file(recipe: str | Path | RecipeText) -> str | RecipeText:
     if isinstance(recipe, Path) and len(recipe.parts) == 1 and recipe.suffix not in (".yaml", ".yml"):
         return f"./{recipe}"  # a path is never a recipe's name
+    if not isinstance(recipe, (str, Path, RecipeText)):
+        raise UserError(f'recipe: {recipe!r:.80}; a name such as "nano", or the path of a YAML file')
     return str(recipe) if isinstance(recipe, Path) else recipe

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from zero3d.values import Cameras, View
 
 
-Plugins = Sequence[str | Path]
-"""Folders or .py files of plug-ins that are not installed, as `--plugin` takes them."""
+Plugins = str | Path | Sequence[str | Path]
+"""Folders or .py files of plug-ins that are not installed, or one, as `--plugin` takes them."""
 
 
 class Run:
@@ -231,8 +231,12 @@ def export(
 
 def made(work: Callable[[Registry, Callable[[str], None]], Session], progress: bool, plugins: Plugins) -> Run:
     """The run that `work` makes of a registry and of what tells the user, with or without a bar."""
-    session = work(watched(load_plugins(plugins), progress), print_above_bar if progress else discard)
-    return Run(folder.whole_run(session.folder), tuple(plugins))
+    session = work(watched(load_plugins(several(plugins)), progress), print_above_bar if progress else discard)
+    return Run(folder.whole_run(session.folder), several(plugins))
+
+
+def several(plugins: Plugins) -> tuple[str | Path, ...]:
+    return (plugins,) if isinstance(plugins, str | Path) else tuple(plugins)
 
 
 def _around(

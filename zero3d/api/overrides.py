@@ -67,9 +67,9 @@ def picture_word(image: Any) -> Iterator[dict[str, Any]]:
                 raise TypeError
             image = Image.fromarray(image)
         except (AttributeError, TypeError, ValueError):
-            kind = type(image).__name__
+            kind = f"{type(image).__name__} {getattr(image, 'dtype', '')} {getattr(image, 'shape', '')}".strip()
             raise RecipeError(
-                f"image: a {kind}; give a path, a PIL picture, or a uint8 array (height, width, 3 or 4)"
+                f"image: {kind}; give a path, a PIL picture, or a uint8 array (height, width, 3 or 4)"
             ) from None
     with tempfile.TemporaryDirectory(prefix="zero3d-") as place:
         path = Path(place) / "picture.png"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import traceback
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -97,4 +98,6 @@ class blamed:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         # a plug-in does not end the program
         if isinstance(error, (Exception, SystemExit)) and not isinstance(error, (UserError, MemoryError, OSError)):
-            raise StepError(f"step {self.step.index}: {self.place}: {type(error).__name__}: {error}") from error
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            told = f"{type(error).__name__}: {error} ({last.filename}, line {last.lineno})"
+            raise StepError(f"step {self.step.index}: {self.place}: {told}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,11 +128,11 @@ def _sources(file: File, overrides: Sequence[str], default_out: Out = None) -> t
     whole, name = read_yaml(file, overrides), str(file)
     if whole.get("out") is None and default_out is not None:
         whole["out"] = default_out(whole)
-    out = whole.get("out")
-    if out is not None:
+    if (out := whole.get("out")) is not None:
         if not isinstance(out, (str, int)) or isinstance(out, bool) or not str(out).strip():
             raise RecipeError(f"{name}: out: {out!r} is no folder; name one, for example out=runs/cat")
-        whole["out"] = str(out)  # YAML reads the name 5 as a number
+        # YAML reads the name 5 as a number, and zsh leaves the ~ of out=~/cat
+        whole["out"] = os.path.expanduser(str(out))
     if "images" in whole:
         whole["images"] = expanded(whole["images"], f"{name}: images")
     if whole.get("stages") is None:

@@ -133,7 +133,7 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         if not 0 <= self.steps <= MOST_STEPS:
-            raise ValueError(f"steps: {self.steps}; at least 1, at most {MOST_STEPS:,}")
+            raise ValueError(f"steps: {self.steps}; 0 to {MOST_STEPS:,}")
         if self.seed < 0:
             raise ValueError(f"seed: {self.seed}; not negative")
         self.device = self.device.lower()

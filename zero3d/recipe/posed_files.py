@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +49,7 @@ def expanded(images: Any, place: str) -> Any:
     from zero3d.transforms import labelled, posed_picture, read_transforms  # with torch
 
     options: PosedFiles = typed(PosedFiles, images, place)
-    given = Path(options.transforms)
+    given = Path(os.path.expanduser(options.transforms))
     file = given / "transforms.json" if given.is_dir() else given
     try:
         frames = read_transforms(file)[:: options.every]

@@ -32,9 +32,8 @@ def typed(schema: type[Any], options: Mapping[str, Any], place: str) -> Any:
             or a value out of range.
     """
     fields = {f.name: f for f in dataclasses.fields(schema) if f.init}
-    for key in options:
-        if key not in fields:
-            raise RecipeError(f"{_join(place, str(key))}: no such option.{did_you_mean(str(key), fields)}")
+    for wrong in (str(key) for key in options if key not in fields):
+        raise RecipeError(f"{_join(place, wrong)}: no such option.{did_you_mean(wrong, fields)}")
     hints, values = _hints(schema), dict[str, Any]()
     for name, field in fields.items():
         if name in options:
@@ -45,12 +44,7 @@ def typed(schema: type[Any], options: Mapping[str, Any], place: str) -> Any:
         return schema(**values)
     except ValueError as error:
         raise RecipeError(_join(place, str(error))) from None
-    except (
-        TypeError,
-        AttributeError,
-        LookupError,
-        ArithmeticError,
-    ) as error:  # an `Any` that is compared with a number
+    except (TypeError, AttributeError, LookupError, ArithmeticError) as error:  # `Any` that is compared with a number
         told = ", ".join(f"{k}: {options[k]!r}" for k in [k for k in options if hints[k] is Any] or options)
         raise RecipeError(f"{_join(place, told)} does not fit; `zero3d plugins show NAME` explains it") from error
 

@@ -63,6 +63,10 @@ def checked(recipe: str, registry: Registry, out: Path, common: Sequence[str], w
             image = [] if one.image is None else [f"image={quoted(one.image)}"]
             loaded = load_recipe(recipe, registry, [*own, *image, f"out={quoted(str(out))}"])
             sources[own] = loaded.whole or loaded.source
+            if not loaded.subject:
+                raise UserError(
+                    f"{recipe}: image, prompt: missing; give a picture, image=cat.png, or words, prompt=..."
+                )
             if len(sources) <= MOST_CHECKED:
                 with contextlib.suppress(PictureError):  # read last of all; the run will say so in its row
                     check(recipe, registry, [*own, *image, "out=null"])

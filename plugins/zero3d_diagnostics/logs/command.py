@@ -41,6 +41,8 @@ class Metrics(Command):
     def run(self, arguments: argparse.Namespace) -> int:
         if arguments.every < 1:
             raise UserError(f"metrics: --every {arguments.every}; at least 1 step")
+        if arguments.csv not in (None, STDOUT):
+            _check_table(Path(arguments.csv))
         tables = [table for run in arguments.runs for table in _tables(run)]
         keys = _chosen(dict.fromkeys(key for _, _, rows in tables for row in rows for key in row), arguments.keys)
         if arguments.csv is None:
@@ -70,6 +72,12 @@ def _tables(run: str) -> list[Table]:
     if not begun:
         return [(run, "", folder.read_metrics(place))]
     return [(run, stage.name, folder.read_metrics(stage)) for stage in begun]
+
+
+def _check_table(file: Path) -> None:
+    """Raises: UserError, for a name that is no table's: a picture or a run after --csv may not be replaced."""
+    if file.suffix.lower() != ".csv" or file.is_dir() or not file.parent.is_dir():
+        raise UserError(f"metrics: --csv {file}; name a .csv file in a folder that is there")
 
 
 def _chosen(known: Iterable[str], wanted: list[str]) -> list[str]:

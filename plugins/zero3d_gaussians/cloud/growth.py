@@ -89,7 +89,7 @@ def parse(source: Any) -> Growth | Mcmc | None:
     kind = options.pop("type", "dreamgaussian")
     if kind in (None, "none") and not options:
         return None
-    if kind not in PRESETS:
+    if not isinstance(kind, str) or kind not in PRESETS:
         raise ValueError(f"densify: {kind!r}.{did_you_mean(str(kind), {'none', *PRESETS})}")
     fields = {field.name: field.default for field in dataclasses.fields(PRESETS[kind])}
     for name, value in options.items():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 WORDS = {"white": "#ffffff", "black": "#000000", "grey": "#808080"}
 LARGEST = 4096
+SECONDS, FPS = 3.0, 20
 
 
 class Draw(Command):
@@ -48,8 +49,8 @@ class Draw(Command):
         add("--out", type=Path, metavar="DIR", help="a folder for the pictures and transforms.json")
         add("--overwrite", action="store_true", help="write into a folder that is not empty")
         add("--turntable", type=Path, metavar="FILE.mp4", help="a film, once around, in place of --orbit and --out")
-        add("--seconds", type=float, default=3.0, help="of the film (3)")
-        add("--fps", type=int, default=20, help="frames a second of the film (20)")
+        add("--seconds", type=float, help="of the film (3)")
+        add("--fps", type=int, help="frames a second of the film (20)")
 
     def run(self, arguments: argparse.Namespace) -> int:
         from zero3d.run import check_target
@@ -84,10 +85,9 @@ def _check(arguments: argparse.Namespace) -> Tensor | None:
             raise UserError(f"--turntable: {arguments.turntable}; name a .mp4 file in a folder that is there")
     elif bool(arguments.orbit) == bool(arguments.cameras) or not arguments.out:
         raise UserError("draw: give --orbit N or --cameras FILE, and --out DIR; or --turntable FILE.mp4")
-    orbit = "--orbit" if not arguments.cameras else "--cameras"
-    if orbit == "--cameras" and (
-        arguments.elevation is not None or arguments.fov is not None or arguments.distance != 2
-    ):
+    elif arguments.seconds is not None or arguments.fps is not None:
+        raise UserError("draw: --seconds and --fps are a film's; leave them out, or write --turntable FILE.mp4")
+    if arguments.cameras and (arguments.elevation is not None or arguments.fov is not None or arguments.distance != 2):
         raise UserError("draw: --cameras says where from and how wide; leave out --elevation, --distance and --fov")
     ranges: dict[str, tuple[float | None, float, float]] = {
         "orbit": (arguments.orbit, 1, 3600),
@@ -126,7 +126,7 @@ def _cameras(arguments: argparse.Namespace, elevation: float) -> Named:
 
     if arguments.cameras:
         return from_file(arguments.cameras, arguments.size)
-    count = arguments.orbit or max(1, round(arguments.seconds * arguments.fps))
+    count = arguments.orbit or max(1, round((arguments.seconds or SECONDS) * (arguments.fps or FPS)))
     fov = math.degrees(PUBLISHED_FOV) if arguments.fov is None else arguments.fov
     return around(count, arguments.size or DEFAULT_SIZE, elevation, arguments.distance, fov)
 
@@ -139,7 +139,7 @@ def _film(arguments: argparse.Namespace, cameras: Named, draw: Drawer, backgroun
 
     behind = torch.ones(3) if background is None else background
     shown = tqdm(cameras, desc="draw", unit="frame", disable=None)
-    write_film(arguments.turntable, (to_uint8(draw(camera).over(behind)) for _, camera in shown), arguments.fps)
+    write_film(arguments.turntable, (to_uint8(draw(camera).over(behind)) for _, camera in shown), arguments.fps or FPS)
     print(f"wrote {arguments.turntable} ({len(cameras)} frames, {arguments.turntable.stat().st_size / 1000:.0f} kB)")
 
 
