@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from zero3d import folder
-from zero3d.errors import PictureError, RunError
+from zero3d.errors import PictureError, RunError, UserError
 from zero3d.recipe import load_recipe
 from zero3d.registry import Registry
 from zero3d_batch.many.rows import read_row
