@@ -30,12 +30,12 @@ def show(registry: Registry, words: Sequence[str]) -> str:
     kind, name = (None, words[0]) if len(words) == 1 else words
     if kind is not None and kind not in KINDS:
         raise RecipeError(f"{place}: no kind {kind!r}.{did_you_mean(kind, KINDS)}")
-    entries = [e for e in registry.all() if e.component.name == name and kind in (None, e.component.kind)]
+    entries = registry.all(kind, name)
+    if kind is not None and not entries:
+        registry.check_name(kind, name, place)  # says so
     if not entries:
-        known = registry.names(kind) if kind else sorted({e.component.name for e in registry.all()})
-        raise RecipeError(
-            f"{place}: no {kind or 'component'} called {name!r}.{did_you_mean(name, known)}{registry.failed}"
-        )
+        known = sorted({entry.name for entry in registry.brought()})
+        raise RecipeError(f"{place}: no component called {name!r}.{did_you_mean(name, known)}{registry.failed}")
     return "\n\n\n".join(_page(entry) for entry in entries)
 
 
