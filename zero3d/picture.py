@@ -98,7 +98,7 @@ def _lint(opaque: numpy.ndarray, longest: int, side: float, framing: str) -> lis
     if framing != "fit" and not 0.3 <= longest / side <= 0.95:
         notes.append(f"the object's longest side is {longest / side:.2f} of the frame; input.framing=fit: {FIT_SHARE}")
     if longest < 32:
-        notes.append(f"the object's longest side is {longest} pixels: expect little detail")
+        notes.append(f"the object's longest side is {longest} pixel{'s'[: longest != 1]}: expect little detail")
     import scipy.ndimage
 
     pieces, count = scipy.ndimage.label(opaque)

@@ -22,6 +22,8 @@ MAX_PIXELS = 64_000_000
 MIN_SIDE = 16
 KEPT_SIDE = 4096
 """Larger pictures are averaged down to this: no denoiser sees more, and finding the object stays quick."""
+WEB = ("http://", "https://", "ftp://", "data:")
+"""How what is no path begins: nothing is fetched on a picture's behalf."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ def plain_file(path: str, option: str) -> Path:
     try:
         file = Path(path).expanduser()
         if not file.exists():
-            raise PictureError(f"{option}: {path}: no such file; give a PNG, JPEG or WebP picture")
+            remedy = "save it as a file first" if path.startswith(WEB) else "give a PNG, JPEG or WebP picture"
+            raise PictureError(f"{option}: {path}: no such file; {remedy}")
         if not file.is_file():
             kind = "a folder" if file.is_dir() else "no plain file"
             raise PictureError(f"{option}: {path} is {kind}; give a picture")

@@ -29,12 +29,15 @@ def write_comparison(folders: Sequence[str], out: Path, force: bool = False) -> 
     """Write the page and return a line for the user.
 
     Raises:
-        UserError: fewer than two runs or too many, no run, or runs of different subjects without `force`.
+        UserError: fewer than two runs or too many, no run, one twice, or runs of different subjects without `force`.
         WriteError: the page cannot be written.
     """
     runs = [read_run(place) for place in folders]
     if not 2 <= len(runs) <= MOST:
         raise UserError(f"compare: {len(runs)} run{'s'[: len(runs) != 1]}; 2 to {MOST}")
+    places = [run.folder.resolve() for run in runs]
+    if twice := [str(run.folder) for n, run in enumerate(runs) if places[n] in places[:n]]:
+        raise UserError(f"compare: {twice[0]}: given twice; name another run")
     other = other_subject(runs)
     if other and not force:
         raise UserError(f"compare: {other}; --force compares them all the same")

@@ -120,7 +120,8 @@ def test_object_at_the_edge_is_padded_and_told():
 def test_lints():
     assert "covers the whole picture" in frame(block(64, 64, 0, 0, 64, 64), "keep", 32).notes[0]
     assert "0.20 of the frame" in frame(block(200, 200, 80, 80, 40, 40), "keep", 32).notes[0]
-    assert "expect little detail" in frame(block(64, 64, 20, 20, 10, 10), "fit", 32).notes[0]
+    assert "is 10 pixels: expect little detail" in frame(block(64, 64, 20, 20, 10, 10), "fit", 32).notes[0]
+    assert "is 1 pixel: expect little detail" in frame(block(64, 64, 20, 20, 1, 1), "fit", 32).notes[0]
     specked = block(200, 200, 80, 80, 40, 40)
     specked[3, 3, 3] = 255
     assert "specks" in frame(specked, "fit", 32).notes[0]

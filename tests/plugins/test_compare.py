@@ -67,6 +67,12 @@ def test_mistakes(words, said, tmp_path, monkeypatch, capsys):
     assert said in capsys.readouterr().err
 
 
+def test_one_run_is_not_compared_with_itself(two, capsys):
+    again = two[0].parent / "." / ".." / two[0].parent.name / two[0].name
+    assert main(["compare", str(two[0]), str(two[1]), str(again)]) == 2
+    assert "given twice; name another run" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(not BROWSER, reason="needs Chromium: apt-get install chromium")
 def test_one_camera_moves_all(two, tmp_path):
     write_comparison(list(map(str, two)), tmp_path / "page.html")

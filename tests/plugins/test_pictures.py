@@ -220,7 +220,8 @@ class TestHeic:
 
 class TestRefusals:
     def test_missing_folder_and_no_picture(self, tmp_path):
-        assert "no such file" in refusal(tmp_path / "none.png")
+        assert "no such file; give a PNG" in refusal(tmp_path / "none.png")
+        assert "no such file; save it as a file first" in refusal("https://example.org/cat.png")
         assert "a folder" in refusal(tmp_path)
         (tmp_path / "text.png").write_text("no picture", encoding="utf-8")
         (tmp_path / "empty.png").write_bytes(b"")
