@@ -62,7 +62,7 @@ class SplatFile(Exporter):
             raise ExportError(f"{broken:,} numbers of the Gaussians are nan or inf; they diverged, lower optimizer.lr")
         kept = found.opacity_logits.sigmoid() >= least
         if not bool(kept.any()):
-            highest = float(cloud.opacities().max()) if len(found.means) else 0.0
+            highest = float(cloud.opacities().detach().max()) if len(found.means) else 0.0
             raise ExportError(
                 f"no Gaussian is as opaque as {least:.3g} (the highest is {highest:.3g}); optimise for more steps, or "
                 "lower the export's least_opacity"

@@ -20,7 +20,9 @@ class WarmPython:
         if hasattr(os, "fork"):
             command, pipe = [sys.executable, __file__], subprocess.PIPE
             surroundings = {**os.environ, "OMP_NUM_THREADS": "1"}  # threads would not outlive a fork
-            self._server = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=surroundings, text=True)
+            self._server = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, env=surroundings, text=True, encoding="utf-8"
+            )
 
     def run(self, words, cwd):
         if self._server is None:
