@@ -71,9 +71,9 @@ class StepError(UserError):
     exit_code: ClassVar[int] = 1
 
 
-def did_you_mean(value: str, known: Iterable[str]) -> str:
-    """` Did you mean 'x'?` for the nearest of `known` (or nothing), then the whole list."""
+def did_you_mean(value: str, known: Iterable[str], otherwise: str = "") -> str:
+    """` Did you mean 'x'?` for the nearest of `known`, or `otherwise` where none is near; then the whole list."""
     names = sorted(known)
     near = difflib.get_close_matches(value, names, n=1, cutoff=0.6)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
+    hint = f" Did you mean '{near[0]}'?" if near else otherwise
     return f"{hint} Known: {', '.join(names) or 'none'}."

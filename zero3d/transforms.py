@@ -54,6 +54,11 @@ class Frame:
     lens: Lens | None
 
 
+def transforms_file(given: Path) -> Path:
+    """The transforms.json that is meant by one, or by the folder that it stands in."""
+    return given / "transforms.json" if given.is_dir() else given
+
+
 def read_transforms(file: Path, fov: float | None = None) -> list[Frame]:
     """The frames of a transforms.json.
 

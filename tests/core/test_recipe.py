@@ -34,6 +34,10 @@ def test_a_folder_may_begin_at_home(registry, toy_recipe, tmp_path, monkeypatch)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     assert load_recipe(toy_recipe, registry, ["out=~/cat"]).options.out == f"{tmp_path}/cat"
+    given = read_yaml(toy_recipe, ["denoiser.weights=~/nano.safetensors", 'images="~/views"', "seed=~", "prompt=~a"])
+    assert given["denoiser"]["weights"] == f"{tmp_path}/nano.safetensors", "of any option that names a file"
+    assert given["images"] == f"{tmp_path}/views"
+    assert (given["seed"], given["prompt"]) == (None, "~a"), "YAML's null, and what begins no path"
 
 
 def test_type_defaults_to_the_label_and_weight_to_the_components_own(registry, toy_recipe):
@@ -52,7 +56,8 @@ def test_one_component_may_serve_under_two_labels(registry, toy_recipe):
         ("stepz=5", ["stepz", "steps"]),
         ("steps=many", ["steps", "many"]),
         ("steps=0", ["steps", "0"]),
-        ("guidance.pull.targit=1", ["guidance.pull.targit", "'target'", "Give it null to remove it"]),
+        ("guidance.pull.targit=1", ["guidance.pull.targit", "Did you mean 'target'? Known: "]),
+        ("guidance.pull.zzz=1", ["guidance.pull.zzz", "Known: ", "Give it null to remove it"]),
         ("guidance.pull.target=red", ["guidance.pull.target", "red"]),
         ("guidance.pull.type=pul", ["guidance.pull.type", "'pull'"]),
         ("guidance.pull.denoiser=other", ["guidance.pull.denoiser", "'other'", "denoiser"]),

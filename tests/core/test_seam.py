@@ -377,6 +377,16 @@ class TestFailures:
         (line,) = [told for told in capsys.readouterr().err.splitlines() if told.startswith("zero3d: ")]
         assert re.fullmatch(r"zero3d: step 1: regularizers\.bright: SystemExit: 0 \(.*test_seam\.py, line \d+\)", line)
 
+    def test_what_torch_refuses_is_told_with_the_plugins_own_line(self, registry, toy_recipe, monkeypatch):
+        """Of which torch.nn.functional's file, several calls further down, says nothing."""
+
+        def wrong(self, context):
+            return torch.nn.functional.grid_sample(context.view.image, context.view.image, align_corners=False)
+
+        monkeypatch.setattr(toy.Bright, "penalty", wrong)
+        with pytest.raises(StepError, match=r"regularizers\.bright: \w+Error: .*\(.*test_seam\.py, line \d+\)"):
+            run(str(toy_recipe), registry, ["steps=2", "overwrite=true"], tell=quiet)
+
     def test_an_update_that_is_not_finite_is_the_optimizers(self, registry, toy_recipe, monkeypatch):
         """Adam without eps where the gradient is 0: 0 / 0."""
         monkeypatch.setattr(toy.Pull, "gradient", lambda self, view, *rest: toy.ImageGradient(0 * view.image))

@@ -11,23 +11,21 @@ from pathlib import Path
 
 
 class WarmPython:
-    """`run` does what `python WORDS` does in a folder, and gives the same; where nothing forks, by a process as ever."""
+    """`run` does what `python WORDS` does in a folder, and gives the same; elsewhere than on Linux, by a process as ever."""
 
     def __init__(self, folder):
         """`folder`: for what they print."""
         self._prints = [Path(folder) / "stdout", Path(folder) / "stderr"]
+        self._options = {"env": {**os.environ, "OMP_NUM_THREADS": "1"}, "text": True, "encoding": "utf-8"}
         self._server = None
-        if hasattr(os, "fork"):
+        if sys.platform == "linux":  # macOS's own libraries do not outlive a fork, nor do threads
             command, pipe = [sys.executable, __file__], subprocess.PIPE
-            surroundings = {**os.environ, "OMP_NUM_THREADS": "1"}  # threads would not outlive a fork
-            self._server = subprocess.Popen(
-                command, stdin=pipe, stdout=pipe, env=surroundings, text=True, encoding="utf-8"
-            )
+            self._server = subprocess.Popen(command, stdin=pipe, stdout=pipe, **self._options)
 
     def run(self, words, cwd):
         if self._server is None:
             command = [sys.executable, *words]
-            return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, encoding="utf-8")
+            return subprocess.run(command, cwd=cwd, capture_output=True, check=False, **self._options)
         asked = {"words": [*map(str, words)], "cwd": str(cwd), "prints": [*map(str, self._prints)]}
         print(json.dumps(asked), file=self._server.stdin, flush=True)
         code = int(self._server.stdout.readline())

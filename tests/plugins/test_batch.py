@@ -312,7 +312,7 @@ def test_a_sweep(place, capsys):
         ("guidance.pull.tarket=1,2", "tarket: guidance 'pull' has no such option. Did you mean 'target'?"),
         ("seed=3..1", "write a range upwards"),
         ("seed=0..100000", "100,001 values; a sweep has at most 100,000 runs"),
-        ("image=", "toy.yaml: image, prompt: missing"),
+        ("image=", "toy.yaml: image: missing; give a picture, for example image=examples/mug.png"),
         ("image=no*.png", "image=no*.png: no picture matches"),
     ],
 )

@@ -236,6 +236,7 @@ def made(work: Callable[[Registry, Callable[[str], None]], Session], progress: b
 
 
 def several(plugins: Plugins) -> tuple[str | Path, ...]:
+    """What `load_plugins` takes: all of them, also of one alone."""
     return (plugins,) if isinstance(plugins, str | Path) else tuple(plugins)
 
 

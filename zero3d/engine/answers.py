@@ -6,7 +6,7 @@ import math
 import traceback
 from typing import TYPE_CHECKING
 
-from torch import Tensor
+import torch
 
 from zero3d.errors import StepError, UserError
 from zero3d.values import Cameras, LossContext, Step, View, ViewGradient
@@ -44,13 +44,13 @@ def answered(term: GuidanceTerm, view: View, cameras: Cameras, step: Step) -> Vi
         field = view.get(name)
         if field is None:
             raise StepError(f"{place}: a gradient of {name!r}, which the view lacks; name it in `needs`")
-        if not isinstance(gradient, Tensor) or gradient.shape != field.shape:
-            found = tuple(gradient.shape) if isinstance(gradient, Tensor) else type(gradient).__name__
+        if not isinstance(gradient, torch.Tensor) or gradient.shape != field.shape:
+            found = tuple(gradient.shape) if isinstance(gradient, torch.Tensor) else type(gradient).__name__
             raise StepError(f"{place}: the gradient of {name!r} is {found}; it needs {tuple(field.shape)}")
     return answer
 
 
-def regularized(term: RegularizerTerm, context: LossContext) -> Tensor:
+def regularized(term: RegularizerTerm, context: LossContext) -> torch.Tensor:
     """A regularizer's penalty, a scalar.
 
     Raises:
@@ -59,8 +59,8 @@ def regularized(term: RegularizerTerm, context: LossContext) -> Tensor:
     place = f"step {context.step.index}: regularizers.{term.label}"
     with blamed(context.step, f"regularizers.{term.label}"):
         penalty = term.regularizer.penalty(context)
-    if not isinstance(penalty, Tensor) or penalty.numel() != 1:
-        found = f"shape {tuple(penalty.shape)}" if isinstance(penalty, Tensor) else type(penalty).__name__
+    if not isinstance(penalty, torch.Tensor) or penalty.numel() != 1:
+        found = f"shape {tuple(penalty.shape)}" if isinstance(penalty, torch.Tensor) else type(penalty).__name__
         raise StepError(f"{place}: penalty() returned {found}; return a tensor of one number")
     told = not penalty.requires_grad and bool(penalty.isfinite()) and bool(penalty != 0)
     if told and any(parameter.requires_grad for parameter in context.representation.parameters()):
@@ -98,6 +98,7 @@ class blamed:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         # a plug-in does not end the program
         if isinstance(error, (Exception, SystemExit)) and not isinstance(error, (UserError, MemoryError, OSError)):
-            last = traceback.extract_tb(error.__traceback__)[-1]
+            # the plug-in's, not one of torch's below it; the first is the engine's
+            last = [f for f in traceback.extract_tb(error.__traceback__) if torch.__path__[0] not in f.filename][-1]
             told = f"{type(error).__name__}: {error} ({last.filename}, line {last.lineno})"
             raise StepError(f"step {self.step.index}: {self.place}: {told}") from error

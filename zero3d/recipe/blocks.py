@@ -144,8 +144,8 @@ def make_block(
     engine = {key: options.pop(key) for key in keys if key in options and key not in its}
     known = its.union(keys, beside, ["type"])
     for wrong in (str(name) for name in options if name not in known):
-        rest = f"{did_you_mean(wrong, known)} Give it null to remove it."
-        raise RecipeError(f"{place}.{wrong}: {kind} {component.name!r} has no such option.{rest}")
+        hint = did_you_mean(wrong, known, " Give it null to remove it.")  # it was another `type`'s
+        raise RecipeError(f"{place}.{wrong}: {kind} {component.name!r} has no such option.{hint}")
     config = typed(component.Config, options, place)
     weight, view = _weight(component, engine, place, kind), _view(component, engine, place)
     denoiser, encoder = _label(engine, "denoiser", place), _label(engine, "encoder", place)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,8 +130,7 @@ def _sources(file: File, overrides: Sequence[str], default_out: Out = None) -> t
     if (out := whole.get("out")) is not None:
         if not isinstance(out, (str, int)) or isinstance(out, bool) or not str(out).strip():
             raise RecipeError(f"{name}: out: {out!r} is no folder; name one, for example out=runs/cat")
-        # YAML reads the name 5 as a number, and zsh leaves the ~ of out=~/cat
-        whole["out"] = os.path.expanduser(str(out))
+        whole["out"] = str(out)  # YAML reads the name 5 as a number
     if "images" in whole:
         whole["images"] = expanded(whole["images"], f"{name}: images")
     if whole.get("stages") is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,11 +45,10 @@ def expanded(images: Any, place: str) -> Any:
         images = {"transforms": images}
     if not isinstance(images, Mapping) or not isinstance(images.get("transforms"), str):
         return images
-    from zero3d.transforms import labelled, posed_picture, read_transforms  # with torch
+    from zero3d.transforms import labelled, posed_picture, read_transforms, transforms_file  # with torch
 
     options: PosedFiles = typed(PosedFiles, images, place)
-    given = Path(os.path.expanduser(options.transforms))
-    file = given / "transforms.json" if given.is_dir() else given
+    file = transforms_file(Path(options.transforms))
     try:
         frames = read_transforms(file)[:: options.every]
         if len(frames) > MOST:

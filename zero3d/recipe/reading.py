@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +60,10 @@ def read_yaml(file: str | Path | RecipeText, overrides: Sequence[str] = ()) -> d
         given = OmegaConf.to_container(_loaded(f"value:\n  {value}", place))
         if not isinstance(given, dict) or list(given) != ["value"]:
             raise RecipeError(f"{place}: {value!r} is no value; quote it")
+        # zsh, and Python, leave the ~ of out=~/cat to us
+        own = os.path.expanduser(found) if str(found := given["value"]).startswith("~/") else found
         try:
-            OmegaConf.update(loaded, key, given["value"], merge=False, force_add=True)
+            OmegaConf.update(loaded, key, own, merge=False, force_add=True)
         except OmegaConfBaseException as error:
             raise RecipeError(f"{place}: {_reason(error)}") from None
         except Exception as error:  # whatever its reader of keys falls over

@@ -7,7 +7,7 @@ from zero3d.run.opening.session import Session, open_session, say
 from zero3d.run.opening.subject import DEFAULT_ELEVATION_DEG, FramedSubject
 from zero3d.run.starting.new_folder import free_out, reserving
 from zero3d.run.starting.resume import resume
-from zero3d.run.starting.start import Plan, check, check_lines, elevation_of, plan, plans, run
+from zero3d.run.starting.start import Plan, check, check_lines, elevation_of, nothing_given, plan, plans, run
 
 __all__ = [
     "DEFAULT_ELEVATION_DEG",
@@ -21,6 +21,7 @@ __all__ = [
     "export",
     "field_drawer",
     "free_out",
+    "nothing_given",
     "one_shot",
     "open_representation",
     "open_session",

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from zero3d import folder
-from zero3d.errors import PictureError, RunError, UserError
+from zero3d.errors import PictureError, RecipeError, RunError
 from zero3d.recipe import load_recipe
 from zero3d.registry import Registry
 from zero3d_batch.many.rows import read_row
@@ -53,7 +53,7 @@ def checked(recipe: str, registry: Registry, out: Path, common: Sequence[str], w
     Raises:
         UserError: one of them is wrong.
     """
-    from zero3d.run import check
+    from zero3d.run import check, nothing_given
 
     sources: dict[tuple[str, ...], dict[str, Any]] = {}
     items = []
@@ -64,9 +64,7 @@ def checked(recipe: str, registry: Registry, out: Path, common: Sequence[str], w
             loaded = load_recipe(recipe, registry, [*own, *image, f"out={quoted(str(out))}"])
             sources[own] = loaded.whole or loaded.source
             if not loaded.subject:
-                raise UserError(
-                    f"{recipe}: image, prompt: missing; give a picture, image=cat.png, or words, prompt=..."
-                )
+                raise RecipeError(nothing_given(loaded))
             if len(sources) <= MOST_CHECKED:
                 with contextlib.suppress(PictureError):  # read last of all; the run will say so in its row
                     check(recipe, registry, [*own, *image, "out=null"])

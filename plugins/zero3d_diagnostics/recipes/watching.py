@@ -97,9 +97,9 @@ def _named(source: Mapping[str, Any]) -> set[Path]:
 
 def _posed(given: Path) -> set[Path]:
     """A transforms.json, or a folder's, with its pictures."""
-    from zero3d.transforms import read_transforms  # with torch
+    from zero3d.transforms import read_transforms, transforms_file  # with torch
 
-    file = given / "transforms.json" if given.is_dir() else given
+    file = transforms_file(given)
     with contextlib.suppress(UserError):
         return {file, *(frame.path for frame in read_transforms(file))}
     return {file}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from zero3d.interfaces.component import Component
 
-if TYPE_CHECKING:  # of torch, a second of every worker of an executor
+if TYPE_CHECKING:  # torch would cost every worker of an executor a second
     from torch import Tensor
 
     from zero3d.values import Cameras

@@ -194,7 +194,7 @@ def _needs(recipe: Recipe) -> set[str]:
     return {need for block in recipe.denoisers.values() for need in block.component.needs}
 
 
-def _nothing_given(recipe: Recipe) -> str:
+def nothing_given(recipe: Recipe) -> str:
     """A line for a recipe without a picture and without words."""
     needs = _needs(recipe)
     if needs == {"prompt"}:
@@ -218,7 +218,7 @@ def _checked(
     """
     recipe = load_run_recipe(file, registry, overrides, default_out)
     if not recipe.subject and default_out:
-        raise RecipeError(_nothing_given(recipe))
+        raise RecipeError(nothing_given(recipe))
     source = recipe.whole or recipe.source
     if source.get("out") is not None:
         folder.check_out(source["out"], recipe.options.overwrite, _files_read(file, source))
