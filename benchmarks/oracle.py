@@ -44,11 +44,13 @@ FROM_NOISE = (
 INGREDIENTS: dict[str, tuple[str, ...]] = {
     "as the gate": (),
     "six times the steps": ("steps=600",),
-    "density slow at first, then what is thin emptied": (
-        "representation.density_rate={0%: 0.03, 50%: 0.03, 51%: 0.3, 100%: 0.3}",
-        "representation.prune_at=0.5",
-        "optimizer.lr={0%: 0.1, 80%: 0.05, 100%: 0.005}",
+    "density of a voxel, one moment for all": (
+        "representation.density_unit=voxel",
+        "representation.density_rate=0.05",
+        "representation.shared_moment=true",
     ),
+    "what no light reaches filled": ("representation.fill_hidden=true",),
+    "what views disagree about emptied": ("representation.carve=[0.15, 0.6]",),
 }
 """What is added to the gate's settings, one after the other."""
 ELEVATION_DEG = 20.0

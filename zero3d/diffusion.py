@@ -101,11 +101,6 @@ def ddim(
     return noised
 
 
-def one_minus_alphas_cumprod(sigma: Tensor) -> Tensor:
-    """w = 1 - alpha_bar = sigma^2 / (1 + sigma^2): DreamFusion's weight as threestudio uses it."""
-    return sigma**2 / (1 + sigma**2)
-
-
 def broadcast(values: Tensor, like: Tensor) -> Tensor:
     """(B,) -> (B, 1, 1, ...) to fit `like` (B, ...)."""
     return values.reshape(-1, *[1] * (like.ndim - 1))

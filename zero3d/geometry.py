@@ -179,17 +179,6 @@ def project(points: Tensor, cameras: Cameras) -> tuple[Tensor, Tensor]:
     return places, torch.linalg.vector_norm(local, dim=-1)
 
 
-def relative_pose(target: Cameras, source: Cameras) -> Tensor:
-    """Zero-1-to-3's pose vector T (B, 4): [polar difference, sin and cos of azimuth difference, distance difference].
-
-    Polar angles run down from +z, so moving the camera up makes the first number negative. `source` may hold one
-    camera for all of `target`'s. (arXiv 2303.11328 section 3.2; the signs are those of the published code.)
-    """
-    azimuth = target.azimuth - source.azimuth
-    polar = source.elevation - target.elevation
-    return torch.stack([polar, azimuth.sin(), azimuth.cos(), target.distance - source.distance], dim=-1)
-
-
 def world_to_gltf(points: Tensor) -> Tensor:
     """(..., 3) world (z up) -> glTF (y up, the input camera on +z): (x, y, z) becomes (y, z, x)."""
     return points[..., [1, 2, 0]]

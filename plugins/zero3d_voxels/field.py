@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -12,6 +13,7 @@ from torch.nn import functional
 from zero3d.errors import UserError
 from zero3d.interfaces import RadianceField, Representation, RowOptimizer
 from zero3d.values import Step
+from zero3d_voxels.carving import FULL, disputed, thickness, unseen
 from zero3d_voxels.options import VoxelConfig
 from zero3d_voxels.trilinear import interpolate
 
@@ -21,12 +23,14 @@ OWN = 1e-2
 """In voxels: nearer to a voxel's centre, its own number is the density."""
 THINNEST = 1e-3
 """Density at least, per world unit, where a field starts from another: in softplus's far tail nothing would learn."""
-SAME = ("sides", "box", "density_shift", "density_gain", "activation")
+SAME = ("sides", "box", "density_shift", "density_gain", "density_unit", "activation")
 """Options by which two grids' raw numbers mean the same."""
-EMPTY = -14.0
-"""What softplus takes of an emptied voxel: a density below a millionth."""
 CHUNK = 2**20
 """Points at which another field is read at once."""
+EVERY = 10
+"""Steps from one carving to the next."""
+KEPT = 0.95
+"""Of the running mean of squared gradients, in each step."""
 
 
 class VoxelField(RadianceField):
@@ -41,6 +45,7 @@ class VoxelField(RadianceField):
         self.channels = config.channels
         corners = config.corners
         self.spacing = float(((corners[1] - corners[0]) / torch.tensor([x, y, z], device="cpu")).min())
+        self.unit = self.spacing if config.density_unit == "voxel" else 1.0
         self.box: Tensor
         self.register_buffer("box", corners)
         self.raw_density = nn.Parameter(torch.zeros(1, 1, z, y, x))
@@ -52,8 +57,8 @@ class VoxelField(RadianceField):
 
     @classmethod
     def build(cls, config: VoxelConfig) -> VoxelField:
-        """The class that prunes only where it is asked to: of the other the engine has no `after_step` to call."""
-        return cls(config) if config.prune_at == 1 else PrunedVoxelField(config)
+        """The class that carves or fills only where it is asked to: of the other the engine has no `after_step` to call."""
+        return cls(config) if config.carve is None and not config.fill_hidden else CarvedVoxelField(config)
 
     @property
     def scale(self) -> Tensor:
@@ -69,6 +74,7 @@ class VoxelField(RadianceField):
     def param_groups(self) -> list[dict[str, Any]]:
         """Density and its scale at a rate of their own, and features."""
         shape = {"params": [self.raw_density, self.log_scale], "lr_scale": self.config.density_rate}
+        shape["shared_moment"] = self.config.shared_moment
         return [shape, {"params": [self.raw_features]}]
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
@@ -97,9 +103,7 @@ class VoxelField(RadianceField):
         for part in self._centres().to(previous.box).split(CHUNK):
             density.append(previous.density(part).to(self.raw_density))
             features.append(previous.features(part).to(self.raw_features))
-        thick = torch.cat(density).clamp(min=THINNEST)
-        argument = thick + torch.log(-torch.expm1(-thick))  # softplus backwards
-        raw = (argument - self.config.density_shift) / self.scale
+        raw = self.raw_of(torch.cat(density).clamp(min=THINNEST))
         self.raw_density.copy_(raw.reshape(self.raw_density.shape))
         values = torch.cat(features)
         values = torch.logit(values, eps=0.01) if self.sigmoid else values
@@ -129,10 +133,10 @@ class VoxelField(RadianceField):
                 )
 
     def density(self, points: Tensor) -> Tensor:
-        """softplus(e^s gain raw + shift) inside the box, 0 outside."""
+        """softplus(e^s gain raw + shift) / unit inside the box, 0 outside."""
         place = self._place(points)
         raw = interpolate(self.raw_density, place)[0]
-        value = functional.softplus(self.scale * raw + self.config.density_shift)
+        value = self.density_of(raw)
         middle = 0.5 * place.new_tensor(self.config.sides)[:, None]
         x, y, z = (place - middle).abs() <= middle + ROUND_OFF
         inside: Tensor = x & y & z
@@ -146,7 +150,16 @@ class VoxelField(RadianceField):
         raw = self.raw_density[0, 0].permute(2, 1, 0)
         for dim, (start, axis) in enumerate(zip(first, axes, strict=True)):
             raw = raw.narrow(dim, start, len(axis))
-        return functional.softplus(self.scale * raw + self.config.density_shift)
+        return self.density_of(raw)
+
+    def density_of(self, raw: Tensor) -> Tensor:
+        """Per world unit, of raw density."""
+        return functional.softplus(self.scale * raw + self.config.density_shift) / self.unit
+
+    def raw_of(self, density: Tensor | float) -> Tensor:
+        """The raw density that makes a density, per world unit and above 0."""
+        thick = torch.as_tensor(density, dtype=self.raw_density.dtype, device=self.raw_density.device) * self.unit
+        return (thick + torch.log(-torch.expm1(-thick)) - self.config.density_shift) / self.scale
 
     def _first_voxel(self, axes: Sequence[Tensor]) -> list[int] | None:
         """The number of the first voxel along each axis, if the lattice is of neighbouring voxels' centres."""
@@ -175,46 +188,51 @@ class VoxelField(RadianceField):
         return place
 
 
-class PrunedVoxelField(VoxelField):
-    """`voxels` with `prune_at`: thin voxels are emptied for good in the middle of a run.
+class CarvedVoxelField(VoxelField):
+    """`voxels` with `carve` or `fill_hidden`.
 
-    As Plenoxels do (Fridovich-Keil et al. 2022, arXiv 2112.05131, "Coarse to Fine"). While density grows slowly, every ray
-    still passes through the fog, and colours agree from all sides about where the surface is; the fog that is left over
-    there, in hollows above all, would be a lid as soon as density grows fast.
+    A surface has one colour from all sides (if it is matt), and once that is learnt, the gradient of its colour is small in
+    every view. A lid that light fog draws over a hollow shows another part of the inside to every view: its gradient goes on
+    to fluctuate about 0. Such voxels are emptied, again and again, for a lid grows anew further in until the views agree. It
+    is space carving (Kutulakos and Seitz 2000), with the optimisation's own gradients for its test of photo-consistency.
     """
 
     def __init__(self, config: VoxelConfig) -> None:
         super().__init__(config)
-        self.emptied: Tensor
-        self.register_buffer("emptied", torch.zeros_like(self.raw_density, dtype=torch.bool))
+        self.squares: Tensor
+        self.register_buffer("squares", torch.zeros_like(self.raw_density[0, 0]))
 
     def initialise(self, step: Step) -> None:
         super().initialise(step)
-        self.emptied.zero_()
+        self.squares.zero_()
 
     def after_step(self, step: Step, optimizer: RowOptimizer) -> None:
-        """Prune after the first steps; later keep empty what was emptied."""
-        last = int(self.config.prune_at * step.total)
-        if step.index == last:
-            self.prune()
-            for name in ("raw_density", "raw_features"):
-                optimizer.reset(name)
-        elif step.index > last:
-            self._empty()
+        """Note the colours' gradients; carve in every EVERY-th step of the span, and fill after the last step."""
+        if (gradient := self.raw_features.grad) is not None:
+            self.squares.lerp_(gradient.detach()[0].square().mean(dim=0), 1 - KEPT)
+        first, last = self.config.carve or (2.0, 2.0)
+        if first * step.total <= step.index <= last * step.total and step.index % EVERY == 0:
+            self.carve()
+        if self.config.fill_hidden and step.index == step.total - 1:
+            self.fill()
 
     @torch.no_grad()
-    def prune(self) -> None:
-        """Empty what lets more light through than `prune_below` of the typical voxel, and let colours begin anew.
-
-        Typical is the mean alpha, weighted by alpha itself. Colours were learnt through the fog, and are wrong without it.
-        """
-        density = functional.softplus(self.scale * self.raw_density + self.config.density_shift)
-        alpha = -torch.expm1(-self.spacing * density)
-        typical = alpha.square().sum() / alpha.sum().clamp(min=1e-12)
-        self.emptied.copy_(alpha < self.config.prune_below * typical)
-        self._empty()
-        self.raw_features.zero_()
+    def carve(self) -> None:
+        """Empty, to the fog of the start, what the views disagree about."""
+        found = disputed(self._voxel_densities(), self._edges(), self.squares, self.config.carve_above)
+        self.raw_density.masked_fill_(found, 0)
 
     @torch.no_grad()
-    def _empty(self) -> None:
-        self.raw_density.masked_fill_(self.emptied, (EMPTY - self.config.density_shift) / self.scale)
+    def fill(self) -> None:
+        """Make solid what no view sees: they tell of surfaces alone, and leave what is behind empty."""
+        found = unseen(self._voxel_densities(), self._edges())
+        self.raw_density.masked_fill_(found, float(self.raw_of(thickness(FULL) / self.spacing)))
+
+    def _voxel_densities(self) -> Tensor:
+        """(Z, Y, X), per voxel's side."""
+        return self.spacing * self.density_of(self.raw_density[0, 0])
+
+    def _edges(self) -> numpy.ndarray:
+        low, high = self.config.corners.double().numpy()
+        edges = (high - low) / numpy.array(self.config.sides)
+        return numpy.asarray(edges / edges.min())

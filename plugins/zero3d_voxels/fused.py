@@ -114,6 +114,7 @@ class FusedRenderer(VolumeRenderer):
             starts=torch.zeros_like(near) if shift is None else (shift * size)[:, 0],
             box=box,
             step=size,
+            thickness=size / field.unit,
             samples=count_samples(longest, size),
             density_shift=field.config.density_shift,
             sigmoid=field.sigmoid,
@@ -125,10 +126,10 @@ class FusedRenderer(VolumeRenderer):
         )
 
     def _empty_below(self, field: VoxelField, diagonal: float) -> Tensor:
-        """The raw density below which space is empty: softplus(e^s gain raw + shift) = tolerance / diagonal."""
+        """The raw density below which space is empty: softplus(e^s gain raw + shift) / unit = tolerance / diagonal."""
         if self.config.tolerance == 0:
             return torch.full_like(field.log_scale, -math.inf)
-        argument = math.log(math.expm1(self.config.tolerance / diagonal))
+        argument = math.log(math.expm1(self.config.tolerance / diagonal * field.unit))
         return (argument - field.config.density_shift) / (field.log_scale.detach().exp() * field.config.density_gain)
 
 

@@ -14,9 +14,10 @@ class March:
 
     origins, directions (R, 3). spans (R, 2): distance to the box and the chord through it. starts (R,): by how much the
     first sample lies behind the box's face. `box`: its low corner (x, y, z), voxels a world unit, voxels; nine numbers.
-    `step`: between samples, world units; `samples`: S, at most so many a ray. `empty_below`: the raw density below which
-    space is empty; a scalar, on the field's device. `least_light`: a ray ends when less is left. `picture`: views, height,
-    width, together R. `wants_weights`: each sample's weight is returned.
+    `step`: between samples, world units; `samples`: S, at most so many a ray. `thickness`: a sample's optical depth where
+    softplus is 1. `empty_below`: the raw density below which space is empty; a scalar, on the field's device. `least_light`:
+    a ray ends when less is left. `picture`: views, height, width, together R. `wants_weights`: each sample's weight is
+    returned.
     """
 
     origins: Tensor
@@ -26,6 +27,7 @@ class March:
     box: tuple[float, ...]
     step: float
     samples: int
+    thickness: float
     density_shift: float
     sigmoid: bool
     weight_threshold: float

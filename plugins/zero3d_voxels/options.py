@@ -18,24 +18,27 @@ MOST_VOXELS = 2**14
 LARGEST_NUMBER, SMALLEST_GAIN = 1e6, 1e-6
 FASTEST = 1000.0
 """`density_rate` at most."""
-LATEST_PRUNING = 0.9
-"""Of the run, that the rest may give colours."""
+UNITS = ("world", "voxel")
 
 
 @dataclass
 class VoxelConfig:
     """Options of `voxels`.
 
-    resolution: voxels along each axis, or [x, y, z]; 2 to 1024. channels: 3 for RGB, or the denoiser's latent.
-    box: half-side of the cube, or [[x, y, z], [x, y, z]] corners, world units. density_shift: added before softplus
-    (-1 in SJC: a uniform fog of 0.31 at the start). activation: of features: none, sigmoid or auto (sigmoid for RGB,
-    none for a latent). initial_std: of the raw features (1 in SJC). learn_scale: the global density scale e^s of SJC.
-    start: noise; a solid to begin from is the recipe's own `start`, a reconstructor. density_gain: a fixed factor on raw
-    density; above 1 it makes surfaces form faster at the same learning rate. density_rate: what multiplies the learning
-    rate of density, a number or a schedule; below 1 the shape that a `start` gave stays, while colours move on. prune_at:
-    after which share of the run thin voxels are emptied for good and colours begin anew, at most 0.9, or 1 for never; let
-    density grow slowly until then (density_rate: {0%: 0.03, 50%: 0.03, 51%: 0.3, 100%: 0.3}), and hollows stay open.
-    prune_below: which are thin: of an alpha below this share of the typical one, 0 to 1.
+    resolution: voxels along each axis, or [x, y, z]; 2 to 1024. channels: 3 for RGB, or the denoiser's latent. box:
+    half-side of the cube, or [[x, y, z], [x, y, z]] corners, world units. density_shift: added before softplus (-1 in
+    SJC: a uniform fog of 0.31 at the start). activation: of features: none, sigmoid or auto (sigmoid for RGB, none for a
+    latent). initial_std: of the raw features (1 in SJC). learn_scale: the global density scale e^s of SJC. start: noise;
+    a solid to begin from is the recipe's own `start`, a reconstructor. density_gain: a fixed factor on raw density;
+    above 1 it makes surfaces form faster at the same learning rate. density_unit: what softplus gives the density of:
+    world, a unit of length (SJC), or voxel, a voxel's side (DVGO, arXiv 2111.11215), where density grows by factors
+    until a voxel is opaque, and surfaces are as thin as voxels. density_rate: what multiplies the learning rate of
+    density, a number or a schedule; below 1 the shape that a `start` gave stays, while colours move on. shared_moment:
+    Adam divides all voxels' density gradients by one size, so that what all views want grows first; by default each by
+    its own. carve: [from, until], shares of the run in which voxels are emptied that views disagree about, as the lid of
+    a hollow that none of them sees; null for never. carve_above: how much more than the typical voxel's views, above 1.
+    fill_hidden: after the last step, make solid what no light reaches, since views tell of surfaces alone. prune_at:
+    was `carve`'s forerunner, and is refused.
     """
 
     resolution: Any = 64
@@ -48,8 +51,12 @@ class VoxelConfig:
     start: str = "noise"
     density_gain: float = 1.0
     density_rate: Any = 1.0
-    prune_at: float = 1.0
-    prune_below: float = 0.5
+    density_unit: str = "world"
+    shared_moment: bool = False
+    carve: Any = None
+    carve_above: float = 3.0
+    fill_hidden: bool = False
+    prune_at: Any = None
 
     def __post_init__(self) -> None:
         self.density_rate = Schedule.parse(self.density_rate, "density_rate").within(0, FASTEST, "density_rate")
@@ -78,12 +85,14 @@ class VoxelConfig:
             )
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"activation: {self.activation!r}; one of {', '.join(ACTIVATIONS)}")
-        for name in ("prune_at", "prune_below"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name}: {getattr(self, name)}; 0 to 1")
-        if LATEST_PRUNING < self.prune_at < 1:
-            late = f"0 to {LATEST_PRUNING}, for colours begin anew then, or 1 for never"
-            raise ValueError(f"prune_at: {self.prune_at}; {late}")
+        if self.density_unit not in UNITS:
+            raise ValueError(f"density_unit: {self.density_unit!r}; one of {', '.join(UNITS)}")
+        if self.carve is not None and not _span(self.carve):
+            raise ValueError(f"carve: {self.carve}; [from, until], shares of the run from 0 to 1, or null for never")
+        if not 1 < self.carve_above <= LARGEST_NUMBER:
+            raise ValueError(f"carve_above: {self.carve_above}; above 1, at most {LARGEST_NUMBER:g}")
+        if self.prune_at is not None:
+            raise ValueError(f"prune_at: {self.prune_at}; remove it, and prune_below, and write carve: [0.15, 0.6]")
         if self.start == "solid":
             raise ValueError(
                 "start: 'solid'; remove it here and write, beside representation, start: {type: nano_lift}"
@@ -105,3 +114,9 @@ class VoxelConfig:
         if isinstance(self.box, (int, float)):
             return torch.tensor([[-float(self.box)] * 3, [float(self.box)] * 3], device="cpu")
         return torch.tensor(self.box, dtype=torch.float32, device="cpu")
+
+
+def _span(value: Any) -> bool:
+    """Whether it is two shares of a run, in order."""
+    numbers = isinstance(value, (list, tuple)) and all(isinstance(v, (int, float)) for v in value)
+    return numbers and len(value) == 2 and 0 <= value[0] <= value[1] <= 1

@@ -39,12 +39,6 @@ def test_sigma_to_t_inverts_the_table():
     assert torch.equal(diffusion.sigma_to_t(sigmas[t], sigmas), t)
 
 
-def test_one_minus_alphas_cumprod():
-    alphas = diffusion.scaled_linear_alphas_cumprod()
-    sigmas = diffusion.sigmas_from_alphas_cumprod(alphas)
-    assert torch.allclose(diffusion.one_minus_alphas_cumprod(sigmas), 1 - alphas)
-
-
 def test_v_and_eps_of_one_noising_give_its_x0():
     x0, n, sigma = torch.randn(3, 4, 4, 2), torch.randn(3, 4, 4, 2), torch.tensor([0.03, 1.0, 14.0])
     a = 1 / (1 + sigma**2).sqrt()[:, None, None, None]

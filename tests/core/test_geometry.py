@@ -3,8 +3,9 @@ import math
 import numpy
 import torch
 
-from zero3d.geometry import gltf_to_world, look_at, orbit, rays, relative_pose, world_to_blender, world_to_gltf
+from zero3d.geometry import gltf_to_world, look_at, orbit, rays, world_to_blender, world_to_gltf
 from zero3d.values import PUBLISHED_FOV, Cameras
+from zero3d_zero123.pose import relative_pose
 
 
 def test_the_published_field_of_view():

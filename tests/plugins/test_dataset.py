@@ -20,7 +20,7 @@ from tests.plugins import dataset_objects as objects
 from zero3d.cli import main
 from zero3d.errors import UserError
 from zero3d.files.lock import only_writer
-from zero3d.geometry import orbit, project, relative_pose
+from zero3d.geometry import orbit, project
 from zero3d.mesh_files import srgb_to_linear
 from zero3d.pose_files import read_pose
 from zero3d.values import PUBLISHED_FOV, Cameras
@@ -36,6 +36,7 @@ from zero3d_dataset.sources import Source, find_sources
 from zero3d_dataset.surface import read_surface
 from zero3d_dataset.texture import sample
 from zero3d_dataset.workers import Workers
+from zero3d_zero123.pose import relative_pose
 
 BPY = os.environ.get("ZERO3D_BLENDER_PYTHON", "")
 

@@ -90,6 +90,13 @@ def test_all_sizes_agree(resolution):
     assert_agree(voxels(resolution=resolution, std=0.5), TWO, weight_threshold=0.0)
 
 
+@pytest.mark.parametrize("hole", [0.0, 0.6])
+def test_density_of_a_voxel_agrees(hole):
+    field = voxels(resolution=[10, 12, 14], hole=hole, density_unit="voxel", density_shift=-3.0)
+    assert_agree(field, TWO, weight_threshold=0.0, tolerance=0.0)
+    assert_agree(field, TWO, weight_threshold=0.0)
+
+
 @pytest.mark.parametrize(("layers", "fits"), [(4, True), (14, False)])
 def test_gradients_agree_whether_a_rays_stretches_are_kept_or_sought_again(layers, fits, monkeypatch):
     """Along x, thin fog and emptiness take turns, so that a ray has some `layers` stretches to draw."""

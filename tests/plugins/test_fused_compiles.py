@@ -15,7 +15,7 @@ from triton.compiler import ASTSource
 from zero3d_voxels.cuda import march_triton
 
 WHOLE = {"rays", "samples", "nx", "ny", "nz", "by", "bx"}
-REAL = {"density_shift", "size", "threshold", "least"}
+REAL = {"density_shift", "thickness", "size", "threshold", "least"}
 OTHERS = {"counts": "*i32", "filled": "*u8"}
 
 def kind(name, constants):

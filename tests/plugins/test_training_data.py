@@ -12,13 +12,13 @@ from PIL import Image
 
 from tests.plugins.views_data import identities, make_folder, make_shards, place_of
 from zero3d.errors import RecipeError, RunError
-from zero3d.geometry import relative_pose
 from zero3d.interfaces import Share
 from zero3d_training.data.paths import read_names, split
 from zero3d_training.data.picture import DamagedView, Decoder, pose
 from zero3d_training.data.tar import TarObject, read_shard, shard_paths
 from zero3d_training.data.views_folder import ViewsFolder, ViewsFolderConfig
 from zero3d_training.data.webdataset import WebDataset, WebDatasetConfig
+from zero3d_zero123.pose import relative_pose
 
 
 @pytest.fixture(scope="module")

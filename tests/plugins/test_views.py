@@ -13,7 +13,7 @@ from tests.plugins.zero123_tiny import GOLDEN, save_folder
 from zero3d.cli import main
 from zero3d.diffusion import guided
 from zero3d.errors import RecipeError
-from zero3d.geometry import orbit, relative_pose
+from zero3d.geometry import orbit
 from zero3d.interfaces import Teacher
 from zero3d.random import Generators
 from zero3d.testing.gaussian import GaussianConfig, GaussianDenoiser
@@ -21,6 +21,7 @@ from zero3d.values import Picture, Subject
 from zero3d_views.poses import Pose, cameras_at, make_poses, read_poses
 from zero3d_views.sampler import DemoSampler, Request, SchedulerSampler, demo_timesteps
 from zero3d_zero123.component import Zero123, Zero123Config
+from zero3d_zero123.pose import relative_pose
 
 RESOLUTION = 8
 

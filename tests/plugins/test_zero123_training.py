@@ -19,12 +19,12 @@ from tests.plugins.zero123_tiny import (
     tiny_config,
 )
 from zero3d.errors import RecipeError
-from zero3d.geometry import relative_pose
 from zero3d.plugins import load_plugins
 from zero3d.testing import check_trainable_denoiser, training_batch
 from zero3d_training.options import load_train_recipe
 from zero3d_training.trainer import Trainer
 from zero3d_zero123.component import Zero123, Zero123Config
+from zero3d_zero123.pose import relative_pose
 from zero3d_zero123.training.denoiser import FineTuneConfig, FineTuned
 from zero3d_zero123.training.objective import draw, kept, noised_latent
 from zero3d_zero123.training.start import new_projection

@@ -27,12 +27,13 @@ from tests.plugins.zero123_tiny import (
 from zero3d.cli import main
 from zero3d.diffusion import guided
 from zero3d.errors import RecipeError
-from zero3d.geometry import orbit, relative_pose
+from zero3d.geometry import orbit
 from zero3d.weights import Choice, PickledTensors, choose, open_tensors, variants
 from zero3d_zero123.component import Zero123, Zero123Config
 from zero3d_zero123.nano.denoiser import NanoDenoiser
 from zero3d_zero123.nano.weights import EMBEDDED
-from zero3d_zero123.published.conditioning import PictureCondition, stable_pose
+from zero3d_zero123.pose import relative_pose, stable_pose
+from zero3d_zero123.published.conditioning import PictureCondition
 from zero3d_zero123.published.configs import PUBLISHED
 from zero3d_zero123.published.layout import Layout
 from zero3d_zero123.published.original import Original, make_module

@@ -18,7 +18,8 @@ image: {folder}/ball.png
 input: {{elevation_deg: 20, framing: keep, mask: alpha}}
 cameras: {{type: sphere, resolution: 24}}
 denoiser: {{type: oracle, mesh: {folder}/ball.glb, resolution: 24}}
-representation: {{type: voxels, resolution: 20, box: 0.75, density_gain: 10}}
+representation: {{type: voxels, resolution: 20, box: 0.75, density_gain: 10, density_unit: voxel, shared_moment: true,
+  carve: [0.1, 0.9], fill_hidden: true}}
 renderer: {{type: volume, step_ratio: 1.0, jitter: true}}
 optimizer: {{type: adam, lr: 0.1}}
 guidance: {{sds: {{weighting: sigma, guidance_scale: 1}}}}

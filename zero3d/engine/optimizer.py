@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zero3d.engine.adan import Adan
-from zero3d.errors import StepError
+from zero3d.errors import RecipeError, StepError
 from zero3d.parts import optimizer_group
 
 if TYPE_CHECKING:
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from zero3d.interfaces import Representation
     from zero3d.recipe import OptimizerOptions
     from zero3d.values import Step
+
+
+TORCHS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "adamax": torch.optim.Adamax, "sgd": torch.optim.SGD}
+SHARED = "shared_moment"
+"""Of a group: see `Representation.param_groups`."""
 
 
 class Optimizer:
@@ -41,9 +46,23 @@ class Optimizer:
         """Descend on the gradients that are there, each group at its rate of this step."""
         rate = self._rate(step)
         for group in self.torch.param_groups:
-            group["lr"] = rate * group["lr_scale"](step)
+            group["lr"] = 0.0 if group.get(SHARED) else rate * group["lr_scale"](step)
         with torch.no_grad():
             self.torch.step()
+            for group in filter(lambda group: group.get(SHARED), self.torch.param_groups):
+                self._descend_together(group, rate * group["lr_scale"](step))
+
+    def _descend_together(self, group: dict[str, Any], rate: float) -> None:
+        """Adam's step from the moments that it has just updated, with one second moment for all of a parameter's numbers.
+
+        As in Adam-mini (arXiv 2406.16793), the mean of the numbers' own, here of those that had a gradient.
+        """
+        for parameter in group["params"]:
+            if (state := self.torch.state[parameter]) and parameter.grad is not None:
+                first, second = (1 - beta ** float(state["step"]) for beta in group["betas"])
+                square = state["exp_avg_sq"]
+                size = (square.sum() / square.count_nonzero().clamp(min=1) / second).sqrt() + group["eps"]
+                parameter -= rate / first * state["exp_avg"] / size
 
     def zero_grad(self) -> None:
         self.torch.zero_grad(set_to_none=True)
@@ -137,18 +156,14 @@ class Optimizer:
 
 
 def _make(options: OptimizerOptions, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    common: dict[str, Any] = {"lr": 0.0, "weight_decay": options.weight_decay}
-    if options.type == "sgd":
-        return _uncompiled(torch.optim.SGD)(groups, **common)
-    common["eps"] = options.eps
-    if options.type == "adan":
-        return _uncompiled(Adan)(groups, betas=options.kept, **common)
-    common["betas"] = (options.kept[0], options.kept[1])
-    if options.type == "adamax":
-        return _uncompiled(torch.optim.Adamax)(groups, **common)
-    return _uncompiled({"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[options.type])(
-        groups, fused=True, **common
-    )
+    settings: dict[str, Any] = {"lr": 0.0, "weight_decay": options.weight_decay}
+    if options.type != "sgd":
+        settings |= {"eps": options.eps, "betas": options.kept}
+    if options.type in ("adam", "adamw"):
+        settings["fused"] = True
+    if options.type != "adam" and any(group.get(SHARED) for group in groups):
+        raise RecipeError(f"optimizer.type: {options.type!r}; adam, for the representation's {SHARED}")
+    return _uncompiled(TORCHS.get(options.type, Adan))(groups, **settings)
 
 
 WRAPPED = ("add_param_group", "zero_grad", "state_dict", "load_state_dict", "step")

@@ -10,12 +10,17 @@ import torch
 from torch import Tensor
 
 from zero3d import Schedule
-from zero3d.diffusion import one_minus_alphas_cumprod
 from zero3d.values import Step
 
 LARGEST_SCALE = 1000.0
 """Of a guidance scale, either way: ten times the largest published one."""
 SCALE_MEANS = "the s of uncond + s (cond - uncond); code that writes s - 1 has one less"
+
+
+def one_minus_alphas_cumprod(sigma: Tensor) -> Tensor:
+    """w = 1 - alpha_bar = sigma^2 / (1 + sigma^2): DreamFusion's weight as threestudio uses it."""
+    return sigma**2 / (1 + sigma**2)
+
 
 WEIGHTS: dict[str, Callable[[Tensor, float], Tensor]] = {
     "one_minus_alphas_cumprod": lambda sigma, unit: one_minus_alphas_cumprod(sigma / unit),

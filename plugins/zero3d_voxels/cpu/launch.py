@@ -111,7 +111,7 @@ class CpuMarch:
             march.spans.numpy(),
             march.starts.numpy(),
             tuple(real(value) for value in march.box),
-            (real(scale), real(march.density_shift), level),
+            (real(scale), real(march.density_shift), level, real(march.thickness)),
             (ahead.ravel(), ahead.shape[:0:-1], cells.ravel(), cells.shape[:0:-1]),
             (real(march.step), real(march.weight_threshold), real(march.least_light), march.samples),
             (0,) * self.shapes[1][-1],

@@ -130,7 +130,7 @@ def draw_wave(
     n = next_wave(s, q, g, size, box, maps, runs, found, state, least, ends)
     seen = 0
     if n > 0:
-        lanes = absorb(density, s, q, n, size, box, maps[1], law)
+        lanes = absorb(density, s, q, n, box, maps[1], law)
         seen = weigh(s, lanes, ends, tau, state[1], threshold)
         if seen > 0:
             read_colours(features, s, q, v, n, lanes, channels, sigmoid, strides(box))
@@ -164,11 +164,11 @@ def forward(
     """Draw this worker's tiles of rays: colour (R, C), opacity (R,), distances (R,), weights (R, S) or (0, 0).
 
     density (Z Y X), features (Z Y X C): flat. spans (R, 2): distance to the box, chord. starts (R,): shifts of the first
-    samples. box: its low corner, voxels a world unit, voxels. law: raw density's scale, shift and empty level. maps: of
-    `blocks.Maps`, `ahead` with the blocks along x and y, and `cells` with the bytes along x and the rows along y, both flat.
-    limits: step, least weight that lends colour, least light, most samples a ray. channels: C zeros, for their number is
-    compiled in. order (R,): the rays, tile by tile. scratch: see `scratch_of`. kept: see `stretches_of`; if it is for 0
-    rays, nothing is kept.
+    samples. box: its low corner, voxels a world unit, voxels. law: raw density's scale, shift and empty level, and
+    `March.thickness`. maps: of `blocks.Maps`, `ahead` with the blocks along x and y, and `cells` with the bytes along x
+    and the rows along y, both flat. limits: step, least weight that lends colour, least light, most samples a ray.
+    channels: C zeros, for their number is compiled in. order (R,): the rays, tile by tile. scratch: see `scratch_of`.
+    kept: see `stretches_of`; if it is for 0 rays, nothing is kept.
     """
     size, threshold, _, most = limits
     paths, (floats, indices, bounds, v) = scratch
@@ -238,7 +238,7 @@ def backward(
     dL/dx_j = T_j v_j - sum over i > j of w_i v_i: rays are drawn forwards, then walked back.
     """
     size, _, _, most = limits
-    scale, _, _ = law
+    scale, _, _, _ = law
     steps = strides(box)
     paths, (floats, indices, bounds, v) = scratch
     to_scale = 0.0

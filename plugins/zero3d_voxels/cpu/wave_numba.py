@@ -148,10 +148,10 @@ def _soon(grid: Any, q: Any, j: int, channels: Any, steps: Any) -> None:
 
 
 @compiled()
-def absorb(density: Any, s: Any, q: Any, n: int, size: Any, box: Any, blocks: Any, law: Any) -> int:
+def absorb(density: Any, s: Any, q: Any, n: int, box: Any, blocks: Any, law: Any) -> int:
     """Corners, argument, optical depth and its slope of a wave's samples. Returns the lanes that loops over it run to."""
     _, _, _, _, _, _, nx, ny, nz = box
-    scale, shift, empty = law
+    scale, shift, empty, thickness = law
     wide, high = blocks
     row, layer = numpy.int32(nx), numpy.int32(nx) * numpy.int32(ny)
     lanes = (n + LANES - 1) // LANES * LANES
@@ -167,7 +167,7 @@ def absorb(density: Any, s: Any, q: Any, n: int, size: Any, box: Any, blocks: An
         q[AREA + j] = line * numpy.int32(wide) + cell(px, nx) // BLOCK
         below, above = min(px, min(py, pz)), max(px - nx, max(py - ny, pz - nz))
         out = max(HALF - below, above - HALF)
-        s[DEPTH + j] = ZERO if out > ROUND_OFF else size
+        s[DEPTH + j] = ZERO if out > ROUND_OFF else thickness
     steps = numpy.uint64(row), numpy.uint64(layer)
     for j in range(n):
         _soon(density, q, min(j + SOON, n - 1), (0,), steps)

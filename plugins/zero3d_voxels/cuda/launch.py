@@ -60,7 +60,7 @@ class CudaMarch:
         return (
             *(self.density, self.features, march.origins, march.directions, march.spans, march.starts),
             *(self._counts(), box[:3].contiguous(), box[3:6].contiguous(), self.filled, self.scale),
-            *(march.density_shift, march.step, march.weight_threshold, march.least_light),
+            *(march.density_shift, march.thickness, march.step, march.weight_threshold, march.least_light),
             *(len(march.origins), march.samples, width, height, depth, *self.filled.shape[1:]),
         )
 

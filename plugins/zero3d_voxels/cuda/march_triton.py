@@ -67,7 +67,7 @@ def _corner(corner: tl.constexpr, x, x0, x1, y, y0, y1, z, z0, z1, nx, ny):  # t
 
 
 @triton.jit
-def _absorb(density, scale, density_shift, size, active, x, x0, x1, y, y0, y1, z, z0, z1, inside, nx, ny):  # type: ignore[no-untyped-def]
+def _absorb(density, scale, density_shift, thickness, active, x, x0, x1, y, y0, y1, z, z0, z1, inside, nx, ny):  # type: ignore[no-untyped-def]
     """Optical depth of one sample a ray, its derivative in the softplus's argument, and the argument less the shift."""
     raw = tl.zeros_like(x0)
     for corner in tl.static_range(8):
@@ -85,8 +85,8 @@ def _absorb(density, scale, density_shift, size, active, x, x0, x1, y, y0, y1, z
         * (1.0 + q * (1 / 3 + q * (1 / 5 + q * (1 / 7 + q * (1 / 9 + q * (1 / 11 + q * (1 / 13 + q * (1 / 15))))))))
     )
     live = active & inside
-    depth = tl.where(live, (tl.maximum(a, 0.0) + log1p) * size, 0.0)
-    slope = tl.where(live, tl.where(a > 0, 1.0, e) / (1.0 + e) * size, 0.0)
+    depth = tl.where(live, (tl.maximum(a, 0.0) + log1p) * thickness, 0.0)
+    slope = tl.where(live, tl.where(a > 0, 1.0, e) / (1.0 + e) * thickness, 0.0)
     return depth, slope, argument
 
 
@@ -106,8 +106,8 @@ def _features(features, seen, channel, C: tl.constexpr, SIGMOID: tl.constexpr, x
 
 @triton.jit
 def forward(  # type: ignore[no-untyped-def]
-    density, features, origins, directions, spans, starts, counts, low, voxels, filled, scale, density_shift, size,
-    threshold, least, rays, samples, nx, ny, nz, by, bx, colour, opacity, distance, weights,
+    density, features, origins, directions, spans, starts, counts, low, voxels, filled, scale, density_shift, thickness,
+    size, threshold, least, rays, samples, nx, ny, nz, by, bx, colour, opacity, distance, weights,
     C: tl.constexpr, CHANNELS: tl.constexpr, SIGMOID: tl.constexpr, WEIGHTS: tl.constexpr, RAYS: tl.constexpr,
 ):  # fmt: skip
     """Colour (R, C), opacity, distance (R,) and, if WEIGHTS, weights (R, S)."""
@@ -130,7 +130,7 @@ def forward(  # type: ignore[no-untyped-def]
         active = alive & (tl.load(filled + ((z // 4) * by + y // 4) * bx + x // 4, mask=alive, other=0) != 0)
         if tl.sum(active.to(tl.int32)) > 0:
             depth, _, _ = _absorb(
-                density, gain, density_shift, size, active, x, x0, x1, y, y0, y1, z, z0, z1, inside, nx, ny
+                density, gain, density_shift, thickness, active, x, x0, x1, y, y0, y1, z, z0, z1, inside, nx, ny
             )
             tau += depth
             after = tl.exp(-tau)
@@ -153,8 +153,8 @@ def forward(  # type: ignore[no-untyped-def]
 
 @triton.jit
 def backward(  # type: ignore[no-untyped-def]
-    density, features, origins, directions, spans, starts, counts, low, voxels, filled, scale, density_shift, size,
-    threshold, least, rays, samples, nx, ny, nz, by, bx, grad_colour, grad_opacity, grad_distance, grad_weights, sums,
+    density, features, origins, directions, spans, starts, counts, low, voxels, filled, scale, density_shift, thickness,
+    size, threshold, least, rays, samples, nx, ny, nz, by, bx, grad_colour, grad_opacity, grad_distance, grad_weights, sums,
     to_density, to_features, to_scale,
     C: tl.constexpr, CHANNELS: tl.constexpr, SIGMOID: tl.constexpr, WEIGHTS: tl.constexpr, RAYS: tl.constexpr,
 ):  # fmt: skip
@@ -181,7 +181,7 @@ def backward(  # type: ignore[no-untyped-def]
         active = alive & (tl.load(filled + ((z // 4) * by + y // 4) * bx + x // 4, mask=alive, other=0) != 0)
         if tl.sum(active.to(tl.int32)) > 0:
             depth, slope, argument = _absorb(
-                density, gain, density_shift, size, active, x, x0, x1, y, y0, y1, z, z0, z1, inside, nx, ny
+                density, gain, density_shift, thickness, active, x, x0, x1, y, y0, y1, z, z0, z1, inside, nx, ny
             )
             tau += depth
             after = tl.exp(-tau)

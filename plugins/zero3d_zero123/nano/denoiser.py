@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from zero3d.diffusion import broadcast
-from zero3d.geometry import relative_pose
 from zero3d.interfaces import COND, PixelDenoiser, TrainableDenoiser, TrainingBatch
 from zero3d.values import Cameras, ElevationEstimate, Picture, Subject
 from zero3d_zero123.nano import weights
@@ -21,6 +20,7 @@ from zero3d_zero123.nano.elevation import estimate
 from zero3d_zero123.nano.lift import PICTURE, Lift, Lifted, lifted_from
 from zero3d_zero123.nano.losses import denoiser_loss, lift_loss
 from zero3d_zero123.nano.unet import UNet
+from zero3d_zero123.pose import relative_pose
 
 TEMPERATURE = 0.25
 """How far pictures stray from the lift's drawing, as a share of how far they did in training. See `Zero123Config`."""

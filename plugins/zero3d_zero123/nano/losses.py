@@ -13,11 +13,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from zero3d.diffusion import broadcast
-from zero3d.geometry import rays, relative_pose
+from zero3d.geometry import rays
 from zero3d.interfaces import TrainingBatch
 from zero3d_zero123.nano.draw import draw_rays, draw_views
 from zero3d_zero123.nano.lift import BOX, Lift, Lifted, lift_both_ways, repeat_cameras
 from zero3d_zero123.nano.unet import UNet, output_scale
+from zero3d_zero123.pose import relative_pose
 
 RAYS = 256
 """Rays a target view lends to the picture loss."""

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zero3d.geometry import relative_pose
 from zero3d.values import Cameras
 from zero3d.weights import CLIP_MEAN, CLIP_STD
 
@@ -58,14 +57,3 @@ def posed_token(projection: torch.nn.Module, embedding: Tensor, pose: Tensor) ->
     """cc_projection([CLIP; T]): (1, 1, D) and (B, 4) -> the one cross-attention token of each view, (B, 1, D)."""
     token: Tensor = projection(torch.cat([embedding.expand(len(pose), -1, -1), pose[:, None].to(embedding)], dim=-1))
     return token
-
-
-def stable_pose(target: Cameras, source: Cameras) -> Tensor:
-    """Stable Zero123's pose vector (B, 4): the fourth number is the input's polar angle, pi/2 - its elevation, in radians.
-
-    It stands where Zero-1-to-3 has the change of distance, which Stable Zero123 cannot be told. (threestudio,
-    stable_zero123_guidance.)
-    """
-    pose = relative_pose(target, source)
-    polar = (math.pi / 2 - source.elevation).to(pose).expand(len(pose))
-    return torch.cat([pose[:, :3], polar[:, None]], dim=-1)

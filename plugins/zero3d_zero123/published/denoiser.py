@@ -16,16 +16,15 @@ from zero3d.diffusion import (
     to_variance_preserving,
     x0_from_eps,
 )
-from zero3d.geometry import relative_pose
 from zero3d.interfaces import COND, AdaptableDenoiser
 from zero3d.values import Cameras, PosedPicture, Subject
 from zero3d.weights import VAE_SCALE, Autoencoder, planes
+from zero3d_zero123.pose import relative_pose, stable_pose
 from zero3d_zero123.published.conditioning import (
     PictureCondition,
     PictureConditions,
     clip_pixels,
     posed_token,
-    stable_pose,
 )
 from zero3d_zero123.published.network import Network
 from zero3d_zero123.published.original import Original, make_module

@@ -67,7 +67,9 @@ class Representation(nn.Module, Component):
     def param_groups(self) -> list[dict[str, Any]]:
         """Groups for the optimizer; each parameter in exactly one.
 
-        "lr_scale", a number or a Schedule, multiplies the recipe's rate; "lr" itself is refused.
+        "lr_scale", a number or a Schedule, multiplies the recipe's rate; "lr" itself is refused. "shared_moment": Adam
+        divides all numbers of a parameter by one size of its gradients instead of each by its own, so that a
+        large gradient is a large step.
         """
         return [{"params": list(self.parameters())}]
 
