@@ -1,6 +1,6 @@
 """The oracle gate: five known shapes, each from one picture, with a teacher that knows them.
 
-    python benchmarks/oracle.py [--recipe recipes/nano.yaml] [--shape mug] [key=value ...]
+    GOMP_SPINCOUNT=20000 python benchmarks/oracle.py [--recipe recipes/nano.yaml] [--shape mug] [key=value ...]
     python benchmarks/oracle.py --ingredients [--shape mug]        # what each of INGREDIENTS gives, added one at a time
 
 Prints a table and exits 1 if the mean Chamfer distance on 20,000 points, volume IoU or novel-view PSNR misses the gate, or a

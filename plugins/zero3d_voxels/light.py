@@ -12,8 +12,8 @@ LOWEST_DEG = -25.0
 """Elevation from which on things are looked at, up to the zenith: nobody sees them from straight below."""
 
 
-def depths(density: numpy.ndarray, edges: numpy.ndarray) -> Iterator[tuple[numpy.ndarray, numpy.ndarray]]:
-    """For each of DIRECTIONS, the optical depth that its light has passed before each voxel, and that within it.
+def passages(density: numpy.ndarray, edges: numpy.ndarray) -> Iterator[tuple[numpy.ndarray, numpy.ndarray]]:
+    """For each of DIRECTIONS, the share of its light that reaches each voxel, and the share of that which passes it.
 
     density: (X, Y, Z), per unit of length. edges: (3,), a voxel's sides. Directions wind up in golden angles, even by
     elevation, so that some look into a hollow. Light goes from slab to slab of voxels across the axis that it is nearest to,
@@ -23,25 +23,26 @@ def depths(density: numpy.ndarray, edges: numpy.ndarray) -> Iterator[tuple[numpy
         along = direction / edges
         axis = int(numpy.abs(along).argmax())
         length = float(1 / abs(along[axis]))
-        slabs = numpy.moveaxis(density, axis, 0)[:: -1 if along[axis] > 0 else 1] * numpy.float32(length)
+        passed = numpy.exp(density * numpy.float32(-length))
+        slabs = numpy.moveaxis(passed, axis, 0)[:: -1 if along[axis] > 0 else 1]
         moved = numpy.rint(-numpy.delete(along, axis)[:, None] * length * numpy.arange(len(slabs))).astype(int)
         rows, columns = slabs.shape[1:]
         high, wide = numpy.abs(moved).max(axis=1)
-        lines = numpy.zeros((rows + 2 * high, columns + 2 * wide), numpy.float32)
-        before = numpy.empty_like(slabs)
-        for slab, own, (down, right) in zip(before, slabs, moved.T, strict=True):
+        lines = numpy.ones((rows + 2 * high, columns + 2 * wide), numpy.float32)
+        reached = numpy.empty_like(passed)
+        into = numpy.moveaxis(reached, axis, 0)[:: -1 if along[axis] > 0 else 1]
+        for slab, own, (down, right) in zip(into, slabs, moved.T, strict=True):
             line = lines[high - down : high - down + rows, wide - right : wide - right + columns]
             slab[:] = line
-            line += own
-        order = slice(None, None, -1 if along[axis] > 0 else 1)
-        yield numpy.moveaxis(before[order], 0, axis), numpy.moveaxis(slabs[order], 0, axis)
+            line *= own
+        yield reached, passed
 
 
 def seen(density: numpy.ndarray, edges: numpy.ndarray) -> numpy.ndarray:
     """(X, Y, Z): the share of a ray's colour that a voxel gives, in the mean of all directions."""
     total = numpy.zeros(density.shape, numpy.float32)
-    for before, own in depths(density, edges):
-        total += numpy.exp(-before) * -numpy.expm1(-own)
+    for reached, passed in passages(density, edges):
+        total += reached * (1 - passed)
     return total / DIRECTIONS
 
 
@@ -52,9 +53,8 @@ def hidden(density: numpy.ndarray, edges: numpy.ndarray, dim: float, share: floa
     """
     from scipy.ndimage import uniform_filter
 
-    least = -math.log(dim)
-    reached = sum((before < least).astype(numpy.int16) for before, _ in depths(density, edges))
-    dark = numpy.asarray(reached < share * DIRECTIONS, numpy.float32)
+    sides = sum((reached > dim).astype(numpy.int16) for reached, _ in passages(density, edges))
+    dark = numpy.asarray(sides < share * DIRECTIONS, numpy.float32)
     return numpy.asarray(uniform_filter(dark, 3, mode="constant") > 0.5)
 
 
