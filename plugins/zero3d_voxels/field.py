@@ -13,7 +13,7 @@ from torch.nn import functional
 from zero3d.errors import UserError
 from zero3d.interfaces import RadianceField, Representation, RowOptimizer
 from zero3d.values import Step
-from zero3d_voxels.carving import FULL, disputed, thickness, unseen
+from zero3d_voxels.carving import FULL, inconsistent, optical_depth, unseen
 from zero3d_voxels.options import VoxelConfig
 from zero3d_voxels.trilinear import interpolate
 
@@ -219,14 +219,14 @@ class CarvedVoxelField(VoxelField):
     @torch.no_grad()
     def carve(self) -> None:
         """Empty, to the fog of the start, what the views disagree about."""
-        found = disputed(self._voxel_densities(), self._edges(), self.squares, self.config.carve_above)
+        found = inconsistent(self._voxel_densities(), self._edges(), self.squares, self.config.carve_above)
         self.raw_density.masked_fill_(found, 0)
 
     @torch.no_grad()
     def fill(self) -> None:
         """Make solid what no view sees: they tell of surfaces alone, and leave what is behind empty."""
         found = unseen(self._voxel_densities(), self._edges())
-        self.raw_density.masked_fill_(found, float(self.raw_of(thickness(FULL) / self.spacing)))
+        self.raw_density.masked_fill_(found, float(self.raw_of(optical_depth(FULL) / self.spacing)))
 
     def _voxel_densities(self) -> Tensor:
         """(Z, Y, X), per voxel's side."""

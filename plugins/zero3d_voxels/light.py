@@ -12,8 +12,8 @@ LOWEST_DEG = -25.0
 """Elevation from which on things are looked at, up to the zenith: nobody sees them from straight below."""
 
 
-def passages(density: numpy.ndarray, edges: numpy.ndarray) -> Iterator[tuple[numpy.ndarray, numpy.ndarray]]:
-    """For each of DIRECTIONS, the share of its light that reaches each voxel, and the share of that which passes it.
+def transmittances(density: numpy.ndarray, edges: numpy.ndarray) -> Iterator[tuple[numpy.ndarray, numpy.ndarray]]:
+    """For each of DIRECTIONS, the transmittance from outside to each voxel, and across the voxel itself; (X, Y, Z) each.
 
     density: (X, Y, Z), per unit of length. edges: (3,), a voxel's sides. Directions wind up in golden angles, even by
     elevation, so that some look into a hollow. Light goes from slab to slab of voxels across the axis that it is nearest to,
@@ -38,10 +38,10 @@ def passages(density: numpy.ndarray, edges: numpy.ndarray) -> Iterator[tuple[num
         yield reached, passed
 
 
-def seen(density: numpy.ndarray, edges: numpy.ndarray) -> numpy.ndarray:
-    """(X, Y, Z): the share of a ray's colour that a voxel gives, in the mean of all directions."""
+def mean_weights(density: numpy.ndarray, edges: numpy.ndarray) -> numpy.ndarray:
+    """(X, Y, Z): the weight of a voxel's colour in volume rendering, in the mean of all directions."""
     total = numpy.zeros(density.shape, numpy.float32)
-    for reached, passed in passages(density, edges):
+    for reached, passed in transmittances(density, edges):
         total += reached * (1 - passed)
     return total / DIRECTIONS
 
@@ -53,7 +53,7 @@ def hidden(density: numpy.ndarray, edges: numpy.ndarray, dim: float, share: floa
     """
     from scipy.ndimage import uniform_filter
 
-    sides = sum((reached > dim).astype(numpy.int16) for reached, _ in passages(density, edges))
+    sides = sum((reached > dim).astype(numpy.int16) for reached, _ in transmittances(density, edges))
     dark = numpy.asarray(sides < share * DIRECTIONS, numpy.float32)
     return numpy.asarray(uniform_filter(dark, 3, mode="constant") > 0.5)
 

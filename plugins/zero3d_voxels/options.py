@@ -35,8 +35,8 @@ class VoxelConfig:
     until a voxel is opaque, and surfaces are as thin as voxels. density_rate: what multiplies the learning rate of
     density, a number or a schedule; below 1 the shape that a `start` gave stays, while colours move on. shared_moment:
     Adam divides all voxels' density gradients by one size, so that what all views want grows first; by default each by
-    its own. carve: [from, until], shares of the run in which voxels are emptied that views disagree about, as the lid of
-    a hollow that none of them sees; null for never. carve_above: how much more than the typical voxel's views, above 1.
+    its own. carve: [from, until], shares of the run in which voxels are emptied whose views disagree about their colour,
+    such as a lid over a hollow; null for never. carve_above: how many times as much as the typical voxel's, above 1.
     fill_hidden: after the last step, make solid what no light reaches, since views tell of surfaces alone. prune_at:
     was `carve`'s forerunner, and is refused.
     """

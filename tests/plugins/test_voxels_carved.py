@@ -72,7 +72,7 @@ def test_light_passes_as_the_beer_lambert_law_says():
     density[3:5] = 0.7
     edges = numpy.array([0.1, 0.2, 0.3])
     checked = 0
-    for direction, (reached, passed) in zip(light._directions(), light.passages(density, edges), strict=True):
+    for direction, (reached, passed) in zip(light._directions(), light.transmittances(density, edges), strict=True):
         along = abs(direction / edges)
         if along.argmax() != 0:
             continue
@@ -90,7 +90,7 @@ def test_what_a_column_is_seen_by_from_the_zenith_adds_up_to_its_opacity(monkeyp
     monkeypatch.setattr(light, "_directions", lambda: numpy.array([[0.0, 0.0, 1.0]]))
     monkeypatch.setattr(light, "DIRECTIONS", 1)
     density = numpy.random.default_rng(0).uniform(0, 3, (4, 5, 6)).astype(numpy.float32)
-    found = light.seen(density, numpy.array([0.1, 0.2, 0.25]))
+    found = light.mean_weights(density, numpy.array([0.1, 0.2, 0.25]))
     numpy.testing.assert_allclose(found.sum(axis=2), 1 - numpy.exp(-0.25 * density.sum(axis=2)), rtol=1e-5)
     numpy.testing.assert_allclose(found[..., -1], 1 - numpy.exp(-0.25 * density[..., -1]), rtol=1e-5)
 
@@ -144,7 +144,7 @@ def test_voxels_whose_colour_gradients_fluctuate_are_emptied_and_others_stay():
     bowl = shell(field, opened=True)
     lid = (places(field)[..., :2].norm(dim=-1) < 0.3) & ((places(field)[..., 2] - 0.3).abs() < 0.07) & ~bowl
     put(field, bowl | lid)
-    weight = torch.from_numpy(light.seen(field.spacing * densities(field).numpy(), field._edges()))
+    weight = torch.from_numpy(light.mean_weights(field.spacing * densities(field).numpy(), field._edges()))
     for index in range(EVERY + 1):
         size = torch.where(lid, 0.3, 0.01) * weight * (-1) ** index
         field.raw_features.grad = size.permute(2, 1, 0).expand(1, 3, -1, -1, -1).clone()

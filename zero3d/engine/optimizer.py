@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from zero3d.values import Step
 
 
-TORCHS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "adamax": torch.optim.Adamax, "sgd": torch.optim.SGD}
+OF_TORCH = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "adamax": torch.optim.Adamax, "sgd": torch.optim.SGD}
+"""The algorithms but Adan."""
 SHARED = "shared_moment"
 """Of a group: see `Representation.param_groups`."""
 
@@ -45,7 +46,7 @@ class Optimizer:
     def step(self, step: Step) -> None:
         """Descend on the gradients that are there, each group at its rate of this step."""
         rate = self._rate(step)
-        for group in self.torch.param_groups:
+        for group in self.torch.param_groups:  # at a rate of 0 torch updates the moments alone
             group["lr"] = 0.0 if group.get(SHARED) else rate * group["lr_scale"](step)
         with torch.no_grad():
             self.torch.step()
@@ -163,7 +164,7 @@ def _make(options: OptimizerOptions, groups: list[dict[str, Any]]) -> torch.opti
         settings["fused"] = True
     if options.type != "adam" and any(group.get(SHARED) for group in groups):
         raise RecipeError(f"optimizer.type: {options.type!r}; adam, for the representation's {SHARED}")
-    return _uncompiled(TORCHS.get(options.type, Adan))(groups, **settings)
+    return _uncompiled(OF_TORCH.get(options.type, Adan))(groups, **settings)
 
 
 WRAPPED = ("add_param_group", "zero_grad", "state_dict", "load_state_dict", "step")
